@@ -1,0 +1,8 @@
+//! The daemon and the file reader of xdsc.
+//!
+//! Data flows one way, and the modules are named after the way: `source`
+//! (rings or capture files) -> `stats` -> `export` -> `http`.
+
+pub mod config;
+pub mod http;
+pub mod source;

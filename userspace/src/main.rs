@@ -1,0 +1,3 @@
+//! The `xdsc` command.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Where packets and records come from: the kernel (`live`) or captures (`file`).
+
+pub mod file;
