@@ -1,0 +1,620 @@
+//! From the first octet of a frame to the DNS payload in it: link layer, VLAN
+//! tags, IP with options or extension headers, tunnels, UDP and TCP.
+
+use crate::{packet::Packet, reject::Reject, settings::Settings};
+
+table! {
+    /// Address family of a packet.
+    pub enum Family {
+        /// IPv4.
+        Ipv4 = "ipv4",
+        /// IPv6.
+        Ipv6 = "ipv6",
+        /// Neither, or its IP header could not be read.
+        Other = "other",
+    }
+}
+
+table! {
+    /// What an IP packet carries.
+    pub enum Protocol {
+        /// UDP.
+        Udp = "udp",
+        /// TCP.
+        Tcp = "tcp",
+        /// ICMP.
+        Icmp = "icmp",
+        /// ICMPv6.
+        Icmpv6 = "icmpv6",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+table! {
+    /// Transport of a DNS message.
+    pub enum Transport {
+        /// DNS over UDP (RFC 1035, section 4.2.1).
+        Udp = "udp",
+        /// DNS over TCP (RFC 7766).
+        Tcp = "tcp",
+    }
+}
+
+table! {
+    /// What a packet is that carries no DNS that xdsc could read.
+    pub enum NotDns {
+        /// UDP on a port that is not watched.
+        Udp = "udp",
+        /// TCP on a port that is not watched.
+        Tcp = "tcp",
+        /// TCP on a watched port without payload: handshake, acknowledgement, end.
+        TcpControl = "tcp_control",
+        /// UDP port 443: DNS over HTTP/3, among all other QUIC.
+        Udp443 = "udp_443",
+        /// TCP port 443: DNS over HTTPS, among all other HTTPS.
+        Tcp443 = "tcp_443",
+        /// UDP port 853: DNS over QUIC (RFC 9250).
+        Udp853 = "udp_853",
+        /// TCP port 853: DNS over TLS (RFC 7858).
+        Tcp853 = "tcp_853",
+        /// ICMP.
+        Icmp = "icmp",
+        /// ICMPv6.
+        Icmpv6 = "icmpv6",
+        /// Another IP protocol.
+        OtherIp = "other_ip",
+        /// Not IP: ARP and the like.
+        NonIp = "non_ip",
+    }
+}
+
+/// The link layer of a frame. The kernel programs know Ethernet only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// IEEE 802.3 with up to two VLAN tags.
+    Ethernet,
+    /// An IP packet without link layer.
+    Raw,
+    /// Linux cooked capture, version 1.
+    Sll,
+    /// Linux cooked capture, version 2.
+    Sll2,
+    /// BSD loopback: four octets of address family.
+    Null,
+    /// PPP with HDLC-like framing (RFC 1662).
+    Ppp,
+}
+
+/// Addresses and ports of a datagram or segment, and its time to live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// `Ipv4` or `Ipv6`.
+    pub family: Family,
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// TTL or hop limit as it arrived.
+    pub hop_limit: u8,
+    /// Source address in memory order; IPv4 in the first four octets.
+    pub source: [u64; 2],
+    /// Destination address, likewise.
+    pub destination: [u64; 2],
+    /// Source port.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
+}
+
+impl Flow {
+    /// A number that is the same for both directions of an exchange.
+    ///
+    /// UDP gives one number per transaction (`id` is the message's), TCP one per
+    /// connection (`id` is 0), so that a connection is sampled as a whole.
+    #[inline(always)]
+    #[must_use]
+    pub const fn hash(&self, id: u16, seed: u64) -> u32 {
+        let high = self.source[0] ^ self.destination[0];
+        let low = self.source[1] ^ self.destination[1];
+        let ports = ((self.source_port ^ self.destination_port) as u64) << 16 | id as u64;
+        let mixed = (high ^ ports.rotate_left(32) ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = ((mixed ^ (mixed >> 29)) ^ low).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed >> 32) as u32
+    }
+}
+
+/// Payload on a watched port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// Who talks to whom.
+    pub flow: Flow,
+    /// Offset of the first octet of the UDP or TCP payload in the frame.
+    pub at: usize,
+    /// Its length in octets by the headers. In a first fragment the rest of it
+    /// is not in this frame.
+    pub len: usize,
+    /// Sequence number of its first octet (TCP).
+    pub sequence: u32,
+    /// The flags octet of the TCP header.
+    pub tcp_flags: u8,
+}
+
+/// TCP flags (RFC 9293, section 3.1).
+pub mod tcp_flag {
+    /// No more data from sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronize sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+}
+
+/// What a frame turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Located {
+    /// UDP or TCP payload on a watched port.
+    Payload(Payload),
+    /// Something else; for `TcpControl` with the flags octet of the TCP header.
+    NotDns(NotDns, u8),
+    /// A fragment other than the first: it has no ports to tell by.
+    Fragment,
+    /// It could not be read.
+    Rejected(Reject),
+}
+
+/// The layers met on the way, whatever the outcome: the innermost ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layers {
+    /// Address family.
+    pub family: Family,
+    /// Protocol above IP.
+    pub protocol: Protocol,
+}
+
+/// Finds the DNS payload of a frame.
+#[inline(always)]
+pub fn locate<P: Packet>(packet: &P, link: Link, settings: &Settings) -> (Layers, Located) {
+    let mut layers = Layers {
+        family: Family::Other,
+        protocol: Protocol::Other,
+    };
+    let located = match frame(packet, link, settings, &mut layers) {
+        Ok(located) => located,
+        Err(reason) => Located::Rejected(reason),
+    };
+    (layers, located)
+}
+
+#[inline(always)]
+fn frame<P: Packet>(
+    packet: &P,
+    link: Link,
+    settings: &Settings,
+    layers: &mut Layers,
+) -> Result<Located, Reject> {
+    let (ether_type, at) = link_header(packet, link)?;
+    let Some(outer) = ip(packet, ether_type, at, layers)? else {
+        return Ok(Located::NotDns(NotDns::NonIp, 0));
+    };
+    if outer.later_fragment {
+        return Ok(Located::Fragment);
+    }
+    if !settings.decapsulates() {
+        return transport(packet, &outer, settings, layers);
+    }
+    let Some((ether_type, at)) = tunnel(packet, &outer)? else {
+        return transport(packet, &outer, settings, layers);
+    };
+    let Some(inner) = ip(packet, ether_type, at, layers)? else {
+        return Ok(Located::NotDns(NotDns::OtherIp, 0));
+    };
+    if inner.end > outer.end {
+        return Err(Reject::IpLength);
+    }
+    if inner.later_fragment {
+        return Ok(Located::Fragment);
+    }
+    if matches!(inner.protocol, proto::IPV4 | proto::IPV6 | proto::GRE) {
+        return Err(Reject::TunnelDepth);
+    }
+    transport(packet, &inner, settings, layers)
+}
+
+/// EtherType values (IEEE 802 numbers).
+mod ether {
+    pub(super) const IPV4: u16 = 0x0800;
+    pub(super) const IPV6: u16 = 0x86dd;
+    pub(super) const VLAN: u16 = 0x8100;
+    pub(super) const QINQ: u16 = 0x88a8;
+}
+
+/// Assigned Internet protocol numbers.
+mod proto {
+    pub(super) const HOP_BY_HOP: u8 = 0;
+    pub(super) const ICMP: u8 = 1;
+    pub(super) const IPV4: u8 = 4;
+    pub(super) const TCP: u8 = 6;
+    pub(super) const UDP: u8 = 17;
+    pub(super) const IPV6: u8 = 41;
+    pub(super) const ROUTING: u8 = 43;
+    pub(super) const FRAGMENT: u8 = 44;
+    pub(super) const GRE: u8 = 47;
+    pub(super) const AH: u8 = 51;
+    pub(super) const ICMPV6: u8 = 58;
+    pub(super) const DESTINATION: u8 = 60;
+}
+
+/// EtherType and the offset of what follows.
+#[inline(always)]
+fn link_header<P: Packet>(packet: &P, link: Link) -> Result<(u16, usize), Reject> {
+    match link {
+        Link::Ethernet => vlan(packet, 12),
+        Link::Sll => vlan(packet, 14),
+        Link::Sll2 => {
+            let ether_type = be16(packet, 0, Reject::LinkHeader)?;
+            Ok((ether_type, 20))
+        }
+        Link::Raw => raw_ip(packet, 0),
+        Link::Null => raw_ip(packet, 4),
+        Link::Ppp => ppp(packet),
+    }
+}
+
+/// The EtherType at `at`, behind up to two VLAN tags.
+#[inline(always)]
+fn vlan<P: Packet>(packet: &P, at: usize) -> Result<(u16, usize), Reject> {
+    let outer = be16(packet, at, Reject::LinkHeader)?;
+    if !is_vlan(outer) {
+        return Ok((outer, at + 2));
+    }
+    let inner = be16(packet, at + 4, Reject::LinkHeader)?;
+    if !is_vlan(inner) {
+        return Ok((inner, at + 6));
+    }
+    let innermost = be16(packet, at + 8, Reject::LinkHeader)?;
+    if is_vlan(innermost) {
+        return Err(Reject::VlanDepth);
+    }
+    Ok((innermost, at + 10))
+}
+
+#[inline(always)]
+fn is_vlan(ether_type: u16) -> bool {
+    ether_type == ether::VLAN || ether_type == ether::QINQ
+}
+
+/// Without an EtherType the version field tells.
+#[inline(always)]
+fn raw_ip<P: Packet>(packet: &P, at: usize) -> Result<(u16, usize), Reject> {
+    let [first] = packet.read(at).ok_or(Reject::LinkHeader)?;
+    let ether_type = match first >> 4 {
+        4 => ether::IPV4,
+        6 => ether::IPV6,
+        _ => 0,
+    };
+    Ok((ether_type, at))
+}
+
+#[inline(always)]
+fn ppp<P: Packet>(packet: &P) -> Result<(u16, usize), Reject> {
+    // RFC 1662, section 3.1: address 0xff and control 0x03 may be left out.
+    let framed = packet.read(0) == Some([0xff, 0x03]);
+    let at = if framed { 2 } else { 0 };
+    let ether_type = match be16(packet, at, Reject::LinkHeader)? {
+        0x0021 => ether::IPV4,
+        0x0057 => ether::IPV6,
+        _ => 0,
+    };
+    Ok((ether_type, at + 2))
+}
+
+/// One IP header, read.
+struct Ip {
+    family: Family,
+    /// The protocol above, and where it starts.
+    protocol: u8,
+    at: usize,
+    /// Offset just behind the packet, by its length field.
+    end: usize,
+    hop_limit: u8,
+    source: [u64; 2],
+    destination: [u64; 2],
+    first_fragment: bool,
+    later_fragment: bool,
+}
+
+/// The IP header at `at`; `None` when the EtherType is not IP.
+#[inline(always)]
+fn ip<P: Packet>(
+    packet: &P,
+    ether_type: u16,
+    at: usize,
+    layers: &mut Layers,
+) -> Result<Option<Ip>, Reject> {
+    let ip = match ether_type {
+        ether::IPV4 => ipv4(packet, at)?,
+        ether::IPV6 => ipv6(packet, at)?,
+        _ => return Ok(None),
+    };
+    layers.family = ip.family;
+    layers.protocol = match ip.protocol {
+        proto::UDP => Protocol::Udp,
+        proto::TCP => Protocol::Tcp,
+        proto::ICMP => Protocol::Icmp,
+        proto::ICMPV6 => Protocol::Icmpv6,
+        _ => Protocol::Other,
+    };
+    Ok(Some(ip))
+}
+
+#[inline(always)]
+fn ipv4<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
+    let [version_ihl, _, high, low] = packet.read(at).ok_or(Reject::Ipv4Header)?;
+    let [fragment_high, fragment_low] = packet.read(at + 6).ok_or(Reject::Ipv4Header)?;
+    let [hop_limit, protocol] = packet.read(at + 8).ok_or(Reject::Ipv4Header)?;
+    let source: [u8; 4] = packet.read(at + 12).ok_or(Reject::Ipv4Header)?;
+    let destination: [u8; 4] = packet.read(at + 16).ok_or(Reject::Ipv4Header)?;
+    // RFC 791, section 3.1: "the minimum value for a correct header is 5".
+    let header_len = usize::from(version_ihl & 0x0f) * 4;
+    if version_ihl >> 4 != 4 || header_len < 20 {
+        return Err(Reject::Ipv4Header);
+    }
+    let total_len = usize::from(u16::from_be_bytes([high, low]));
+    let end = at + total_len;
+    if total_len < header_len || end > packet.wire_len() {
+        return Err(Reject::IpLength);
+    }
+    // RFC 791, section 3.1: flags in the upper three bits, the offset below.
+    let fragment = u16::from_be_bytes([fragment_high, fragment_low]);
+    let offset = fragment & 0x1fff;
+    Ok(Ip {
+        family: Family::Ipv4,
+        protocol,
+        at: at + header_len,
+        end,
+        hop_limit,
+        source: [word4(source), 0],
+        destination: [word4(destination), 0],
+        first_fragment: offset == 0 && fragment & 0x2000 != 0,
+        later_fragment: offset != 0,
+    })
+}
+
+/// How many IPv6 extension headers are followed: each of the six kinds once
+/// (RFC 8200, section 4.1), destination options twice.
+const MAX_EXTENSIONS: usize = 7;
+
+#[inline(always)]
+fn ipv6<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
+    let [version] = packet.read(at).ok_or(Reject::Ipv6Header)?;
+    let [high, low, next_header, hop_limit] = packet.read(at + 4).ok_or(Reject::Ipv6Header)?;
+    let source = address(packet, at + 8)?;
+    let destination = address(packet, at + 24)?;
+    if version >> 4 != 6 {
+        return Err(Reject::Ipv6Header);
+    }
+    let end = at + 40 + usize::from(u16::from_be_bytes([high, low]));
+    if end > packet.wire_len() {
+        return Err(Reject::IpLength);
+    }
+    let mut ip = Ip {
+        family: Family::Ipv6,
+        protocol: next_header,
+        at: at + 40,
+        end,
+        hop_limit,
+        source,
+        destination,
+        first_fragment: false,
+        later_fragment: false,
+    };
+    if is_extension(next_header) {
+        extensions(packet, &mut ip)?;
+    }
+    Ok(ip)
+}
+
+#[inline(always)]
+fn address<P: Packet>(packet: &P, at: usize) -> Result<[u64; 2], Reject> {
+    let high: [u8; 8] = packet.read(at).ok_or(Reject::Ipv6Header)?;
+    let low: [u8; 8] = packet.read(at + 8).ok_or(Reject::Ipv6Header)?;
+    Ok([u64::from_ne_bytes(high), u64::from_ne_bytes(low)])
+}
+
+#[inline(always)]
+const fn is_extension(next_header: u8) -> bool {
+    matches!(
+        next_header,
+        proto::HOP_BY_HOP | proto::ROUTING | proto::FRAGMENT | proto::AH | proto::DESTINATION
+    )
+}
+
+/// Follows the chain to the upper-layer header, or to a later fragment's data.
+#[inline(always)]
+fn extensions<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), Reject> {
+    for _ in 0..MAX_EXTENSIONS {
+        if ip.at + 8 > ip.end {
+            return Err(Reject::Ipv6Extensions);
+        }
+        let [next_header, len, high, low] = packet.read(ip.at).ok_or(Reject::Snapped)?;
+        let octets = match ip.protocol {
+            // RFC 8200, section 4.5: the offset is in the upper 13 bits, the M
+            // flag in the lowest.
+            proto::FRAGMENT => {
+                let fragment = u16::from_be_bytes([high, low]);
+                ip.later_fragment = fragment & 0xfff8 != 0;
+                ip.first_fragment = !ip.later_fragment && fragment & 1 != 0;
+                8
+            }
+            // RFC 4302, section 2.2: "the length of this Authentication Header
+            // in 4-octet units, minus 2".
+            proto::AH => (usize::from(len) + 2) * 4,
+            // RFC 8200, section 4.3: "in 8-octet units, not including the
+            // first 8 octets".
+            _ => (usize::from(len) + 1) * 8,
+        };
+        ip.protocol = next_header;
+        ip.at += octets;
+        if ip.at > ip.end {
+            return Err(Reject::Ipv6Extensions);
+        }
+        if ip.later_fragment || !is_extension(next_header) {
+            return Ok(());
+        }
+    }
+    Err(Reject::Ipv6Extensions)
+}
+
+/// EtherType and offset of the packet in a tunnel, `None` when it is none.
+#[inline(always)]
+fn tunnel<P: Packet>(packet: &P, outer: &Ip) -> Result<Option<(u16, usize)>, Reject> {
+    match outer.protocol {
+        proto::IPV4 => Ok(Some((ether::IPV4, outer.at))),
+        proto::IPV6 => Ok(Some((ether::IPV6, outer.at))),
+        proto::GRE => gre(packet, outer),
+        _ => Ok(None),
+    }
+}
+
+#[inline(always)]
+fn gre<P: Packet>(packet: &P, outer: &Ip) -> Result<Option<(u16, usize)>, Reject> {
+    const CHECKSUM: u16 = 0x8000;
+    const ROUTING: u16 = 0x4000;
+    const KEY: u16 = 0x2000;
+    const SEQUENCE: u16 = 0x1000;
+    const VERSION: u16 = 0x0007;
+    if outer.at + 4 > outer.end {
+        return Err(Reject::TunnelHeader);
+    }
+    let flags = be16(packet, outer.at, Reject::Snapped)?;
+    let ether_type = be16(packet, outer.at + 2, Reject::Snapped)?;
+    // Version 1 is PPTP (RFC 2637); source routing was withdrawn by RFC 2784.
+    if flags & (VERSION | ROUTING) != 0 {
+        return Err(Reject::TunnelHeader);
+    }
+    let mut at = outer.at + 4;
+    for option in [CHECKSUM, KEY, SEQUENCE] {
+        if flags & option != 0 {
+            at += 4;
+        }
+    }
+    if at > outer.end {
+        return Err(Reject::TunnelHeader);
+    }
+    Ok(Some((ether_type, at)))
+}
+
+/// What is above IP.
+#[inline(always)]
+fn transport<P: Packet>(
+    packet: &P,
+    ip: &Ip,
+    settings: &Settings,
+    layers: &mut Layers,
+) -> Result<Located, Reject> {
+    match layers.protocol {
+        Protocol::Udp => udp(packet, ip, settings),
+        Protocol::Tcp => tcp(packet, ip, settings),
+        Protocol::Icmp => Ok(Located::NotDns(NotDns::Icmp, 0)),
+        Protocol::Icmpv6 => Ok(Located::NotDns(NotDns::Icmpv6, 0)),
+        Protocol::Other => Ok(Located::NotDns(NotDns::OtherIp, 0)),
+    }
+}
+
+#[inline(always)]
+fn udp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, Reject> {
+    if ip.at + 8 > ip.end {
+        return Err(Reject::UdpHeader);
+    }
+    let (source_port, destination_port) = ports(packet, ip.at)?;
+    if !(settings.watches(destination_port) || settings.watches(source_port)) {
+        let kind = match (source_port, destination_port) {
+            (443, _) | (_, 443) => NotDns::Udp443,
+            (853, _) | (_, 853) => NotDns::Udp853,
+            _ => NotDns::Udp,
+        };
+        return Ok(Located::NotDns(kind, 0));
+    }
+    let len = usize::from(be16(packet, ip.at + 4, Reject::Snapped)?);
+    // RFC 768: "the length in octets of this user datagram including this
+    // header"; in a first fragment it is that of the whole datagram.
+    if len < 8 || (ip.at + len > ip.end && !ip.first_fragment) {
+        return Err(Reject::UdpLength);
+    }
+    Ok(Located::Payload(Payload {
+        flow: flow(ip, Transport::Udp, source_port, destination_port),
+        at: ip.at + 8,
+        len: len - 8,
+        sequence: 0,
+        tcp_flags: 0,
+    }))
+}
+
+#[inline(always)]
+fn tcp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, Reject> {
+    if ip.at + 20 > ip.end {
+        return Err(Reject::TcpHeader);
+    }
+    let (source_port, destination_port) = ports(packet, ip.at)?;
+    if !(settings.watches(destination_port) || settings.watches(source_port)) {
+        let kind = match (source_port, destination_port) {
+            (443, _) | (_, 443) => NotDns::Tcp443,
+            (853, _) | (_, 853) => NotDns::Tcp853,
+            _ => NotDns::Tcp,
+        };
+        return Ok(Located::NotDns(kind, 0));
+    }
+    let sequence: [u8; 4] = packet.read(ip.at + 4).ok_or(Reject::Snapped)?;
+    let [offset, tcp_flags] = packet.read(ip.at + 12).ok_or(Reject::Snapped)?;
+    let header_len = usize::from(offset >> 4) * 4;
+    let at = ip.at + header_len;
+    if header_len < 20 || at > ip.end {
+        return Err(Reject::TcpHeader);
+    }
+    let len = ip.end - at;
+    if len == 0 {
+        return Ok(Located::NotDns(NotDns::TcpControl, tcp_flags));
+    }
+    // RFC 9293, section 3.4: SYN takes the first sequence number.
+    let syn = u32::from(tcp_flags & tcp_flag::SYN != 0);
+    Ok(Located::Payload(Payload {
+        flow: flow(ip, Transport::Tcp, source_port, destination_port),
+        at,
+        len,
+        sequence: u32::from_be_bytes(sequence).wrapping_add(syn),
+        tcp_flags,
+    }))
+}
+
+#[inline(always)]
+fn ports<P: Packet>(packet: &P, at: usize) -> Result<(u16, u16), Reject> {
+    let [a, b, c, d] = packet.read(at).ok_or(Reject::Snapped)?;
+    Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+}
+
+#[inline(always)]
+fn flow(ip: &Ip, transport: Transport, source_port: u16, destination_port: u16) -> Flow {
+    Flow {
+        family: ip.family,
+        transport,
+        hop_limit: ip.hop_limit,
+        source: ip.source,
+        destination: ip.destination,
+        source_port,
+        destination_port,
+    }
+}
+
+#[inline(always)]
+fn be16<P: Packet>(packet: &P, at: usize, reason: Reject) -> Result<u16, Reject> {
+    packet.read(at).map(u16::from_be_bytes).ok_or(reason)
+}
+
+/// Four octets as the first ones of a word in memory order.
+#[inline(always)]
+fn word4(octets: [u8; 4]) -> u64 {
+    if cfg!(target_endian = "little") {
+        u64::from(u32::from_ne_bytes(octets))
+    } else {
+        u64::from(u32::from_ne_bytes(octets)) << 32
+    }
+}

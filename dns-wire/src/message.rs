@@ -1,0 +1,251 @@
+//! The DNS message: header, first question, and the OPT record where nothing
+//! stands before it (RFC 1035, section 4; RFC 6891).
+
+use crate::{packet::Packet, reject::Reject};
+
+/// The parts of a DNS message that xdsc counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The header.
+    pub header: Header,
+    /// The first question; `None` when QDCOUNT is 0.
+    pub question: Option<Question>,
+    /// The OPT pseudo-record.
+    pub edns: Edns,
+    /// Octets of the message; over TCP without the two of the length.
+    pub len: usize,
+}
+
+impl Message {
+    /// The 12-bit RCODE: the header's four bits, with those of the OPT record
+    /// above them (RFC 6891, section 6.1.3).
+    #[inline(always)]
+    #[must_use]
+    pub const fn rcode(&self) -> u16 {
+        let low = self.header.flags & 0x000f;
+        match self.edns {
+            Edns::Present(opt) => (opt.extended_rcode as u16) << 4 | low,
+            Edns::Absent | Edns::Unreached | Edns::Malformed => low,
+        }
+    }
+}
+
+/// The header (RFC 1035, section 4.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// ID.
+    pub id: u16,
+    /// The second 16 bits: QR, Opcode, AA, TC, RD, RA, Z, AD, CD, RCODE.
+    pub flags: u16,
+    /// QDCOUNT.
+    pub questions: u16,
+    /// ANCOUNT.
+    pub answers: u16,
+    /// NSCOUNT.
+    pub authorities: u16,
+    /// ARCOUNT.
+    pub additionals: u16,
+}
+
+impl Header {
+    /// QR: whether it is a response.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_response(&self) -> bool {
+        self.flags & 0x8000 != 0
+    }
+
+    /// The kind of query, 0 to 15.
+    #[inline(always)]
+    #[must_use]
+    pub const fn opcode(&self) -> u8 {
+        (self.flags >> 11) as u8 & 0x0f
+    }
+}
+
+/// The first question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Offset of QNAME in the frame.
+    pub name_at: usize,
+    /// Octets of QNAME on the wire, root label included: 1 to 255.
+    pub name_len: usize,
+    /// QTYPE.
+    pub qtype: u16,
+    /// QCLASS.
+    pub qclass: u16,
+}
+
+/// What is known of a message's OPT record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edns {
+    /// There is none.
+    Absent,
+    /// Here it is.
+    Present(Opt),
+    /// Other records stand before the place where it may be.
+    Unreached,
+    /// It does not fit into the message.
+    Malformed,
+}
+
+/// The fixed part of an OPT record (RFC 6891, section 6.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opt {
+    /// The requestor's UDP payload size.
+    pub udp_size: u16,
+    /// Upper eight bits of the RCODE.
+    pub extended_rcode: u8,
+    /// EDNS version.
+    pub version: u8,
+    /// DO (0x8000, RFC 3225), CO (0x4000), DE (0x2000) and the rest of Z.
+    pub flags: u16,
+    /// Octets of options.
+    pub options_len: u16,
+}
+
+impl Opt {
+    /// DO: DNSSEC answer OK (RFC 3225).
+    #[inline(always)]
+    #[must_use]
+    pub const fn dnssec_ok(&self) -> bool {
+        self.flags & 0x8000 != 0
+    }
+}
+
+/// Octets of a DNS header.
+pub const HEADER_LEN: usize = 12;
+/// Longest name on the wire (RFC 1035, section 3.1).
+pub const MAX_NAME: usize = 255;
+/// A name of 255 octets has at most 127 labels of one octet, and the root.
+const MAX_LABELS: usize = 128;
+/// TYPE of OPT.
+const OPT: u16 = 41;
+
+/// Parses the message of `len` octets at offset `at` of the frame.
+///
+/// # Errors
+/// The reason why it is no DNS message. A broken OPT record is no such reason:
+/// the message is counted, with [`Edns::Malformed`].
+#[inline(always)]
+pub fn parse<P: Packet>(packet: &P, at: usize, len: usize) -> Result<Message, Reject> {
+    if len < HEADER_LEN {
+        return Err(Reject::DnsHeader);
+    }
+    let end = at + len;
+    let header = header(packet, at)?;
+    let mut next = at + HEADER_LEN;
+    let question = if header.questions == 0 {
+        None
+    } else {
+        let question = question(packet, next, end)?;
+        next = question.name_at + question.name_len + 4;
+        Some(question)
+    };
+    Ok(Message {
+        header,
+        question,
+        edns: edns(packet, &header, next, end)?,
+        len,
+    })
+}
+
+#[inline(always)]
+fn header<P: Packet>(packet: &P, at: usize) -> Result<Header, Reject> {
+    let [a, b, c, d, e, f, g, h] = packet.read(at).ok_or(Reject::Snapped)?;
+    let [i, j, k, l] = packet.read(at + 8).ok_or(Reject::Snapped)?;
+    Ok(Header {
+        id: u16::from_be_bytes([a, b]),
+        flags: u16::from_be_bytes([c, d]),
+        questions: u16::from_be_bytes([e, f]),
+        answers: u16::from_be_bytes([g, h]),
+        authorities: u16::from_be_bytes([i, j]),
+        additionals: u16::from_be_bytes([k, l]),
+    })
+}
+
+#[inline(always)]
+fn question<P: Packet>(packet: &P, at: usize, end: usize) -> Result<Question, Reject> {
+    let name_len = name(packet, at, end)?;
+    let fixed = at + name_len;
+    if fixed + 4 > end {
+        return Err(Reject::QuestionTruncated);
+    }
+    let [a, b, c, d] = packet.read(fixed).ok_or(Reject::Snapped)?;
+    Ok(Question {
+        name_at: at,
+        name_len,
+        qtype: u16::from_be_bytes([a, b]),
+        qclass: u16::from_be_bytes([c, d]),
+    })
+}
+
+/// Octets of the name at `at`, a step per label.
+#[inline(always)]
+fn name<P: Packet>(packet: &P, at: usize, end: usize) -> Result<usize, Reject> {
+    let mut len = 0;
+    for _ in 0..MAX_LABELS {
+        if at + len >= end {
+            return Err(Reject::NameTruncated);
+        }
+        let [label] = packet.read(at + len).ok_or(Reject::Snapped)?;
+        len += 1;
+        if label == 0 {
+            return Ok(len);
+        }
+        // RFC 1035, section 4.1.4: "the first two bits are ones" in a pointer.
+        if label >= 0xc0 {
+            return Err(Reject::NamePointer);
+        }
+        // RFC 1035, section 2.3.4: labels have 63 octets or less.
+        if label > 63 {
+            return Err(Reject::NameLabelType);
+        }
+        len += usize::from(label);
+        // The root label is still to come.
+        if len >= MAX_NAME {
+            return Err(Reject::NameLength);
+        }
+    }
+    Err(Reject::NameLength)
+}
+
+#[inline(always)]
+fn edns<P: Packet>(packet: &P, header: &Header, at: usize, end: usize) -> Result<Edns, Reject> {
+    if header.additionals == 0 {
+        return Ok(Edns::Absent);
+    }
+    if header.questions > 1 || header.answers != 0 || header.authorities != 0 {
+        return Ok(Edns::Unreached);
+    }
+    // RFC 6891, section 6.1.2: owner root, TYPE, CLASS (UDP size), TTL
+    // (extended RCODE, version, flags), RDLEN: 11 octets.
+    if at + 11 > end {
+        return Ok(Edns::Malformed);
+    }
+    let [owner] = packet.read(at).ok_or(Reject::Snapped)?;
+    let [a, b, c, d, extended_rcode, version, e, f] =
+        packet.read(at + 1).ok_or(Reject::Snapped)?;
+    if owner != 0 || u16::from_be_bytes([a, b]) != OPT {
+        // RFC 6891, section 6.1.1: it may stand anywhere in the section.
+        return Ok(if header.additionals == 1 {
+            Edns::Absent
+        } else {
+            Edns::Unreached
+        });
+    }
+    let options_len = packet
+        .read(at + 9)
+        .map(u16::from_be_bytes)
+        .ok_or(Reject::Snapped)?;
+    if at + 11 + usize::from(options_len) > end {
+        return Ok(Edns::Malformed);
+    }
+    Ok(Edns::Present(Opt {
+        udp_size: u16::from_be_bytes([c, d]),
+        extended_rcode,
+        version,
+        flags: u16::from_be_bytes([e, f]),
+        options_len,
+    }))
+}

@@ -1,0 +1,61 @@
+//! Where the parser reads from.
+
+/// The bytes of one frame, as the parser sees them.
+///
+/// In BPF a read is one bounds check against `data_end` and one load; that is
+/// why it takes the number of bytes as a constant and hands them out by value.
+pub trait Packet {
+    /// `N` bytes at offset `at`, or `None` when the frame does not hold them.
+    ///
+    /// `N` is one of 1, 2, 4, 8 and 16.
+    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
+
+    /// Octets of the whole frame on the wire, link header included. More than
+    /// can be read where a capture was cut by its snapshot length.
+    fn wire_len(&self) -> usize;
+}
+
+/// A frame in memory: from a capture file, a reassembled stream, a test.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice<'a> {
+    bytes: &'a [u8],
+    wire_len: usize,
+}
+
+impl<'a> Slice<'a> {
+    /// A frame that is wholly here.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            wire_len: bytes.len(),
+        }
+    }
+
+    /// A frame that was `wire_len` octets long, of which `bytes` were captured.
+    #[must_use]
+    pub fn captured(bytes: &'a [u8], wire_len: usize) -> Self {
+        Self {
+            bytes,
+            wire_len: wire_len.max(bytes.len()),
+        }
+    }
+
+    /// The bytes that are here.
+    #[must_use]
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+impl Packet for Slice<'_> {
+    #[inline(always)]
+    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        self.bytes.get(at..)?.first_chunk().copied()
+    }
+
+    #[inline(always)]
+    fn wire_len(&self) -> usize {
+        self.wire_len
+    }
+}

@@ -1,0 +1,459 @@
+//! The record: what one packet hands from the kernel to user space.
+//!
+//! A record is 1 to [`MAX_LINES`] lines of 64 octets: a head of eleven 64-bit
+//! words, then the question's name as it was on the wire, or the bytes of a TCP
+//! segment. Words are in the machine's order, since both sides are the same
+//! machine; addresses are in memory order, as in the packet.
+//!
+//! | word | from the lowest bit |
+//! |---|---|
+//! | 0 | time in ns: `CLOCK_MONOTONIC` live, Unix epoch in files |
+//! | 1 | position in the ring (32), lines (8), sampling level (8), flags (16) |
+//! | 2-3, 4-5 | source address, destination address |
+//! | 6 | source port (16), destination port (16), length (16), hop limit (8), TCP flags (8) |
+//! | 7 | ID (16), header flags (16), QTYPE (16), QCLASS (16) |
+//! | 8 | QDCOUNT, ANCOUNT, NSCOUNT, ARCOUNT (16 each) |
+//! | 9 | UDP size (16), EDNS flags (16), extended RCODE (8), version (8), options length (16) |
+//! | 10 | hash (32), TCP sequence number (32) |
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::{
+    counters::{Hook, Role},
+    locate::{Family, Flow, Payload, Transport},
+    message::{self, Edns, Message, Opt, Question},
+    observe::Context,
+};
+
+/// Octets of a line.
+pub const LINE: usize = 64;
+/// Words of the head.
+pub const HEAD_WORDS: usize = 11;
+/// Octets of the head: where the name or the segment starts.
+pub const HEAD: usize = HEAD_WORDS * 8;
+/// Most lines of a record.
+pub const MAX_LINES: usize = 24;
+/// Most octets of a TCP segment in one record; longer ones take several.
+pub const MAX_SEGMENT: usize = MAX_LINES * LINE - HEAD;
+/// Bits that say how many transactions are paired: 0 (all) to 10 (1 in 1024).
+pub const SHARE_BITS: u32 = 10;
+/// Where in the hash the bits of the sampling level begin.
+const LEVEL_SHIFT: u32 = 16;
+/// Highest sampling level: 1 in 256.
+pub const MAX_LEVEL: u8 = 8;
+
+const FLAG_SEGMENT: u64 = 1;
+const FLAG_PAIRED: u64 = 1 << 1;
+const FLAG_IPV6: u64 = 1 << 2;
+const FLAG_TCP: u64 = 1 << 3;
+const FLAG_EGRESS: u64 = 1 << 4;
+const FLAG_CLIENT: u64 = 1 << 5;
+const FLAG_QUESTION: u64 = 1 << 6;
+const EDNS_SHIFT: u64 = 8;
+const EDNS_PRESENT: u64 = 1;
+const EDNS_UNREACHED: u64 = 2;
+const EDNS_MALFORMED: u64 = 3;
+
+/// Lines of a record with `len` octets behind the head.
+#[inline(always)]
+#[must_use]
+pub const fn lines(len: usize) -> usize {
+    (HEAD + len).div_ceil(LINE)
+}
+
+/// Whether a hash belongs to the paired share, one in `2^share_bits`.
+#[inline(always)]
+#[must_use]
+pub const fn is_paired(hash: u32, share_bits: u32) -> bool {
+    hash & ((1 << share_bits) - 1) == 0
+}
+
+/// Whether sampling at `level` keeps what hashes so. What is kept at a level is
+/// kept at every lower one, so two rings at different levels agree on the
+/// transactions of the higher.
+#[inline(always)]
+#[must_use]
+pub const fn is_kept(hash: u32, level: u8) -> bool {
+    (hash >> LEVEL_SHIFT) & ((1 << level) - 1) == 0
+}
+
+/// What the ring adds to a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Time in nanoseconds.
+    pub time_ns: u64,
+    /// Position of the record in its ring, in lines; the consumer checks it.
+    pub position: u32,
+    /// The record stands for `2^level`.
+    pub level: u8,
+    /// The transaction is one of those paired, and the time is precise.
+    pub paired: bool,
+    /// The hash that chose it.
+    pub hash: u32,
+}
+
+/// The head of a message's record.
+#[inline(always)]
+#[must_use]
+pub fn message_head(context: &Context, message: &Message, stamp: &Stamp) -> [u64; HEAD_WORDS] {
+    let (question_flag, question) = match message.question {
+        Some(question) => (FLAG_QUESTION, question),
+        None => (
+            0,
+            Question {
+                name_at: 0,
+                name_len: 0,
+                qtype: 0,
+                qclass: 0,
+            },
+        ),
+    };
+    let (edns, edns_flag) = match message.edns {
+        Edns::Absent => (0, 0),
+        Edns::Present(opt) => (opt_word(&opt), EDNS_PRESENT),
+        Edns::Unreached => (0, EDNS_UNREACHED),
+        Edns::Malformed => (0, EDNS_MALFORMED),
+    };
+    let header = &message.header;
+    [
+        stamp.time_ns,
+        word1(
+            stamp,
+            lines(question.name_len),
+            context_flags(context) | question_flag | edns_flag << EDNS_SHIFT,
+        ),
+        context.flow.source[0],
+        context.flow.source[1],
+        context.flow.destination[0],
+        context.flow.destination[1],
+        word6(&context.flow, message.len, 0),
+        pack16(header.id, header.flags, question.qtype, question.qclass),
+        pack16(
+            header.questions,
+            header.answers,
+            header.authorities,
+            header.additionals,
+        ),
+        edns,
+        u64::from(stamp.hash) | u64::from(context.sequence) << 32,
+    ]
+}
+
+/// The head of the record of `len` octets of a segment, from `offset` on.
+#[inline(always)]
+#[must_use]
+pub fn segment_head(
+    context: &Context,
+    payload: &Payload,
+    offset: usize,
+    len: usize,
+    stamp: &Stamp,
+) -> [u64; HEAD_WORDS] {
+    let sequence = payload.sequence.wrapping_add(offset as u32);
+    [
+        stamp.time_ns,
+        word1(stamp, lines(len), context_flags(context) | FLAG_SEGMENT),
+        context.flow.source[0],
+        context.flow.source[1],
+        context.flow.destination[0],
+        context.flow.destination[1],
+        word6(&context.flow, len, payload.tcp_flags),
+        0,
+        0,
+        0,
+        u64::from(stamp.hash) | u64::from(sequence) << 32,
+    ]
+}
+
+#[inline(always)]
+fn context_flags(context: &Context) -> u64 {
+    flag(FLAG_IPV6, context.flow.family == Family::Ipv6)
+        | flag(FLAG_TCP, context.flow.transport == Transport::Tcp)
+        | flag(FLAG_EGRESS, context.hook == Hook::Egress)
+        | flag(FLAG_CLIENT, context.role == Role::Client)
+}
+
+#[inline(always)]
+const fn flag(flag: u64, on: bool) -> u64 {
+    if on { flag } else { 0 }
+}
+
+#[inline(always)]
+fn word1(stamp: &Stamp, lines: usize, flags: u64) -> u64 {
+    let flags = flags | flag(FLAG_PAIRED, stamp.paired);
+    u64::from(stamp.position)
+        | (lines as u64) << 32
+        | u64::from(stamp.level) << 40
+        | flags << 48
+}
+
+#[inline(always)]
+fn word6(flow: &Flow, len: usize, tcp_flags: u8) -> u64 {
+    u64::from(flow.source_port)
+        | u64::from(flow.destination_port) << 16
+        | (len as u64 & 0xffff) << 32
+        | u64::from(flow.hop_limit) << 48
+        | u64::from(tcp_flags) << 56
+}
+
+#[inline(always)]
+fn opt_word(opt: &Opt) -> u64 {
+    u64::from(opt.udp_size)
+        | u64::from(opt.flags) << 16
+        | u64::from(opt.extended_rcode) << 32
+        | u64::from(opt.version) << 40
+        | u64::from(opt.options_len) << 48
+}
+
+#[inline(always)]
+fn pack16(a: u16, b: u16, c: u16, d: u16) -> u64 {
+    u64::from(a) | u64::from(b) << 16 | u64::from(c) << 32 | u64::from(d) << 48
+}
+
+/// A record, read.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    words: [u64; HEAD_WORDS],
+    payload: &'a [u8],
+}
+
+/// Why bytes are no record: the ring or a file was damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+impl<'a> Record<'a> {
+    /// Reads the record at the start of `bytes`; what follows it is left alone.
+    ///
+    /// # Errors
+    /// When `bytes` are shorter than the record says, or it contradicts itself.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let (head, rest) = bytes.split_first_chunk::<HEAD>().ok_or(Malformed)?;
+        let mut words = [0; HEAD_WORDS];
+        for (word, octets) in words.iter_mut().zip(head.as_chunks::<8>().0) {
+            *word = u64::from_ne_bytes(*octets);
+        }
+        let mut record = Self {
+            words,
+            payload: &[],
+        };
+        let payload_len = if record.is_segment() {
+            usize::from(record.len())
+        } else {
+            record.name_len(rest)
+        };
+        if record.lines() != lines(payload_len) {
+            return Err(Malformed);
+        }
+        record.payload = rest.get(..payload_len).ok_or(Malformed)?;
+        Ok(record)
+    }
+
+    /// The name ends at its root label; the parser has seen that it does.
+    fn name_len(&self, rest: &[u8]) -> usize {
+        if self.words[1] >> 48 & FLAG_QUESTION == 0 {
+            return 0;
+        }
+        let mut len = 0;
+        while let Some(label) = rest.get(len) {
+            len += 1 + usize::from(*label);
+            if *label == 0 || len > message::MAX_NAME {
+                break;
+            }
+        }
+        len
+    }
+
+    /// Nanoseconds: `CLOCK_MONOTONIC` live, since the Unix epoch in files.
+    #[must_use]
+    pub const fn time_ns(&self) -> u64 {
+        self.words[0]
+    }
+
+    /// Where the producer put it, in lines modulo 2^32.
+    #[must_use]
+    pub const fn position(&self) -> u32 {
+        self.words[1] as u32
+    }
+
+    /// Lines that it takes.
+    #[must_use]
+    pub const fn lines(&self) -> usize {
+        (self.words[1] >> 32 & 0xff) as usize
+    }
+
+    /// Sampling level: it stands for `2^level` of its kind.
+    #[must_use]
+    pub const fn level(&self) -> u8 {
+        (self.words[1] >> 40) as u8
+    }
+
+    const fn has(&self, flag: u64) -> bool {
+        self.words[1] >> 48 & flag != 0
+    }
+
+    /// Whether it is a TCP segment rather than a message.
+    #[must_use]
+    pub const fn is_segment(&self) -> bool {
+        self.has(FLAG_SEGMENT)
+    }
+
+    /// Whether its transaction is one of those paired; its time is precise then.
+    #[must_use]
+    pub const fn is_paired(&self) -> bool {
+        self.has(FLAG_PAIRED)
+    }
+
+    /// The hook that saw it.
+    #[must_use]
+    pub const fn hook(&self) -> Hook {
+        if self.has(FLAG_EGRESS) {
+            Hook::Egress
+        } else {
+            Hook::Ingress
+        }
+    }
+
+    /// The observed host's side of the exchange.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        if self.has(FLAG_CLIENT) {
+            Role::Client
+        } else {
+            Role::Server
+        }
+    }
+
+    /// Addresses, ports, transport.
+    #[must_use]
+    pub const fn flow(&self) -> Flow {
+        let word = self.words[6];
+        Flow {
+            family: if self.has(FLAG_IPV6) {
+                Family::Ipv6
+            } else {
+                Family::Ipv4
+            },
+            transport: if self.has(FLAG_TCP) {
+                Transport::Tcp
+            } else {
+                Transport::Udp
+            },
+            hop_limit: (word >> 48) as u8,
+            source: [self.words[2], self.words[3]],
+            destination: [self.words[4], self.words[5]],
+            source_port: word as u16,
+            destination_port: (word >> 16) as u16,
+        }
+    }
+
+    /// Octets of the message, or of the segment's part in this record.
+    #[must_use]
+    pub const fn len(&self) -> u16 {
+        (self.words[6] >> 32) as u16
+    }
+
+    /// Whether that is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The flags octet of the TCP header; 0 for messages.
+    #[must_use]
+    pub const fn tcp_flags(&self) -> u8 {
+        (self.words[6] >> 56) as u8
+    }
+
+    /// The hash that paired or sampled it.
+    #[must_use]
+    pub const fn hash(&self) -> u32 {
+        self.words[10] as u32
+    }
+
+    /// TCP sequence number of the first octet: the length prefix of a message,
+    /// or the start of a segment. 0 over UDP.
+    #[must_use]
+    pub const fn sequence(&self) -> u32 {
+        (self.words[10] >> 32) as u32
+    }
+
+    /// The message; `name_at` of its question is an offset into nothing, the
+    /// name itself is [`Self::payload`].
+    #[must_use]
+    pub fn message(&self) -> Message {
+        let [id, flags, qtype, qclass] = unpack16(self.words[7]);
+        let [questions, answers, authorities, additionals] = unpack16(self.words[8]);
+        Message {
+            header: message::Header {
+                id,
+                flags,
+                questions,
+                answers,
+                authorities,
+                additionals,
+            },
+            question: self.has(FLAG_QUESTION).then_some(Question {
+                name_at: 0,
+                name_len: self.payload.len(),
+                qtype,
+                qclass,
+            }),
+            edns: self.edns(),
+            len: usize::from(self.len()),
+        }
+    }
+
+    fn edns(&self) -> Edns {
+        match self.words[1] >> (48 + EDNS_SHIFT) & 3 {
+            EDNS_PRESENT => {
+                let [udp_size, flags, _, options_len] = unpack16(self.words[9]);
+                Edns::Present(Opt {
+                    udp_size,
+                    extended_rcode: (self.words[9] >> 32) as u8,
+                    version: (self.words[9] >> 40) as u8,
+                    flags,
+                    options_len,
+                })
+            }
+            EDNS_UNREACHED => Edns::Unreached,
+            EDNS_MALFORMED => Edns::Malformed,
+            _ => Edns::Absent,
+        }
+    }
+
+    /// The question's name in wire format, empty without a question; or the
+    /// bytes of the segment.
+    #[must_use]
+    pub const fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+}
+
+const fn unpack16(word: u64) -> [u16; 4] {
+    [
+        word as u16,
+        (word >> 16) as u16,
+        (word >> 32) as u16,
+        (word >> 48) as u16,
+    ]
+}
+
+/// An address in memory order as an [`IpAddr`].
+#[must_use]
+pub fn ip_addr(family: Family, words: [u64; 2]) -> IpAddr {
+    let [a, b] = words.map(u64::to_ne_bytes);
+    match family {
+        Family::Ipv6 => {
+            let mut octets = [0; 16];
+            for (octet, from) in octets.iter_mut().zip(a.into_iter().chain(b)) {
+                *octet = from;
+            }
+            IpAddr::V6(Ipv6Addr::from(octets))
+        }
+        Family::Ipv4 | Family::Other => {
+            let [a, b, c, d, ..] = a;
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What the parser can be told, in the form the kernel gets it.
+
+/// How many ports the parser can watch.
+pub const MAX_PORTS: usize = 8;
+
+/// The settings, as words: the loader patches them into the program's
+/// read-only data, where the verifier sees constants and removes the branches
+/// that cannot be taken.
+///
+/// Words 0 and 1 hold eight ports of 16 bits (0: unused), word 2 the flags,
+/// word 3 the seed of the transaction hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Settings {
+    words: [u64; 4],
+}
+
+const FLAG_DECAPSULATE: u64 = 1;
+const FLAG_SERVICE_ADDRESSES: u64 = 1 << 1;
+const FLAG_COUNT_ONLY: u64 = 1 << 2;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::new(&[53])
+    }
+}
+
+impl Settings {
+    /// Watches the first [`MAX_PORTS`] of `ports`.
+    #[must_use]
+    pub fn new(ports: &[u16]) -> Self {
+        let mut words = [0_u64; 4];
+        for (place, port) in ports.iter().take(MAX_PORTS).enumerate() {
+            if let Some(word) = words.get_mut(place / 4) {
+                *word |= u64::from(*port) << (place % 4 * 16);
+            }
+        }
+        Self { words }
+    }
+
+    /// Also looks into IP-in-IP (RFC 2003), 6in4 (RFC 4213) and GRE (RFC 2784).
+    #[must_use]
+    pub const fn with_decapsulation(mut self, on: bool) -> Self {
+        self.words[2] = set(self.words[2], FLAG_DECAPSULATE, on);
+        self
+    }
+
+    /// Only the configured service addresses count as this host's servers.
+    #[must_use]
+    pub const fn with_service_addresses(mut self, on: bool) -> Self {
+        self.words[2] = set(self.words[2], FLAG_SERVICE_ADDRESSES, on);
+        self
+    }
+
+    /// Counts, but hands no record on.
+    #[must_use]
+    pub const fn with_count_only(mut self, on: bool) -> Self {
+        self.words[2] = set(self.words[2], FLAG_COUNT_ONLY, on);
+        self
+    }
+
+    /// Seeds the hash that chooses transactions, so that nobody outside can
+    /// aim traffic at or past the chosen share.
+    #[must_use]
+    pub const fn with_seed(mut self, seed: u64) -> Self {
+        self.words[3] = seed;
+        self
+    }
+
+    /// The words for the kernel.
+    #[must_use]
+    pub const fn to_words(self) -> [u64; 4] {
+        self.words
+    }
+
+    /// The settings of such words.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_words(words: [u64; 4]) -> Self {
+        Self { words }
+    }
+
+    /// Whether `port` is watched. Port 0 never is.
+    #[inline(always)]
+    #[must_use]
+    pub fn watches(&self, port: u16) -> bool {
+        let [low, high, _, _] = self.words;
+        port != 0 && (holds(low, port) || holds(high, port))
+    }
+
+    /// Whether tunnels are looked into.
+    #[inline(always)]
+    #[must_use]
+    pub const fn decapsulates(&self) -> bool {
+        self.words[2] & FLAG_DECAPSULATE != 0
+    }
+
+    /// Whether the served addresses are listed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn lists_service_addresses(&self) -> bool {
+        self.words[2] & FLAG_SERVICE_ADDRESSES != 0
+    }
+
+    /// Whether records are left out.
+    #[inline(always)]
+    #[must_use]
+    pub const fn counts_only(&self) -> bool {
+        self.words[2] & FLAG_COUNT_ONLY != 0
+    }
+
+    /// The seed of the transaction hash.
+    #[inline(always)]
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.words[3]
+    }
+}
+
+#[inline(always)]
+const fn set(word: u64, flag: u64, on: bool) -> u64 {
+    if on { word | flag } else { word & !flag }
+}
+
+/// Whether one of four packed ports is `port`. An unused place needs no
+/// comparison: the verifier knows the word and removes it.
+#[inline(always)]
+const fn holds(word: u64, port: u16) -> bool {
+    (word as u16 != 0 && word as u16 == port)
+        || ((word >> 16) as u16 != 0 && (word >> 16) as u16 == port)
+        || ((word >> 32) as u16 != 0 && (word >> 32) as u16 == port)
+        || ((word >> 48) as u16 != 0 && (word >> 48) as u16 == port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watches_exactly_the_ports_given() {
+        let settings = Settings::new(&[53, 5353, 8053, 1053, 65535]);
+        for port in 0..=u16::MAX {
+            let expected = [53, 5353, 8053, 1053, 65535].contains(&port);
+            assert_eq!(settings.watches(port), expected, "port {port}");
+        }
+    }
+
+    #[test]
+    fn words_survive_the_way_to_the_kernel() {
+        let settings = Settings::new(&[53])
+            .with_decapsulation(true)
+            .with_seed(0x0123_4567_89ab_cdef);
+        let back = Settings::from_words(settings.to_words());
+        assert_eq!(back, settings);
+        assert!(back.decapsulates() && !back.lists_service_addresses() && !back.counts_only());
+        assert_eq!(back.seed(), 0x0123_4567_89ab_cdef);
+    }
+}
