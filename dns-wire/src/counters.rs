@@ -54,6 +54,8 @@ table! {
         Reentered = "reentered",
         /// Not wanted: the probe was told to count only.
         CountOnly = "count_only",
+        /// A segment whose bytes the capture does not hold.
+        Unreadable = "unreadable",
     }
 }
 
@@ -227,19 +229,19 @@ impl Counters {
     pub fn packet(&mut self, layers: Layers, wire_len: usize) {
         let cell = layers.family.index() * Protocol::COUNT + layers.protocol.index();
         self.add(slot::PACKETS + cell, 1);
-        self.add(slot::BYTES + cell, wire_len as u64);
+        self.add(slot::BYTES + cell, max(wire_len, layers.end) as u64);
     }
 
     /// Counts what the packet ended as.
     #[inline(always)]
-    pub fn outcome(&mut self, outcome: Outcome) {
+    pub fn outcome(&mut self, outcome: Outcome) -> Outcome {
         self.add(slot::OUTCOME + outcome.index(), 1);
+        outcome
     }
 
     /// Counts a packet that is not DNS.
     #[inline(always)]
-    pub fn not_dns(&mut self, kind: NotDns, tcp_flags: u8) {
-        self.outcome(Outcome::NotDns);
+    pub fn not_dns(&mut self, kind: NotDns, tcp_flags: u8) -> Outcome {
         self.add(slot::NOT_DNS + kind.index(), 1);
         for (flag, event) in [
             (tcp_flag::SYN, TcpEvent::Syn),
@@ -250,13 +252,14 @@ impl Counters {
                 self.add(slot::TCP_EVENT + event.index(), 1);
             }
         }
+        self.outcome(Outcome::NotDns)
     }
 
     /// Counts a rejected packet.
     #[inline(always)]
-    pub fn rejected(&mut self, reason: Reject) {
-        self.outcome(Outcome::Rejected);
+    pub fn rejected(&mut self, reason: Reject) -> Outcome {
         self.add(slot::REJECTED + reason.index(), 1);
+        self.outcome(Outcome::Rejected)
     }
 
     /// Counts what became of a record.
@@ -282,7 +285,7 @@ impl Counters {
         let opcode = usize::from(message.header.opcode());
         self.add(slot::OPCODE + kind * 16 + opcode, 1);
         let qtype = match message.question {
-            Some(question) => Qtype(question.qtype).slot(),
+            Some(question) => Qtype(question.qtype()).slot(),
             None => Qtype::NO_QUESTION_SLOT,
         };
         self.add(slot::QTYPE + kind * Qtype::SLOTS + qtype, 1);
@@ -293,7 +296,7 @@ impl Counters {
             Edns::Malformed => (EdnsState::Malformed, false),
         };
         self.add(slot::EDNS + kind * EdnsState::COUNT + state.index(), 1);
-        let flags = usize::from(message.header.flags >> 4 & 0x7f) << 1 | usize::from(dnssec_ok);
+        let flags = usize::from(message.header.flags() >> 4 & 0x7f) << 1 | usize::from(dnssec_ok);
         self.add(slot::FLAGS + kind * FLAG_SETS + flags, 1);
         let carrier = role.index() * Transport::COUNT + transport.index();
         let bin = message.len / SIZE_BIN;
@@ -312,6 +315,11 @@ impl Counters {
 #[inline(always)]
 const fn min(a: usize, b: usize) -> usize {
     if a < b { a } else { b }
+}
+
+#[inline(always)]
+const fn max(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
 }
 
 /// A bit of the DNS header or of the OPT record, as counted in [`slot::FLAGS`].

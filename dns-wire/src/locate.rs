@@ -125,8 +125,18 @@ impl Flow {
 /// Payload on a watched port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// Who talks to whom.
-    pub flow: Flow,
+    /// `Ipv4` or `Ipv6`.
+    pub family: Family,
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// TTL or hop limit as it arrived.
+    pub hop_limit: u8,
+    /// Offset of the source address; the destination's follows.
+    pub addresses_at: usize,
+    /// Source port.
+    pub source_port: u16,
+    /// Destination port.
+    pub destination_port: u16,
     /// Offset of the first octet of the UDP or TCP payload in the frame.
     pub at: usize,
     /// Its length in octets by the headers. In a first fragment the rest of it
@@ -136,6 +146,35 @@ pub struct Payload {
     pub sequence: u32,
     /// The flags octet of the TCP header.
     pub tcp_flags: u8,
+}
+
+impl Payload {
+    /// Addresses and ports. The addresses are read only now: they would occupy
+    /// registers all through the parsing, and most packets elsewhere are not DNS.
+    ///
+    /// # Errors
+    /// [`Reject::Snapped`] where the frame does not hold them.
+    #[inline(always)]
+    pub fn flow<P: Packet>(&self, packet: &P) -> Result<Flow, Reject> {
+        let at = self.addresses_at;
+        let (source, destination) = match self.family {
+            Family::Ipv6 => (address(packet, at)?, address(packet, at + 16)?),
+            Family::Ipv4 | Family::Other => {
+                let source: [u8; 4] = packet.read(at).ok_or(Reject::Snapped)?;
+                let destination: [u8; 4] = packet.read(at + 4).ok_or(Reject::Snapped)?;
+                ([word4(source), 0], [word4(destination), 0])
+            }
+        };
+        Ok(Flow {
+            family: self.family,
+            transport: self.transport,
+            hop_limit: self.hop_limit,
+            source,
+            destination,
+            source_port: self.source_port,
+            destination_port: self.destination_port,
+        })
+    }
 }
 
 /// TCP flags (RFC 9293, section 3.1).
@@ -168,6 +207,8 @@ pub struct Layers {
     pub family: Family,
     /// Protocol above IP.
     pub protocol: Protocol,
+    /// Offset just behind the IP packet; 0 when there is none.
+    pub end: usize,
 }
 
 /// Finds the DNS payload of a frame.
@@ -176,6 +217,7 @@ pub fn locate<P: Packet>(packet: &P, link: Link, settings: &Settings) -> (Layers
     let mut layers = Layers {
         family: Family::Other,
         protocol: Protocol::Other,
+        end: 0,
     };
     let located = match frame(packet, link, settings, &mut layers) {
         Ok(located) => located,
@@ -316,8 +358,7 @@ struct Ip {
     /// Offset just behind the packet, by its length field.
     end: usize,
     hop_limit: u8,
-    source: [u64; 2],
-    destination: [u64; 2],
+    addresses_at: usize,
     first_fragment: bool,
     later_fragment: bool,
 }
@@ -336,6 +377,7 @@ fn ip<P: Packet>(
         _ => return Ok(None),
     };
     layers.family = ip.family;
+    layers.end = ip.end;
     layers.protocol = match ip.protocol {
         proto::UDP => Protocol::Udp,
         proto::TCP => Protocol::Tcp,
@@ -351,8 +393,6 @@ fn ipv4<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
     let [version_ihl, _, high, low] = packet.read(at).ok_or(Reject::Ipv4Header)?;
     let [fragment_high, fragment_low] = packet.read(at + 6).ok_or(Reject::Ipv4Header)?;
     let [hop_limit, protocol] = packet.read(at + 8).ok_or(Reject::Ipv4Header)?;
-    let source: [u8; 4] = packet.read(at + 12).ok_or(Reject::Ipv4Header)?;
-    let destination: [u8; 4] = packet.read(at + 16).ok_or(Reject::Ipv4Header)?;
     // RFC 791, section 3.1: "the minimum value for a correct header is 5".
     let header_len = usize::from(version_ihl & 0x0f) * 4;
     if version_ihl >> 4 != 4 || header_len < 20 {
@@ -360,7 +400,7 @@ fn ipv4<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
     }
     let total_len = usize::from(u16::from_be_bytes([high, low]));
     let end = at + total_len;
-    if total_len < header_len || end > packet.wire_len() {
+    if total_len < header_len || !packet.reaches(end) {
         return Err(Reject::IpLength);
     }
     // RFC 791, section 3.1: flags in the upper three bits, the offset below.
@@ -372,8 +412,7 @@ fn ipv4<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
         at: at + header_len,
         end,
         hop_limit,
-        source: [word4(source), 0],
-        destination: [word4(destination), 0],
+        addresses_at: at + 12,
         first_fragment: offset == 0 && fragment & 0x2000 != 0,
         later_fragment: offset != 0,
     })
@@ -387,13 +426,11 @@ const MAX_EXTENSIONS: usize = 7;
 fn ipv6<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
     let [version] = packet.read(at).ok_or(Reject::Ipv6Header)?;
     let [high, low, next_header, hop_limit] = packet.read(at + 4).ok_or(Reject::Ipv6Header)?;
-    let source = address(packet, at + 8)?;
-    let destination = address(packet, at + 24)?;
     if version >> 4 != 6 {
         return Err(Reject::Ipv6Header);
     }
     let end = at + 40 + usize::from(u16::from_be_bytes([high, low]));
-    if end > packet.wire_len() {
+    if !packet.reaches(end) {
         return Err(Reject::IpLength);
     }
     let mut ip = Ip {
@@ -402,8 +439,7 @@ fn ipv6<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
         at: at + 40,
         end,
         hop_limit,
-        source,
-        destination,
+        addresses_at: at + 8,
         first_fragment: false,
         later_fragment: false,
     };
@@ -415,8 +451,8 @@ fn ipv6<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
 
 #[inline(always)]
 fn address<P: Packet>(packet: &P, at: usize) -> Result<[u64; 2], Reject> {
-    let high: [u8; 8] = packet.read(at).ok_or(Reject::Ipv6Header)?;
-    let low: [u8; 8] = packet.read(at + 8).ok_or(Reject::Ipv6Header)?;
+    let high: [u8; 8] = packet.read(at).ok_or(Reject::Snapped)?;
+    let low: [u8; 8] = packet.read(at + 8).ok_or(Reject::Snapped)?;
     Ok([u64::from_ne_bytes(high), u64::from_ne_bytes(low)])
 }
 
@@ -541,7 +577,12 @@ fn udp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
         return Err(Reject::UdpLength);
     }
     Ok(Located::Payload(Payload {
-        flow: flow(ip, Transport::Udp, source_port, destination_port),
+        family: ip.family,
+        transport: Transport::Udp,
+        hop_limit: ip.hop_limit,
+        addresses_at: ip.addresses_at,
+        source_port,
+        destination_port,
         at: ip.at + 8,
         len: len - 8,
         sequence: 0,
@@ -577,7 +618,12 @@ fn tcp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
     // RFC 9293, section 3.4: SYN takes the first sequence number.
     let syn = u32::from(tcp_flags & tcp_flag::SYN != 0);
     Ok(Located::Payload(Payload {
-        flow: flow(ip, Transport::Tcp, source_port, destination_port),
+        family: ip.family,
+        transport: Transport::Tcp,
+        hop_limit: ip.hop_limit,
+        addresses_at: ip.addresses_at,
+        source_port,
+        destination_port,
         at,
         len,
         sequence: u32::from_be_bytes(sequence).wrapping_add(syn),
@@ -589,19 +635,6 @@ fn tcp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
 fn ports<P: Packet>(packet: &P, at: usize) -> Result<(u16, u16), Reject> {
     let [a, b, c, d] = packet.read(at).ok_or(Reject::Snapped)?;
     Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
-}
-
-#[inline(always)]
-fn flow(ip: &Ip, transport: Transport, source_port: u16, destination_port: u16) -> Flow {
-    Flow {
-        family: ip.family,
-        transport,
-        hop_limit: ip.hop_limit,
-        source: ip.source,
-        destination: ip.destination,
-        source_port,
-        destination_port,
-    }
 }
 
 #[inline(always)]

@@ -22,44 +22,85 @@ impl Message {
     #[inline(always)]
     #[must_use]
     pub const fn rcode(&self) -> u16 {
-        let low = self.header.flags & 0x000f;
+        let low = self.header.flags() & 0x000f;
         match self.edns {
-            Edns::Present(opt) => (opt.extended_rcode as u16) << 4 | low,
+            Edns::Present(opt) => (opt.extended_rcode() as u16) << 4 | low,
             Edns::Absent | Edns::Unreached | Edns::Malformed => low,
         }
     }
 }
 
-/// The header (RFC 1035, section 4.1.1).
+/// The header (RFC 1035, section 4.1.1), as words in memory order: the kernel
+/// program has ten registers, and most fields only pass through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// ID.
-    pub id: u16,
-    /// The second 16 bits: QR, Opcode, AA, TC, RD, RA, Z, AD, CD, RCODE.
-    pub flags: u16,
-    /// QDCOUNT.
-    pub questions: u16,
-    /// ANCOUNT.
-    pub answers: u16,
-    /// NSCOUNT.
-    pub authorities: u16,
-    /// ARCOUNT.
-    pub additionals: u16,
+    /// ID, the second 16 bits, QDCOUNT, ANCOUNT.
+    pub(crate) first: u64,
+    /// NSCOUNT, ARCOUNT.
+    pub(crate) second: u32,
 }
 
 impl Header {
+    /// ID.
+    #[inline(always)]
+    #[must_use]
+    pub const fn id(&self) -> u16 {
+        let [a, b, ..] = self.first.to_ne_bytes();
+        u16::from_be_bytes([a, b])
+    }
+
+    /// The second 16 bits: QR, Opcode, AA, TC, RD, RA, Z, AD, CD, RCODE.
+    #[inline(always)]
+    #[must_use]
+    pub const fn flags(&self) -> u16 {
+        let [_, _, a, b, ..] = self.first.to_ne_bytes();
+        u16::from_be_bytes([a, b])
+    }
+
+    /// QDCOUNT.
+    #[inline(always)]
+    #[must_use]
+    pub const fn questions(&self) -> u16 {
+        let [_, _, _, _, a, b, ..] = self.first.to_ne_bytes();
+        u16::from_be_bytes([a, b])
+    }
+
+    /// ANCOUNT.
+    #[inline(always)]
+    #[must_use]
+    pub const fn answers(&self) -> u16 {
+        let [.., a, b] = self.first.to_ne_bytes();
+        u16::from_be_bytes([a, b])
+    }
+
+    /// NSCOUNT.
+    #[inline(always)]
+    #[must_use]
+    pub const fn authorities(&self) -> u16 {
+        let [a, b, ..] = self.second.to_ne_bytes();
+        u16::from_be_bytes([a, b])
+    }
+
+    /// ARCOUNT.
+    #[inline(always)]
+    #[must_use]
+    pub const fn additionals(&self) -> u16 {
+        let [.., a, b] = self.second.to_ne_bytes();
+        u16::from_be_bytes([a, b])
+    }
+
     /// QR: whether it is a response.
     #[inline(always)]
     #[must_use]
     pub const fn is_response(&self) -> bool {
-        self.flags & 0x8000 != 0
+        self.flags() & 0x8000 != 0
     }
 
     /// The kind of query, 0 to 15.
     #[inline(always)]
     #[must_use]
     pub const fn opcode(&self) -> u8 {
-        (self.flags >> 11) as u8 & 0x0f
+        (self.flags() >> 11) as u8 & 0x0f
     }
 }
 
@@ -70,10 +111,26 @@ pub struct Question {
     pub name_at: usize,
     /// Octets of QNAME on the wire, root label included: 1 to 255.
     pub name_len: usize,
+    /// QTYPE and QCLASS in memory order.
+    pub(crate) fixed: u32,
+}
+
+impl Question {
     /// QTYPE.
-    pub qtype: u16,
+    #[inline(always)]
+    #[must_use]
+    pub const fn qtype(&self) -> u16 {
+        let [a, b, ..] = self.fixed.to_ne_bytes();
+        u16::from_be_bytes([a, b])
+    }
+
     /// QCLASS.
-    pub qclass: u16,
+    #[inline(always)]
+    #[must_use]
+    pub const fn qclass(&self) -> u16 {
+        let [.., a, b] = self.fixed.to_ne_bytes();
+        u16::from_be_bytes([a, b])
+    }
 }
 
 /// What is known of a message's OPT record.
@@ -92,24 +149,54 @@ pub enum Edns {
 /// The fixed part of an OPT record (RFC 6891, section 6.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opt {
-    /// The requestor's UDP payload size.
-    pub udp_size: u16,
-    /// Upper eight bits of the RCODE.
-    pub extended_rcode: u8,
-    /// EDNS version.
-    pub version: u8,
-    /// DO (0x8000, RFC 3225), CO (0x4000), DE (0x2000) and the rest of Z.
-    pub flags: u16,
-    /// Octets of options.
-    pub options_len: u16,
+    /// In memory order: RDLEN (the record's TYPE is known), CLASS, TTL.
+    pub(crate) word: u64,
 }
 
 impl Opt {
+    /// Octets of options.
+    #[inline(always)]
+    #[must_use]
+    pub const fn options_len(&self) -> u16 {
+        let [a, b, ..] = self.word.to_ne_bytes();
+        u16::from_be_bytes([a, b])
+    }
+
+    /// The requestor's UDP payload size.
+    #[inline(always)]
+    #[must_use]
+    pub const fn udp_size(&self) -> u16 {
+        let [_, _, a, b, ..] = self.word.to_ne_bytes();
+        u16::from_be_bytes([a, b])
+    }
+
+    /// Upper eight bits of the RCODE.
+    #[inline(always)]
+    #[must_use]
+    pub const fn extended_rcode(&self) -> u8 {
+        self.word.to_ne_bytes()[4]
+    }
+
+    /// EDNS version.
+    #[inline(always)]
+    #[must_use]
+    pub const fn version(&self) -> u8 {
+        self.word.to_ne_bytes()[5]
+    }
+
+    /// DO (0x8000, RFC 3225), CO (0x4000), DE (0x2000) and the rest of Z.
+    #[inline(always)]
+    #[must_use]
+    pub const fn flags(&self) -> u16 {
+        let [.., a, b] = self.word.to_ne_bytes();
+        u16::from_be_bytes([a, b])
+    }
+
     /// DO: DNSSEC answer OK (RFC 3225).
     #[inline(always)]
     #[must_use]
     pub const fn dnssec_ok(&self) -> bool {
-        self.flags & 0x8000 != 0
+        self.flags() & 0x8000 != 0
     }
 }
 
@@ -135,7 +222,7 @@ pub fn parse<P: Packet>(packet: &P, at: usize, len: usize) -> Result<Message, Re
     let end = at + len;
     let header = header(packet, at)?;
     let mut next = at + HEADER_LEN;
-    let question = if header.questions == 0 {
+    let question = if header.questions() == 0 {
         None
     } else {
         let question = question(packet, next, end)?;
@@ -152,15 +239,11 @@ pub fn parse<P: Packet>(packet: &P, at: usize, len: usize) -> Result<Message, Re
 
 #[inline(always)]
 fn header<P: Packet>(packet: &P, at: usize) -> Result<Header, Reject> {
-    let [a, b, c, d, e, f, g, h] = packet.read(at).ok_or(Reject::Snapped)?;
-    let [i, j, k, l] = packet.read(at + 8).ok_or(Reject::Snapped)?;
+    let first: [u8; 8] = packet.read(at).ok_or(Reject::Snapped)?;
+    let second: [u8; 4] = packet.read(at + 8).ok_or(Reject::Snapped)?;
     Ok(Header {
-        id: u16::from_be_bytes([a, b]),
-        flags: u16::from_be_bytes([c, d]),
-        questions: u16::from_be_bytes([e, f]),
-        answers: u16::from_be_bytes([g, h]),
-        authorities: u16::from_be_bytes([i, j]),
-        additionals: u16::from_be_bytes([k, l]),
+        first: u64::from_ne_bytes(first),
+        second: u32::from_ne_bytes(second),
     })
 }
 
@@ -171,12 +254,11 @@ fn question<P: Packet>(packet: &P, at: usize, end: usize) -> Result<Question, Re
     if fixed + 4 > end {
         return Err(Reject::QuestionTruncated);
     }
-    let [a, b, c, d] = packet.read(fixed).ok_or(Reject::Snapped)?;
+    let octets: [u8; 4] = packet.read(fixed).ok_or(Reject::Snapped)?;
     Ok(Question {
         name_at: at,
         name_len,
-        qtype: u16::from_be_bytes([a, b]),
-        qclass: u16::from_be_bytes([c, d]),
+        fixed: u32::from_ne_bytes(octets),
     })
 }
 
@@ -212,10 +294,10 @@ fn name<P: Packet>(packet: &P, at: usize, end: usize) -> Result<usize, Reject> {
 
 #[inline(always)]
 fn edns<P: Packet>(packet: &P, header: &Header, at: usize, end: usize) -> Result<Edns, Reject> {
-    if header.additionals == 0 {
+    if header.additionals() == 0 {
         return Ok(Edns::Absent);
     }
-    if header.questions > 1 || header.answers != 0 || header.authorities != 0 {
+    if header.questions() > 1 || header.answers() != 0 || header.authorities() != 0 {
         return Ok(Edns::Unreached);
     }
     // RFC 6891, section 6.1.2: owner root, TYPE, CLASS (UDP size), TTL
@@ -224,28 +306,21 @@ fn edns<P: Packet>(packet: &P, header: &Header, at: usize, end: usize) -> Result
         return Ok(Edns::Malformed);
     }
     let [owner] = packet.read(at).ok_or(Reject::Snapped)?;
-    let [a, b, c, d, extended_rcode, version, e, f] =
-        packet.read(at + 1).ok_or(Reject::Snapped)?;
+    let [a, b, class_ttl @ ..]: [u8; 8] = packet.read(at + 1).ok_or(Reject::Snapped)?;
     if owner != 0 || u16::from_be_bytes([a, b]) != OPT {
         // RFC 6891, section 6.1.1: it may stand anywhere in the section.
-        return Ok(if header.additionals == 1 {
+        return Ok(if header.additionals() == 1 {
             Edns::Absent
         } else {
             Edns::Unreached
         });
     }
-    let options_len = packet
-        .read(at + 9)
-        .map(u16::from_be_bytes)
-        .ok_or(Reject::Snapped)?;
-    if at + 11 + usize::from(options_len) > end {
+    let [high, low] = packet.read(at + 9).ok_or(Reject::Snapped)?;
+    if at + 11 + usize::from(u16::from_be_bytes([high, low])) > end {
         return Ok(Edns::Malformed);
     }
+    let [c, d, e, f, g, h] = class_ttl;
     Ok(Edns::Present(Opt {
-        udp_size: u16::from_be_bytes([c, d]),
-        extended_rcode,
-        version,
-        flags: u16::from_be_bytes([e, f]),
-        options_len,
+        word: u64::from_ne_bytes([high, low, c, d, e, f, g, h]),
     }))
 }

@@ -5,6 +5,7 @@ use crate::{
     locate::{Flow, Link, Located, Payload, Transport, locate},
     message::{self, Message},
     packet::Packet,
+    reject::Reject,
     settings::Settings,
 };
 
@@ -45,7 +46,7 @@ pub fn observe<P: Packet, H: Host>(
     hook: Hook,
     settings: &Settings,
     host: &mut H,
-) {
+) -> Outcome {
     let (layers, located) = locate(packet, link, settings);
     host.counters().packet(layers, packet.wire_len());
     match located {
@@ -63,38 +64,75 @@ fn observe_payload<P: Packet, H: Host>(
     hook: Hook,
     settings: &Settings,
     host: &mut H,
-) {
-    let flow = &payload.flow;
+) -> Outcome {
     // RFC 7766, section 8: over TCP a message has a length of two octets
     // before it.
-    let prefix = match flow.transport {
-        Transport::Udp => 0,
-        Transport::Tcp => 2,
+    let (whole, prefix) = match payload.transport {
+        Transport::Udp => (true, 0),
+        Transport::Tcp => (holds_one_message(packet, payload), 2),
     };
-    let whole = flow.transport == Transport::Udp || holds_one_message(packet, payload);
     let parsed = if whole {
         message::parse(packet, payload.at + prefix, payload.len - prefix)
     } else {
-        Err(crate::reject::Reject::DnsHeader)
+        Err(Reject::DnsHeader)
     };
     match parsed {
-        Ok(message) => {
-            let context = context(payload, hook, Some(&message), settings, host);
-            let counters = host.counters();
-            counters.outcome(Outcome::Dns);
-            counters.message(context.role, flow.family, flow.transport, &message);
-            let delivery = host.message(&context, &message);
-            host.counters().delivery(delivery);
-        }
-        Err(reason) if flow.transport == Transport::Udp => host.counters().rejected(reason),
+        Ok(message) => observe_message(packet, payload, &message, hook, settings, host),
         // Part of a stream: only the stream tells whether it is broken.
-        Err(_) => {
-            let context = context(payload, hook, None, settings, host);
-            host.counters().outcome(Outcome::Segment);
-            let delivery = host.segment(&context, payload);
-            host.counters().delivery(delivery);
+        Err(_) if payload.transport == Transport::Tcp => {
+            observe_segment(packet, payload, hook, settings, host)
         }
+        Err(reason) => host.counters().rejected(reason),
     }
+}
+
+#[inline(always)]
+fn observe_message<P: Packet, H: Host>(
+    packet: &P,
+    payload: &Payload,
+    message: &Message,
+    hook: Hook,
+    settings: &Settings,
+    host: &mut H,
+) -> Outcome {
+    let flow = match payload.flow(packet) {
+        Ok(flow) => flow,
+        Err(reason) => return host.counters().rejected(reason),
+    };
+    let context = Context {
+        hook,
+        role: role(&flow, hook, message.header.is_response(), settings, host),
+        flow,
+        sequence: payload.sequence,
+    };
+    let counters = host.counters();
+    counters.message(context.role, flow.family, flow.transport, message);
+    let delivery = host.message(&context, message);
+    host.counters().delivery(delivery);
+    host.counters().outcome(Outcome::Dns)
+}
+
+#[inline(always)]
+fn observe_segment<P: Packet, H: Host>(
+    packet: &P,
+    payload: &Payload,
+    hook: Hook,
+    settings: &Settings,
+    host: &mut H,
+) -> Outcome {
+    let flow = match payload.flow(packet) {
+        Ok(flow) => flow,
+        Err(reason) => return host.counters().rejected(reason),
+    };
+    let context = Context {
+        hook,
+        role: role(&flow, hook, hook == Hook::Egress, settings, host),
+        flow,
+        sequence: payload.sequence,
+    };
+    let delivery = host.segment(&context, payload);
+    host.counters().delivery(delivery);
+    host.counters().outcome(Outcome::Segment)
 }
 
 /// Whether the length prefix says that the segment is one whole message.
@@ -104,30 +142,13 @@ fn holds_one_message<P: Packet>(packet: &P, payload: &Payload) -> bool {
     payload.len >= 2 + message::HEADER_LEN && prefix.map(usize::from) == Some(payload.len - 2)
 }
 
-#[inline(always)]
-fn context<H: Host>(
-    payload: &Payload,
-    hook: Hook,
-    message: Option<&Message>,
-    settings: &Settings,
-    host: &mut H,
-) -> Context {
-    let flow = payload.flow;
-    Context {
-        hook,
-        role: role(&flow, hook, message, settings, host),
-        flow,
-        sequence: payload.sequence,
-    }
-}
-
 /// The side that the observed host is on: by its service addresses where they
 /// are listed, by its port, and by QR where both ports are watched ones.
 #[inline(always)]
 fn role<H: Host>(
     flow: &Flow,
     hook: Hook,
-    message: Option<&Message>,
+    response: bool,
     settings: &Settings,
     host: &mut H,
 ) -> Role {
@@ -141,7 +162,6 @@ fn role<H: Host>(
     if !settings.watches(local_port) {
         return Role::Client;
     }
-    let response = message.is_some_and(|message| message.header.is_response());
     let answers = response == (hook == Hook::Egress);
     if settings.watches(remote_port) && !answers {
         return Role::Client;

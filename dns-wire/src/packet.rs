@@ -13,6 +13,13 @@ pub trait Packet {
     /// Octets of the whole frame on the wire, link header included. More than
     /// can be read where a capture was cut by its snapshot length.
     fn wire_len(&self) -> usize;
+
+    /// Whether the frame on the wire has `end` octets or more. For a frame in
+    /// several buffers this is where the true length costs a helper call.
+    #[inline(always)]
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.wire_len()
+    }
 }
 
 /// A frame in memory: from a capture file, a reassembled stream, a test.

@@ -1,9 +1,9 @@
 //! The record: what one packet hands from the kernel to user space.
 //!
-//! A record is 1 to [`MAX_LINES`] lines of 64 octets: a head of eleven 64-bit
+//! A record is 2 to [`MAX_LINES`] lines of 64 octets: a head of eleven 64-bit
 //! words, then the question's name as it was on the wire, or the bytes of a TCP
-//! segment. Words are in the machine's order, since both sides are the same
-//! machine; addresses are in memory order, as in the packet.
+//! segment. What comes from the packet stands as it stood there, in network
+//! order; the rest is in the machine's order, since both sides are the same one.
 //!
 //! | word | from the lowest bit |
 //! |---|---|
@@ -11,9 +11,9 @@
 //! | 1 | position in the ring (32), lines (8), sampling level (8), flags (16) |
 //! | 2-3, 4-5 | source address, destination address |
 //! | 6 | source port (16), destination port (16), length (16), hop limit (8), TCP flags (8) |
-//! | 7 | ID (16), header flags (16), QTYPE (16), QCLASS (16) |
-//! | 8 | QDCOUNT, ANCOUNT, NSCOUNT, ARCOUNT (16 each) |
-//! | 9 | UDP size (16), EDNS flags (16), extended RCODE (8), version (8), options length (16) |
+//! | 7 | as in the packet: ID, header flags, QDCOUNT, ANCOUNT |
+//! | 8 | as in the packet: NSCOUNT, ARCOUNT, QTYPE, QCLASS |
+//! | 9 | of the OPT record, as in the packet: RDLEN, CLASS, TTL |
 //! | 10 | hash (32), TCP sequence number (32) |
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -96,45 +96,28 @@ pub struct Stamp {
 #[inline(always)]
 #[must_use]
 pub fn message_head(context: &Context, message: &Message, stamp: &Stamp) -> [u64; HEAD_WORDS] {
-    let (question_flag, question) = match message.question {
-        Some(question) => (FLAG_QUESTION, question),
-        None => (
-            0,
-            Question {
-                name_at: 0,
-                name_len: 0,
-                qtype: 0,
-                qclass: 0,
-            },
-        ),
+    let (question_flag, name_len, fixed) = match message.question {
+        Some(question) => (FLAG_QUESTION, question.name_len, question.fixed),
+        None => (0, 0, 0),
     };
-    let (edns, edns_flag) = match message.edns {
+    let (edns_flag, opt) = match message.edns {
         Edns::Absent => (0, 0),
-        Edns::Present(opt) => (opt_word(&opt), EDNS_PRESENT),
-        Edns::Unreached => (0, EDNS_UNREACHED),
-        Edns::Malformed => (0, EDNS_MALFORMED),
+        Edns::Present(opt) => (EDNS_PRESENT, opt.word),
+        Edns::Unreached => (EDNS_UNREACHED, 0),
+        Edns::Malformed => (EDNS_MALFORMED, 0),
     };
-    let header = &message.header;
+    let flags = context_flags(context) | question_flag | edns_flag << EDNS_SHIFT;
     [
         stamp.time_ns,
-        word1(
-            stamp,
-            lines(question.name_len),
-            context_flags(context) | question_flag | edns_flag << EDNS_SHIFT,
-        ),
+        word1(stamp, lines(name_len), flags),
         context.flow.source[0],
         context.flow.source[1],
         context.flow.destination[0],
         context.flow.destination[1],
         word6(&context.flow, message.len, 0),
-        pack16(header.id, header.flags, question.qtype, question.qclass),
-        pack16(
-            header.questions,
-            header.answers,
-            header.authorities,
-            header.additionals,
-        ),
-        edns,
+        message.header.first,
+        join(message.header.second, fixed),
+        opt,
         u64::from(stamp.hash) | u64::from(context.sequence) << 32,
     ]
 }
@@ -196,18 +179,23 @@ fn word6(flow: &Flow, len: usize, tcp_flags: u8) -> u64 {
         | u64::from(tcp_flags) << 56
 }
 
+/// Two words as they follow each other in memory.
 #[inline(always)]
-fn opt_word(opt: &Opt) -> u64 {
-    u64::from(opt.udp_size)
-        | u64::from(opt.flags) << 16
-        | u64::from(opt.extended_rcode) << 32
-        | u64::from(opt.version) << 40
-        | u64::from(opt.options_len) << 48
+const fn join(first: u32, second: u32) -> u64 {
+    if cfg!(target_endian = "little") {
+        first as u64 | (second as u64) << 32
+    } else {
+        (first as u64) << 32 | second as u64
+    }
 }
 
 #[inline(always)]
-fn pack16(a: u16, b: u16, c: u16, d: u16) -> u64 {
-    u64::from(a) | u64::from(b) << 16 | u64::from(c) << 32 | u64::from(d) << 48
+const fn split(word: u64) -> (u32, u32) {
+    if cfg!(target_endian = "little") {
+        (word as u32, (word >> 32) as u32)
+    } else {
+        ((word >> 32) as u32, word as u32)
+    }
 }
 
 /// A record, read.
@@ -382,22 +370,16 @@ impl<'a> Record<'a> {
     /// name itself is [`Self::payload`].
     #[must_use]
     pub fn message(&self) -> Message {
-        let [id, flags, qtype, qclass] = unpack16(self.words[7]);
-        let [questions, answers, authorities, additionals] = unpack16(self.words[8]);
+        let (second, fixed) = split(self.words[8]);
         Message {
             header: message::Header {
-                id,
-                flags,
-                questions,
-                answers,
-                authorities,
-                additionals,
+                first: self.words[7],
+                second,
             },
             question: self.has(FLAG_QUESTION).then_some(Question {
                 name_at: 0,
                 name_len: self.payload.len(),
-                qtype,
-                qclass,
+                fixed,
             }),
             edns: self.edns(),
             len: usize::from(self.len()),
@@ -406,16 +388,9 @@ impl<'a> Record<'a> {
 
     fn edns(&self) -> Edns {
         match self.words[1] >> (48 + EDNS_SHIFT) & 3 {
-            EDNS_PRESENT => {
-                let [udp_size, flags, _, options_len] = unpack16(self.words[9]);
-                Edns::Present(Opt {
-                    udp_size,
-                    extended_rcode: (self.words[9] >> 32) as u8,
-                    version: (self.words[9] >> 40) as u8,
-                    flags,
-                    options_len,
-                })
-            }
+            EDNS_PRESENT => Edns::Present(Opt {
+                word: self.words[9],
+            }),
             EDNS_UNREACHED => Edns::Unreached,
             EDNS_MALFORMED => Edns::Malformed,
             _ => Edns::Absent,
@@ -428,15 +403,6 @@ impl<'a> Record<'a> {
     pub const fn payload(&self) -> &'a [u8] {
         self.payload
     }
-}
-
-const fn unpack16(word: u64) -> [u16; 4] {
-    [
-        word as u16,
-        (word >> 16) as u16,
-        (word >> 32) as u16,
-        (word >> 48) as u16,
-    ]
 }
 
 /// An address in memory order as an [`IpAddr`].

@@ -1,24 +1,25 @@
 //! The ring between one kernel program on one CPU and one reader: the layout of
 //! its memory and the arithmetic of its protocol.
 //!
-//! One producer, one consumer, no lock. The memory is one element of a
-//! `BPF_F_MMAPABLE` array: a page of control words, the data, and slack of one
-//! largest record, so that a record that starts near the end needs no wrap.
-//! Positions count lines and never wrap (64 bits). The producer writes a record
-//! at `head`, then publishes the new head; the consumer reads up to `head`,
-//! then publishes its `tail`, once per batch. Each word that one side writes
-//! often has a cache line of its own.
+//! One producer, one consumer, no lock. A ring is a few consecutive elements
+//! (chunks) of a `BPF_F_MMAPABLE` array, so that the loader can choose its size,
+//! and one element of a second array with the control words. Each chunk ends in
+//! slack of one largest record, so that a record that starts near the end needs
+//! no wrap. Positions count lines and never wrap (64 bits). The producer writes
+//! a record at `head`, then publishes the new head; the consumer reads up to
+//! `head`, then publishes its `tail`, once per batch. Each word that one side
+//! writes often has a cache line of its own.
 
 use crate::record::{LINE, MAX_LEVEL, MAX_LINES};
 
-/// Octets of data: 2^22. A power of two, so that a position needs no division.
-pub const DATA: usize = 4 << 20;
-/// Lines of data.
-pub const LINES: usize = DATA / LINE;
-/// Octets of control words before the data.
-pub const CONTROL: usize = 4096;
-/// Octets of one ring.
-pub const RING: usize = CONTROL + DATA + MAX_LINES * LINE;
+/// Lines of a chunk in which a record may start: 64 KiB of them.
+pub const CHUNK_LINES: u64 = 1024;
+/// Octets of a chunk, slack included.
+pub const CHUNK: usize = (CHUNK_LINES as usize + MAX_LINES) * LINE;
+/// Most chunks of a ring: 16 MiB.
+pub const MAX_CHUNKS: u64 = 256;
+/// Octets of a ring's control words.
+pub const CONTROL: usize = 256;
 
 /// Byte offsets of the control words, each an aligned `u64`.
 pub mod word {
@@ -32,26 +33,42 @@ pub mod word {
     pub const MET: usize = 24;
     /// Producer: the sampling level of the last message.
     pub const LEVEL: usize = 32;
+    /// Producer: the last tail it has read.
+    pub const TAIL_SEEN: usize = 40;
     /// Consumer: position up to which everything was read.
     pub const TAIL: usize = 64;
-    /// Control: `share_bits`, one transaction in `2^share_bits` is paired.
+    /// Daemon: one transaction in 2^(this value) is paired.
     pub const SHARE: usize = 128;
 }
 
-/// Offset of the record at `position`.
+/// Lines of a ring of `chunks` chunks, a power of two.
+#[inline(always)]
+#[must_use]
+pub const fn lines(chunks: u64) -> u64 {
+    chunks * CHUNK_LINES
+}
+
+/// Which of the ring's chunks holds `position`.
+#[inline(always)]
+#[must_use]
+pub const fn chunk(position: u64, chunks: u64) -> u64 {
+    (position / CHUNK_LINES) & (chunks - 1)
+}
+
+/// Offset of `position` in its chunk.
 #[inline(always)]
 #[must_use]
 pub const fn offset(position: u64) -> usize {
-    CONTROL + (position as usize & (LINES - 1)) * LINE
+    (position & (CHUNK_LINES - 1)) as usize * LINE
 }
 
 /// The position where the record after one of `lines` lines begins.
 #[inline(always)]
 #[must_use]
-pub const fn advance(position: u64, lines: usize) -> u64 {
-    let next = position + lines as u64;
-    // A record may reach into the slack; the next one starts at the beginning.
-    let end = position | (LINES as u64 - 1);
+pub const fn advance(position: u64, lines: u64) -> u64 {
+    let next = position + lines;
+    // A record may reach into the slack; the next one starts the next chunk.
+    let end = position | (CHUNK_LINES - 1);
     if next > end { end + 1 } else { next }
 }
 
@@ -59,17 +76,20 @@ pub const fn advance(position: u64, lines: usize) -> u64 {
 /// the other half.
 #[inline(always)]
 #[must_use]
-pub const fn level(used: u64) -> u8 {
-    let half = LINES as u64 / 2;
+pub const fn level(used: u64, lines: u64) -> u8 {
+    let half = lines / 2;
     if used < half {
         return 0;
     }
-    let step = 1 + (used - half) / (half / MAX_LEVEL as u64);
-    if step > MAX_LEVEL as u64 {
-        MAX_LEVEL
-    } else {
-        step as u8
+    if used >= lines {
+        return MAX_LEVEL;
     }
+    // Steps rather than a division, which could panic for all the compiler knows.
+    let mut level = 1;
+    while level < MAX_LEVEL && (used - half) * MAX_LEVEL as u64 >= half * level as u64 {
+        level += 1;
+    }
+    level
 }
 
 #[cfg(test)]
@@ -77,31 +97,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_at_the_end_reaches_into_the_slack_and_the_next_starts_over() {
-        let last = LINES as u64 - 1;
-        assert_eq!(offset(last), CONTROL + DATA - LINE);
-        assert_eq!(advance(last, 1), LINES as u64);
-        assert_eq!(advance(last, MAX_LINES), LINES as u64);
-        assert_eq!(offset(advance(last, MAX_LINES)), CONTROL);
-        assert_eq!(advance(last - 1, 2), LINES as u64);
+    fn a_record_at_the_end_reaches_into_the_slack_and_the_next_starts_a_chunk() {
+        let last = CHUNK_LINES - 1;
+        assert_eq!(offset(last), CHUNK - MAX_LINES * LINE - LINE);
+        assert_eq!(advance(last, 1), 1024);
+        assert_eq!(advance(last, MAX_LINES as u64), 1024);
+        assert_eq!(offset(1024), 0);
+        assert_eq!(advance(last - 1, 2), 1024);
         assert_eq!(advance(5, 3), 8);
-        let second_round = 3 * LINES as u64 + last;
-        assert_eq!(advance(second_round, 7), 4 * LINES as u64);
+        assert_eq!(advance(3 * 1024 + last, 7), 4 * 1024);
     }
 
     #[test]
-    fn no_record_leaves_the_ring() {
-        let last = offset(LINES as u64 - 1) + MAX_LINES * LINE;
-        assert!(last <= RING);
+    fn chunks_follow_each_other_and_start_over() {
+        let chunks = [0, 1023, 1024, 4095, 4096, 5120].map(|position| chunk(position, 4));
+        assert_eq!(chunks, [0, 0, 1, 3, 0, 1]);
+        assert_eq!(chunk(123_456, 1), 0);
     }
 
     #[test]
     fn sampling_starts_at_half_and_ends_at_one_in_256() {
-        assert_eq!(level(0), 0);
-        assert_eq!(level(LINES as u64 / 2 - 1), 0);
-        assert_eq!(level(LINES as u64 / 2), 1);
-        assert_eq!(level(LINES as u64 * 3 / 4), 5);
-        assert_eq!(level(LINES as u64 - 1), MAX_LEVEL);
-        assert_eq!(level(u64::MAX), MAX_LEVEL);
+        for chunks in [1, 64, MAX_CHUNKS] {
+            let lines = lines(chunks);
+            assert_eq!(level(0, lines), 0);
+            assert_eq!(level(lines / 2 - 1, lines), 0);
+            assert_eq!(level(lines / 2, lines), 1);
+            assert_eq!(level(lines * 3 / 4, lines), 5);
+            assert_eq!(level(lines - 1, lines), MAX_LEVEL);
+            assert_eq!(level(u64::MAX, lines), MAX_LEVEL);
+        }
     }
 }

@@ -1,3 +1,4 @@
 //! Where packets and records come from: the kernel (`live`) or captures (`file`).
 
 pub mod file;
+pub mod live;

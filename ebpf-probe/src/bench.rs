@@ -1,0 +1,1 @@
+//! Programs that the real one is compared with.

@@ -1,0 +1,70 @@
+//! The kernel side of xdsc: XDP on ingress, TC on egress (and on ingress where
+//! the XDP slot is taken), one code path.
+//!
+//! A thin client of `dns-wire`: [`frame`] is the one door to the packet,
+//! [`ring`] the one to the rings, [`host`] connects both with the parser.
+//! Whatever happens, the packet goes on.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch, core_intrinsics)]
+#![expect(
+    internal_features,
+    reason = "the BPF target has no stable atomic exchange; `ring` needs one on machines with weak ordering"
+)]
+#![deny(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+#[cfg(feature = "bench")]
+mod bench;
+mod frame;
+mod host;
+mod maps;
+mod ring;
+
+use core::cell::Cell;
+
+use aya_ebpf::{
+    bindings::{TC_ACT_UNSPEC, tcx_action_base::TCX_NEXT, xdp_action::XDP_PASS},
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
+use dns_wire::counters::Hook;
+
+use crate::{frame::Frame, host::observe};
+
+/// What arrives, at the driver.
+#[xdp(frags)]
+pub fn xdp_ingress(context: XdpContext) -> u32 {
+    observe(&Frame::xdp(&context, &Cell::new(0)), Hook::Ingress);
+    XDP_PASS
+}
+
+/// What arrives, where another program holds the XDP slot.
+#[classifier]
+pub fn tc_ingress(context: TcContext) -> i32 {
+    observe(&Frame::tc(&context, &Cell::new(0)), Hook::Ingress);
+    PASS_ON
+}
+
+/// What leaves.
+#[classifier]
+pub fn tc_egress(context: TcContext) -> i32 {
+    observe(&Frame::tc(&context, &Cell::new(0)), Hook::Egress);
+    PASS_ON
+}
+
+/// "Not decided here": the next program or filter decides. tcx and clsact
+/// spell it alike.
+const PASS_ON: i32 = TCX_NEXT;
+const _: () = assert!(TC_ACT_UNSPEC == TCX_NEXT);
+
+/// The kernel requires it of programs that use its helpers for time and packets.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier accepts no endless loop: that it loads proves that no panic
+    // can be reached.
+    loop {}
+}

@@ -1,0 +1,334 @@
+//! The producer's side of the rings: the one door to their memory.
+//!
+//! The layout and the arithmetic are in [`dns_wire::ring`].
+
+use core::{arch::asm, ffi::c_void, hint::black_box};
+
+use aya_ebpf::helpers::{
+    bpf_get_smp_processor_id, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns,
+};
+use dns_wire::{
+    counters::{Delivery, Hook},
+    locate::{Payload, Transport},
+    message::{MAX_NAME, Message},
+    observe::Context,
+    packet::Packet as _,
+    record::{self, HEAD, HEAD_WORDS, LINE, MAX_LINES, MAX_SEGMENT, Stamp},
+    ring::{self, word},
+};
+
+use crate::{frame::{self, Frame}, maps};
+
+/// Most records that one segment takes: 64 KiB of them.
+const MAX_PARTS: usize = 65_536 / MAX_SEGMENT + 1;
+
+/// The ring of this CPU and hook, held for one packet.
+struct Ring {
+    control: *mut u8,
+    /// Index of its first chunk.
+    first_chunk: u64,
+    chunks: u64,
+}
+
+/// Room for one packet's records, and how they are chosen.
+struct Place {
+    position: u64,
+    hash: u32,
+    level: u8,
+    paired: bool,
+}
+
+/// Hands a whole message on.
+#[inline(always)]
+pub fn message<C: frame::Context>(
+    frame: &Frame<'_, C>,
+    context: &Context,
+    message: &Message,
+    seed: u64,
+) -> Delivery {
+    let (name_at, name_len) = match message.question {
+        Some(question) => (question.name_at, question.name_len),
+        None => (0, 0),
+    };
+    let id = match context.flow.transport {
+        Transport::Udp => message.header.id(),
+        Transport::Tcp => 0,
+    };
+    let hash = context.flow.hash(id, seed);
+    let lines = record::lines(name_len) as u64;
+    let ring = match Ring::hold(context.hook) {
+        Ok(ring) => ring,
+        Err(delivery) => return delivery,
+    };
+    let delivery = match ring.reserve(context, hash, lines) {
+        Ok(place) => ring.write_message(frame, context, message, name_at, name_len, &place),
+        Err(delivery) => delivery,
+    };
+    ring.let_go();
+    delivery
+}
+
+/// Hands a segment on, in as many records as it takes, or not at all.
+#[inline(always)]
+pub fn segment<C: frame::Context>(
+    frame: &Frame<'_, C>,
+    context: &Context,
+    payload: &Payload,
+    seed: u64,
+) -> Delivery {
+    let parts = payload.len.div_ceil(MAX_SEGMENT) as u64;
+    let hash = context.flow.hash(0, seed);
+    let ring = match Ring::hold(context.hook) {
+        Ok(ring) => ring,
+        Err(delivery) => return delivery,
+    };
+    let delivery = match ring.reserve(context, hash, parts * MAX_LINES as u64) {
+        Ok(place) => ring.write_segment(frame, context, payload, place),
+        Err(delivery) => delivery,
+    };
+    ring.let_go();
+    delivery
+}
+
+impl Ring {
+    /// The ring of this CPU, unless a run that this one interrupted is in the
+    /// midst of it.
+    #[inline(always)]
+    fn hold(hook: Hook) -> Result<Self, Delivery> {
+        let [cpus, chunks] = maps::rings();
+        // SAFETY: the helper has no preconditions.
+        let cpu = u64::from(unsafe { bpf_get_smp_processor_id() });
+        let index = hook.index() as u64 * cpus + cpu;
+        let control = maps::CONTROL
+            .get_ptr_mut(index as u32)
+            .ok_or(Delivery::RingFull)?;
+        let ring = Self {
+            control: control.cast(),
+            first_chunk: index * chunks,
+            chunks,
+        };
+        if ring.load(word::BUSY) != 0 {
+            return Err(Delivery::Reentered);
+        }
+        ring.store(word::BUSY, 1);
+        Ok(ring)
+    }
+
+    #[inline(always)]
+    fn let_go(&self) {
+        self.store(word::BUSY, 0);
+    }
+
+    #[inline(always)]
+    fn write_message<C: frame::Context>(
+        &self,
+        frame: &Frame<'_, C>,
+        context: &Context,
+        message: &Message,
+        name_at: usize,
+        name_len: usize,
+        place: &Place,
+    ) -> Delivery {
+        let Some(at) = self.record(place.position) else {
+            return Delivery::RingFull;
+        };
+        copy_name(frame, name_at, name_len, at);
+        let head = record::message_head(context, message, &place.stamp());
+        // SAFETY: `at` is the start of a record of at least two lines.
+        unsafe { at.cast::<[u64; HEAD_WORDS]>().write(head) };
+        self.publish(ring::advance(place.position, record::lines(name_len) as u64));
+        Delivery::Delivered
+    }
+
+    #[inline(always)]
+    fn write_segment<C: frame::Context>(
+        &self,
+        frame: &Frame<'_, C>,
+        context: &Context,
+        payload: &Payload,
+        mut place: Place,
+    ) -> Delivery {
+        for part in 0..MAX_PARTS {
+            let offset = part * MAX_SEGMENT;
+            if offset >= payload.len {
+                break;
+            }
+            let Some(at) = self.record(place.position) else {
+                return Delivery::RingFull;
+            };
+            let len = copy_part(frame, payload.at + offset, payload.len - offset, at);
+            if len == 0 {
+                return Delivery::Unreadable;
+            }
+            let head = record::segment_head(context, payload, offset, len, &place.stamp());
+            // SAFETY: `at` is the start of a record of at least two lines.
+            unsafe { at.cast::<[u64; HEAD_WORDS]>().write(head) };
+            place.position = ring::advance(place.position, record::lines(len) as u64);
+            self.publish(place.position);
+        }
+        Delivery::Delivered
+    }
+
+    #[inline(always)]
+    fn load(&self, word: usize) -> u64 {
+        // SAFETY: `word` is the offset of a control word, and `control` points
+        // to all of them.
+        unsafe { self.control.add(word).cast::<u64>().read_volatile() }
+    }
+
+    #[inline(always)]
+    fn store(&self, word: usize, value: u64) {
+        // SAFETY: as for `load`.
+        unsafe { self.control.add(word).cast::<u64>().write_volatile(value) }
+    }
+
+    /// Room for `lines` lines at the head, if the packet is one to be kept.
+    #[inline(always)]
+    fn reserve(&self, context: &Context, hash: u32, lines: u64) -> Result<Place, Delivery> {
+        let capacity = ring::lines(self.chunks);
+        let position = self.load(word::HEAD);
+        let needed = position + lines;
+        let mut used = needed - self.load(word::TAIL_SEEN);
+        if used > capacity / 2 {
+            let tail = self.load(word::TAIL);
+            self.store(word::TAIL_SEEN, tail);
+            used = needed - tail;
+        }
+        let level = ring::level(used, capacity);
+        self.store(word::LEVEL, u64::from(level));
+        let paired = record::is_paired(hash, self.load(word::SHARE) as u32);
+        if level > 0 && !self.keeps(context, hash, level, paired) {
+            return Err(Delivery::SampledOut);
+        }
+        // A record may skip to the next chunk, but never more than it is long.
+        if used > capacity {
+            return Err(Delivery::RingFull);
+        }
+        Ok(Place {
+            position,
+            hash,
+            level,
+            paired,
+        })
+    }
+
+    /// What is paired, and every TCP connection, is kept or left out as a
+    /// whole; of the rest every 2^level-th is kept.
+    #[inline(always)]
+    fn keeps(&self, context: &Context, hash: u32, level: u8, paired: bool) -> bool {
+        if paired || context.flow.transport == Transport::Tcp {
+            return record::is_kept(hash, level);
+        }
+        let met = self.load(word::MET) + 1;
+        self.store(word::MET, met);
+        met & ((1 << level) - 1) == 0
+    }
+
+    /// Where the record at `position` starts.
+    #[inline(always)]
+    fn record(&self, position: u64) -> Option<*mut u8> {
+        let chunk = self.first_chunk + ring::chunk(position, self.chunks);
+        let start = maps::CHUNKS.get_ptr_mut(chunk as u32)?;
+        // SAFETY: an offset of a line within the chunk.
+        Some(unsafe { start.cast::<u8>().add(ring::offset(position)) })
+    }
+
+    /// Makes what was written visible, then the head.
+    #[inline(always)]
+    fn publish(&self, head: u64) {
+        self.store(word::RECORDS, self.load(word::RECORDS) + 1);
+        release();
+        self.store(word::HEAD, head);
+    }
+}
+
+impl Place {
+    #[inline(always)]
+    fn stamp(&self) -> Stamp {
+        // SAFETY: the helpers have no preconditions. Both read
+        // `CLOCK_MONOTONIC`; the precise one costs as much as the parsing.
+        let time_ns = unsafe {
+            if self.paired {
+                bpf_ktime_get_ns()
+            } else {
+                bpf_ktime_get_coarse_ns()
+            }
+        };
+        Stamp {
+            time_ns,
+            position: self.position as u32,
+            level: self.level,
+            paired: self.paired,
+            hash: self.hash,
+        }
+    }
+}
+
+/// Copies the name behind the head of the record at `to`, which is written
+/// afterwards: a short name's first word begins before it.
+#[inline(always)]
+fn copy_name<C: frame::Context>(frame: &Frame<'_, C>, from: usize, len: usize, to: *mut u8) {
+    if len == 0 {
+        return;
+    }
+    for word in 0..MAX_NAME / 8 {
+        if word * 8 + 8 > len {
+            break;
+        }
+        copy_word(frame, from + word * 8, to, HEAD + word * 8);
+    }
+    // The last word ends where the name ends. A name follows a header of 12
+    // octets, so there are 8 octets to read even where it is shorter.
+    let last = (len & 0xff) + HEAD - 8;
+    copy_word(frame, from + len - 8, to, last);
+}
+
+#[inline(always)]
+fn copy_word<C: frame::Context>(frame: &Frame<'_, C>, from: usize, to: *mut u8, at: usize) {
+    if let Some(octets) = frame.read::<8>(from) {
+        // SAFETY: `at + 8` is at most the head, 255 octets and 8, within the
+        // slack behind the record's first line.
+        unsafe {
+            to.add(at).cast::<u64>().write(u64::from_ne_bytes(octets));
+        }
+    }
+}
+
+/// Copies up to [`MAX_SEGMENT`] octets behind the head of the record at `to`,
+/// and tells how many.
+#[inline(always)]
+fn copy_part<C: frame::Context>(
+    frame: &Frame<'_, C>,
+    from: usize,
+    left: usize,
+    to: *mut u8,
+) -> usize {
+    // The verifier must see the bounds on the value that the helper gets.
+    let len = black_box(left.min(MAX_SEGMENT)) & 0x7ff;
+    if len == 0 || len > MAX_SEGMENT {
+        return 0;
+    }
+    // SAFETY: the record has `HEAD + MAX_SEGMENT` octets.
+    let to: *mut c_void = unsafe { to.add(HEAD).cast() };
+    // SAFETY: as above.
+    let copied = unsafe { frame.context().load_bytes(from as u32, to, len as u32) };
+    if copied { len } else { 0 }
+}
+
+/// Orders the writes of a record before the write of the head that covers it.
+#[inline(always)]
+fn release() {
+    if cfg!(bpf_target_arch = "x86_64") {
+        // x86 keeps stores in order; only the compiler must.
+        // SAFETY: no instruction at all.
+        unsafe { asm!("", options(nostack, preserves_flags)) }
+    } else {
+        // A value-returning atomic is a full barrier (kernel's
+        // Documentation/atomic_t.txt), on every architecture.
+        let mut word = 0_u64;
+        // SAFETY: an exchange with a word of our own.
+        unsafe { core::intrinsics::atomic_xchg::<u64, { core::intrinsics::AtomicOrdering::SeqCst }>(&raw mut word, 1) };
+    }
+}
+
+const _: () = assert!(HEAD + MAX_NAME + 8 <= MAX_LINES * LINE);

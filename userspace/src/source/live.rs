@@ -1,0 +1,5 @@
+//! Packets from the kernel: load the programs, attach them, drain their rings.
+//!
+//! The only place in user space that knows the BPF library.
+
+pub mod probe;

@@ -1,0 +1,342 @@
+//! Loads the kernel programs and hands out their maps.
+
+use std::{io, path::PathBuf};
+
+use aya::{
+    Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
+    maps::{
+        Array, MapData, MapError, PerCpuArray,
+        lpm_trie::{Key, LpmTrie},
+    },
+    programs::{ProgramError, SchedClassifier, Xdp},
+    util::KernelVersion,
+};
+use dns_wire::{
+    Settings,
+    counters::{Counters, Hook, SLOTS},
+    ring,
+};
+
+use crate::config::IpPrefix;
+
+/// The oldest kernel with everything the programs use: XDP on frames in several
+/// buffers and its helpers came with 5.18.
+pub const MINIMUM_KERNEL: (u8, u8) = (5, 18);
+
+static PLAIN: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe.o"));
+static TRACE: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probe-trace.o"));
+
+/// Which build of the kernel programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Variant {
+    /// The one for production.
+    #[default]
+    Plain,
+    /// The one that traces every packet.
+    Trace,
+}
+
+impl Variant {
+    /// The object file, when this binary was built with it.
+    #[must_use]
+    pub fn object(self) -> Option<&'static [u8]> {
+        let object = match self {
+            Self::Plain => PLAIN,
+            Self::Trace => TRACE,
+        };
+        (!object.is_empty()).then_some(object)
+    }
+}
+
+/// What the programs are loaded with.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// The build.
+    pub variant: Variant,
+    /// Ports, tunnels, seed.
+    pub settings: Settings,
+    /// Chunks of 64 KiB per ring, a power of two; 0 chooses by the number of CPUs.
+    pub chunks: u64,
+    /// The addresses served; empty for all.
+    pub service_addresses: Vec<IpPrefix>,
+}
+
+/// Why the programs could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// This binary has no kernel programs in it.
+    #[error(
+        "this xdsc was built without its kernel programs, so it can read capture files only; \
+         build it with `cargo xtask build --release`"
+    )]
+    NotBuilt,
+    /// Too old a kernel.
+    #[error(
+        "kernel {found} is too old: xdsc needs {}.{} or newer (XDP helpers for frames in several \
+         buffers); upgrade the kernel, or feed captures to `xdsc read`",
+        MINIMUM_KERNEL.0, MINIMUM_KERNEL.1
+    )]
+    Kernel {
+        /// The release of the running one.
+        found: String,
+    },
+    /// No right to load.
+    #[error(
+        "no permission to load BPF programs: run as root, or give the capabilities CAP_BPF, \
+         CAP_NET_ADMIN and CAP_PERFMON (as `AmbientCapabilities=` in a systemd unit)"
+    )]
+    Privileges,
+    /// The verifier or the kernel said no.
+    #[error("the kernel refused program `{program}`: {cause}")]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// What the kernel said, with the end of the verifier's log.
+        cause: String,
+    },
+    /// The object or a map.
+    #[error("cannot load the kernel programs: {0}")]
+    Object(String),
+    /// Reading a map.
+    #[error("cannot read map `{map}`: {cause}")]
+    Map {
+        /// Its name.
+        map: &'static str,
+        /// What the kernel said.
+        cause: String,
+    },
+}
+
+/// The loaded programs and their maps.
+#[derive(Debug)]
+pub struct Probe {
+    pub(super) ebpf: Ebpf,
+    counters: PerCpuArray<MapData, [u64; SLOTS]>,
+    geometry: Geometry,
+}
+
+/// How the rings lie in their maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Possible CPUs.
+    pub cpus: u64,
+    /// Chunks per ring.
+    pub chunks: u64,
+}
+
+impl Geometry {
+    /// Rings of the given size (0: chosen so that all together take at most
+    /// 64 MiB, each between 256 KiB and 4 MiB).
+    ///
+    /// # Errors
+    /// When the number of CPUs cannot be read.
+    pub fn new(chunks: u64) -> io::Result<Self> {
+        let cpus = aya::util::nr_cpus().map_err(|(path, error)| {
+            io::Error::new(error.kind(), format!("{path}: {error}"))
+        })? as u64;
+        let chunks = if chunks == 0 {
+            let share = (64 << 20) / (64 << 10) / (2 * cpus);
+            let fitting = 1 << share.max(1).ilog2();
+            fitting.clamp(4, 64)
+        } else {
+            chunks.next_power_of_two().min(ring::MAX_CHUNKS)
+        };
+        Ok(Self { cpus, chunks })
+    }
+
+    /// Number of rings.
+    #[must_use]
+    pub const fn rings(&self) -> u64 {
+        self.cpus * 2
+    }
+
+    /// Octets of data of each ring.
+    #[must_use]
+    pub const fn ring_bytes(&self) -> u64 {
+        self.chunks * ring::CHUNK_LINES * dns_wire::record::LINE as u64
+    }
+}
+
+impl Probe {
+    /// Loads the programs into the kernel; nothing is attached yet.
+    ///
+    /// # Errors
+    /// [`LoadError`], each with its cure.
+    pub fn load(options: &LoadOptions) -> Result<Self, LoadError> {
+        let object = options.variant.object().ok_or(LoadError::NotBuilt)?;
+        Self::load_object(object, options)
+    }
+
+    /// Loads the programs of a given object file.
+    ///
+    /// # Errors
+    /// [`LoadError`], each with its cure.
+    pub fn load_object(object: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
+        check_kernel()?;
+        let geometry = Geometry::new(options.chunks)
+            .map_err(|error| LoadError::Object(error.to_string()))?;
+        let settings = options
+            .settings
+            .with_service_addresses(!options.service_addresses.is_empty())
+            .to_words();
+        let rings = [geometry.cpus, geometry.chunks];
+        let mut ebpf = EbpfLoader::new()
+            .override_global("SETTINGS", &settings, true)
+            .override_global("RINGS", &rings, true)
+            .map_max_entries("CONTROL", geometry.rings() as u32)
+            .map_max_entries("CHUNKS", (geometry.rings() * geometry.chunks) as u32)
+            .load(object)
+            .map_err(object_error)?;
+        load_programs(&mut ebpf)?;
+        let counters = ebpf
+            .take_map("COUNTERS")
+            .ok_or_else(|| LoadError::Object("map COUNTERS is missing".to_owned()))?;
+        let counters = PerCpuArray::try_from(counters).map_err(|error| map_error("COUNTERS", &error))?;
+        let mut probe = Self {
+            ebpf,
+            counters,
+            geometry,
+        };
+        probe.set_service_addresses(&options.service_addresses)?;
+        Ok(probe)
+    }
+
+    /// How the rings lie in their maps.
+    #[must_use]
+    pub const fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The counters of a hook, summed over all CPUs.
+    ///
+    /// # Errors
+    /// When the kernel does not hand them out.
+    pub fn counters(&self, hook: Hook) -> Result<Counters, LoadError> {
+        let values = self
+            .counters
+            .get(&(hook.index() as u32), 0)
+            .map_err(|error| map_error("COUNTERS", &error))?;
+        let mut sum = Counters::default();
+        for cells in values.iter() {
+            sum.merge_cells(cells);
+        }
+        Ok(sum)
+    }
+
+    /// Takes one of the two maps of the rings out, to map it into memory.
+    pub(super) fn take_map(&mut self, name: &'static str) -> Result<MapData, LoadError> {
+        let map = self
+            .ebpf
+            .take_map(name)
+            .ok_or_else(|| LoadError::Object(format!("map {name} is missing")))?;
+        match map {
+            aya::maps::Map::Array(data) => Ok(data),
+            other => Err(LoadError::Object(format!("map {name} is a {other:?}"))),
+        }
+    }
+
+    fn set_service_addresses(&mut self, prefixes: &[IpPrefix]) -> Result<(), LoadError> {
+        let Some(map) = self.ebpf.map_mut("SERVICE") else {
+            return Err(LoadError::Object("map SERVICE is missing".to_owned()));
+        };
+        let mut trie: LpmTrie<_, [u8; 16], u8> =
+            LpmTrie::try_from(map).map_err(|error| map_error("SERVICE", &error))?;
+        for prefix in prefixes {
+            let (octets, length) = prefix.as_mapped();
+            trie.insert(&Key::new(u32::from(length), octets), 1, 0)
+                .map_err(|error| map_error("SERVICE", &error))?;
+        }
+        Ok(())
+    }
+}
+
+fn load_programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
+    for name in ["xdp_ingress", "tc_ingress", "tc_egress"] {
+        let program = ebpf
+            .program_mut(name)
+            .ok_or_else(|| LoadError::Object(format!("program {name} is missing")))?;
+        let loaded = if name == "xdp_ingress" {
+            <&mut Xdp>::try_from(program).and_then(Xdp::load)
+        } else {
+            <&mut SchedClassifier>::try_from(program).and_then(SchedClassifier::load)
+        };
+        loaded.map_err(|error| program_error(name, &error))?;
+    }
+    Ok(())
+}
+
+fn check_kernel() -> Result<(), LoadError> {
+    let (major, minor) = MINIMUM_KERNEL;
+    if KernelVersion::at_least(major, minor, 0) {
+        return Ok(());
+    }
+    let found = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    Err(LoadError::Kernel {
+        found: found.trim().to_owned(),
+    })
+}
+
+fn object_error(error: EbpfError) -> LoadError {
+    if denied(&error) {
+        return LoadError::Privileges;
+    }
+    LoadError::Object(chain(&error))
+}
+
+fn program_error(program: &'static str, error: &ProgramError) -> LoadError {
+    if let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    {
+        if io_error.kind() == io::ErrorKind::PermissionDenied && verifier_log.to_string().is_empty()
+        {
+            return LoadError::Privileges;
+        }
+        let log = verifier_log.to_string();
+        let lines: Vec<_> = log.lines().collect();
+        let end = lines.get(lines.len().saturating_sub(12)..).unwrap_or(&[]);
+        return LoadError::Program {
+            program,
+            cause: format!("{io_error}; the verifier's last words:\n{}", end.join("\n")),
+        };
+    }
+    LoadError::Program {
+        program,
+        cause: chain(error),
+    }
+}
+
+fn map_error(map: &'static str, error: &MapError) -> LoadError {
+    LoadError::Map {
+        map,
+        cause: chain(error),
+    }
+}
+
+/// Whether the kernel said EPERM somewhere on the way.
+fn denied(error: &dyn std::error::Error) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let cause = error.downcast_ref::<io::Error>();
+        if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// An error with all its causes, in a line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
