@@ -3,6 +3,7 @@
 //! Data flows one way, and the modules are named after the way: `source`
 //! (rings or capture files) -> `stats` -> `export` -> `http`.
 
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod source;

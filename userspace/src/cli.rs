@@ -1,0 +1,401 @@
+//! The command line, without its behaviour.
+//!
+//! Flags that stand for a key of the configuration carry its path
+//! (`--web.listen-address`), as Prometheus exporters name theirs, and take the
+//! same values as the key.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{
+    InvalidValue, IpPrefix, ListenAddress, LogLevel, MAX_PORTS, interface_name, telemetry_path,
+};
+
+/// Where packages install the configuration.
+pub const CONFIG_PATH: &str = "/etc/xdsc/xdsc.toml";
+
+/// DNS telemetry from inside the kernel.
+///
+/// xdsc sees the DNS messages of a server in the kernel (XDP on the way in, TC
+/// on the way out) and serves DSC's statistics to Prometheus. The packets are
+/// never dropped, changed or delayed.
+#[derive(Debug, Parser)]
+#[command(name = "xdsc", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  xdsc run --interface eth0
+          Watch eth0 and serve http://localhost:9953/metrics
+  xdsc read --format json capture.pcap
+          The same statistics from a capture, without privileges";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch network interfaces and serve metrics
+    Run(RunArgs),
+    /// Print the statistics of capture files
+    Read(ReadArgs),
+    /// Check the configuration, or show what it can be
+    Config(ConfigArgs),
+}
+
+/// What `xdsc run` accepts. What is absent is left to the configuration file.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub struct RunArgs {
+    /// Interface to listen on; may be repeated [default: `interfaces` in the
+    /// configuration]
+    #[arg(long = "interface", value_name = "IF", value_parser = interface_name)]
+    pub interfaces: Vec<String>,
+
+    /// Configuration file [default: none, every key has its default]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Address to serve HTTP on: `HOST:PORT`, `[IPv6]:PORT` or `:PORT`; may be
+    /// repeated [default: `listen_addresses` in the configuration, else :9953]
+    #[arg(
+        id = "web.listen-address",
+        long = "web.listen-address",
+        value_name = "ADDR"
+    )]
+    pub listen_addresses: Vec<ListenAddress>,
+
+    /// Path of the metrics [default: `telemetry_path` in the configuration,
+    /// else /metrics]
+    #[arg(id = "web.telemetry-path", long = "web.telemetry-path", value_name = "PATH", value_parser = telemetry_path)]
+    pub telemetry_path: Option<String>,
+
+    /// Serve HTTP on the sockets that systemd passes (socket activation)
+    /// instead of opening any
+    #[arg(
+        id = "web.systemd-socket",
+        long = "web.systemd-socket",
+        conflicts_with = "web.listen-address"
+    )]
+    pub systemd_socket: bool,
+
+    /// Least severe messages to log [default: `level` in the configuration,
+    /// else info]
+    #[arg(id = "log.level", long = "log.level", value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+
+    /// Load the kernel programs that log each packet. For debugging only: they
+    /// are slow
+    #[arg(long)]
+    pub trace_probe: bool,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  xdsc run --interface eth0 --interface eth1
+          Watch two interfaces with the default configuration
+  xdsc run --config /etc/xdsc/xdsc.toml --web.listen-address 127.0.0.1:9953
+          Take the file, but serve HTTP on the loopback address only";
+
+/// What `xdsc read` accepts.
+#[derive(Debug, Args)]
+#[command(after_help = READ_EXAMPLES)]
+pub struct ReadArgs {
+    /// Capture files (pcap or pcapng; gzip, xz or zstd), in the order of time
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// How to print the statistics
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ReadFormat::Text)]
+    pub format: ReadFormat,
+
+    /// UDP and TCP ports on which DNS is spoken
+    #[arg(long, value_name = "PORT,...", default_value = "53")]
+    pub ports: PortList,
+
+    /// Look into tunnels: IP in IP, 6in4, GRE
+    #[arg(long)]
+    pub decapsulate: bool,
+
+    /// Address or prefix of the server; may be repeated [default: whoever has
+    /// the DNS port is the server]
+    #[arg(long = "service-address", value_name = "PREFIX")]
+    pub service_addresses: Vec<IpPrefix>,
+}
+
+const READ_EXAMPLES: &str = "\
+Examples:
+  xdsc read capture.pcap
+          A summary to read
+  xdsc read --format prometheus --ports 53,5353 --service-address 192.0.2.53 *.pcap.zst
+          What /metrics would have shown after these packets";
+
+/// How `xdsc read` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReadFormat {
+    /// Tables for people
+    Text,
+    /// One JSON document
+    Json,
+    /// The Prometheus text format
+    Prometheus,
+}
+
+/// Ports with commas between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortList(pub Vec<u16>);
+
+impl FromStr for PortList {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let mut ports = Vec::new();
+        for port in text.split(',') {
+            match port.parse() {
+                Ok(port) if port > 0 && !ports.contains(&port) => ports.push(port),
+                Ok(_) | Err(_) => return Err(ports_error(format!("has the port {port:?}"))),
+            }
+        }
+        match ports.len() {
+            1..=MAX_PORTS => Ok(Self(ports)),
+            count => Err(ports_error(format!("has {count} ports"))),
+        }
+    }
+}
+
+fn ports_error(message: String) -> InvalidValue {
+    InvalidValue {
+        message,
+        hint: format!("write up to {MAX_PORTS} different numbers from 1 to 65535, as in `53,5353`"),
+    }
+}
+
+/// What `xdsc config` accepts.
+#[derive(Debug, Args)]
+#[command(after_help = CONFIG_EXAMPLES)]
+pub struct ConfigArgs {
+    /// What to do with the configuration.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  xdsc config show > /etc/xdsc/xdsc.toml
+          Start from a file that states every default
+  xdsc config check /etc/xdsc/xdsc.toml
+          See all of its errors, with line and hint";
+
+/// The subcommands of `xdsc config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Report all errors of a configuration file
+    Check {
+        /// The file
+        #[arg(value_name = "FILE", default_value = CONFIG_PATH)]
+        file: PathBuf,
+    },
+    /// Print a configuration that states every default, with comments
+    Show,
+    /// Print the reference of all keys, in Markdown
+    Reference,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn run(args: &[&str]) -> Result<RunArgs, clap::Error> {
+        let command = Cli::try_parse_from([&["xdsc", "run"], args].concat())?.command;
+        match command {
+            Command::Run(args) => Ok(args),
+            other @ (Command::Read(_) | Command::Config(_)) => panic!("{other:?}"),
+        }
+    }
+
+    fn read(args: &[&str]) -> Result<ReadArgs, clap::Error> {
+        let command = Cli::try_parse_from([&["xdsc", "read"], args].concat())?.command;
+        match command {
+            Command::Read(args) => Ok(args),
+            other @ (Command::Run(_) | Command::Config(_)) => panic!("{other:?}"),
+        }
+    }
+
+    /// The help without its line breaks.
+    fn help(subcommand: &str) -> String {
+        let mut cli = Cli::command();
+        let command = cli.find_subcommand_mut(subcommand).expect(subcommand);
+        let help = command.render_long_help().to_string();
+        help.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn run_takes_the_flags_of_an_exporter() {
+        let args = run(&[
+            "--interface=eth0",
+            "--interface=eth1",
+            "--config=/tmp/x.toml",
+            "--web.listen-address=:9000",
+            "--web.listen-address=[::1]:9001",
+            "--web.telemetry-path=/dns",
+            "--log.level=debug",
+            "--trace-probe",
+        ])
+        .expect("all flags");
+        assert_eq!(args.interfaces, ["eth0", "eth1"]);
+        assert_eq!(args.config, Some(PathBuf::from("/tmp/x.toml")));
+        let addresses: Vec<_> = args
+            .listen_addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(addresses, [":9000", "[::1]:9001"]);
+        assert_eq!(args.telemetry_path.as_deref(), Some("/dns"));
+        assert_eq!(args.log_level, Some(LogLevel::Debug));
+        assert!(args.trace_probe);
+        assert!(!args.systemd_socket);
+    }
+
+    #[test]
+    fn run_leaves_everything_to_the_configuration() {
+        let args = run(&[]).expect("no flags");
+        assert!(args.interfaces.is_empty() && args.listen_addresses.is_empty());
+        assert_eq!(
+            (args.config, args.telemetry_path, args.log_level),
+            (None, None, None)
+        );
+        assert!(!args.trace_probe && !args.systemd_socket);
+    }
+
+    #[test]
+    fn sockets_come_from_systemd_or_from_addresses() {
+        assert!(
+            run(&["--web.systemd-socket"])
+                .expect("alone")
+                .systemd_socket
+        );
+        let error = run(&["--web.systemd-socket", "--web.listen-address=:1"]).expect_err("both");
+        assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn values_have_the_rules_of_the_configuration() {
+        for (flag, hint) in [
+            ("--interface=a/b", "`ip link` lists the interfaces"),
+            (
+                "--web.listen-address=9953",
+                "has no port; write `HOST:PORT`",
+            ),
+            ("--web.telemetry-path=/-/ready", "is under `/-/`"),
+            (
+                "--log.level=loud",
+                "[possible values: error, warn, info, debug, trace]",
+            ),
+        ] {
+            let error = run(&[flag]).expect_err(flag).to_string();
+            assert!(error.contains(hint), "{flag}: {error}");
+        }
+        let error = read(&["--service-address=192.0.2.1/24", "x"]).expect_err("host bits");
+        assert!(
+            error.to_string().contains("write `192.0.2.0/24`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_help_of_run_states_the_defaults() {
+        let (help, defaults) = (help("run"), Config::default());
+        let address = &defaults.web.listen_addresses[0];
+        let path = &defaults.web.telemetry_path;
+        let level = defaults.log.level.to_possible_value().expect("a name");
+        for default in [
+            format!("`listen_addresses` in the configuration, else {address}]"),
+            format!("`telemetry_path` in the configuration, else {path}]"),
+            format!("`level` in the configuration, else {}]", level.get_name()),
+        ] {
+            assert!(help.contains(&default), "{default}: {help}");
+        }
+    }
+
+    #[test]
+    fn read_has_defaults() {
+        let args = read(&["a.pcap", "b.pcap"]).expect("two files");
+        assert_eq!(
+            args.files,
+            [PathBuf::from("a.pcap"), PathBuf::from("b.pcap")]
+        );
+        assert_eq!(args.format, ReadFormat::Text);
+        assert_eq!(args.ports.0, Config::default().probe.ports);
+        assert!(!args.decapsulate && args.service_addresses.is_empty());
+    }
+
+    #[test]
+    fn read_takes_ports_and_addresses() {
+        let args = read(&[
+            "--format=prometheus",
+            "--ports=53,5353",
+            "--decapsulate",
+            "--service-address=192.0.2.0/24",
+            "--service-address=2001:db8::53",
+            "x.pcap",
+        ])
+        .expect("all flags");
+        let addresses: Vec<_> = args
+            .service_addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(args.format, ReadFormat::Prometheus);
+        assert_eq!(args.ports.0, [53, 5353]);
+        assert_eq!(addresses, ["192.0.2.0/24", "2001:db8::53"]);
+        assert!(args.decapsulate);
+    }
+
+    #[test]
+    fn read_needs_a_file_and_real_ports() {
+        assert!(read(&[]).is_err());
+        for (ports, message) in [
+            ("0", r#"has the port "0";"#),
+            ("65536", r#"has the port "65536";"#),
+            ("53,", r#"has the port "";"#),
+            ("53,dns", r#"has the port "dns";"#),
+            ("53,53", r#"has the port "53";"#),
+            ("1,2,3,4,5,6,7,8,9", "has 9 ports; write up to 8 "),
+        ] {
+            let error = read(&["--ports", ports, "x.pcap"]).expect_err(ports);
+            assert!(error.to_string().contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn config_check_has_a_default_file() {
+        let cli = Cli::try_parse_from(["xdsc", "config", "check"]).expect("no file");
+        let Command::Config(ConfigArgs {
+            command: ConfigCommand::Check { file },
+        }) = cli.command
+        else {
+            panic!("{cli:?}");
+        };
+        assert_eq!(file, PathBuf::from(CONFIG_PATH));
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in ["run", "read", "config"] {
+            assert!(help(command).contains("Examples: xdsc "), "{command}");
+        }
+    }
+}
