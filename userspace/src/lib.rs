@@ -4,5 +4,6 @@
 //! (rings or capture files) -> `stats` -> `export` -> `http`.
 
 pub mod config;
+pub mod export;
 pub mod http;
 pub mod source;
