@@ -5,5 +5,6 @@
 
 pub mod cli;
 pub mod config;
+pub mod export;
 pub mod http;
 pub mod source;
