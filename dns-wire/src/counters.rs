@@ -11,7 +11,7 @@
 use crate::{
     iana::Qtype,
     locate::{Family, Layers, NotDns, Protocol, Transport, tcp_flag},
-    message::{Edns, Message},
+    message::{EdnsState, Message},
     reject::Reject,
 };
 
@@ -88,20 +88,6 @@ table! {
         Fin = "fin",
         /// RST.
         Rst = "rst",
-    }
-}
-
-table! {
-    /// What is known of the OPT record.
-    pub enum EdnsState {
-        /// No OPT record.
-        Absent = "absent",
-        /// OPT record read.
-        Present = "present",
-        /// Other records stand before it; it was not looked for.
-        Unreached = "unreached",
-        /// OPT record that does not fit into the message.
-        Malformed = "malformed",
     }
 }
 
@@ -284,19 +270,15 @@ impl Counters {
         self.add(slot::MESSAGE_BYTES + kind * 4 + carrier, message.len as u64);
         let opcode = usize::from(message.header.opcode());
         self.add(slot::OPCODE + kind * 16 + opcode, 1);
-        let qtype = match message.question {
-            Some(question) => Qtype(question.qtype()).slot(),
-            None => Qtype::NO_QUESTION_SLOT,
+        let qtype = if message.has_question() {
+            Qtype(message.question.qtype()).slot()
+        } else {
+            Qtype::NO_QUESTION_SLOT
         };
         self.add(slot::QTYPE + kind * Qtype::SLOTS + qtype, 1);
-        let (state, dnssec_ok) = match message.edns {
-            Edns::Absent => (EdnsState::Absent, false),
-            Edns::Present(opt) => (EdnsState::Present, opt.dnssec_ok()),
-            Edns::Unreached => (EdnsState::Unreached, false),
-            Edns::Malformed => (EdnsState::Malformed, false),
-        };
-        self.add(slot::EDNS + kind * EdnsState::COUNT + state.index(), 1);
-        let flags = usize::from(message.header.flags() >> 4 & 0x7f) << 1 | usize::from(dnssec_ok);
+        self.add(slot::EDNS + kind * EdnsState::COUNT + message.edns.index(), 1);
+        let dnssec_ok = usize::from(message.opt.dnssec_ok());
+        let flags = usize::from(message.header.flags() >> 4 & 0x7f) << 1 | dnssec_ok;
         self.add(slot::FLAGS + kind * FLAG_SETS + flags, 1);
         let carrier = role.index() * Transport::COUNT + transport.index();
         let bin = message.len / SIZE_BIN;

@@ -149,6 +149,50 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// The payload in two words, as the kernel program hands it to the function
+    /// that parses it: the verifier checks that function once, by itself.
+    #[inline(always)]
+    #[must_use]
+    pub const fn pack(&self) -> [u64; 2] {
+        let where_ = self.at as u64 & 0xffff
+            | (self.len as u64 & 0xffff) << 16
+            | (self.source_port as u64) << 32
+            | (self.destination_port as u64) << 48;
+        let what = self.sequence as u64
+            | (self.addresses_at as u64 & 0xffff) << 32
+            | (self.hop_limit as u64) << 48
+            | (self.tcp_flags as u64 & 0x3f) << 56
+            | (self.family as u64 & 1) << 62
+            | (self.transport as u64 & 1) << 63;
+        [where_, what]
+    }
+
+    /// The payload of such words.
+    #[inline(always)]
+    #[must_use]
+    pub const fn unpack([where_, what]: [u64; 2]) -> Self {
+        Self {
+            family: if what >> 62 & 1 == 0 {
+                Family::Ipv4
+            } else {
+                Family::Ipv6
+            },
+            transport: if what >> 63 == 0 {
+                Transport::Udp
+            } else {
+                Transport::Tcp
+            },
+            hop_limit: (what >> 48) as u8,
+            addresses_at: (what >> 32) as usize & 0xffff,
+            source_port: (where_ >> 32) as u16,
+            destination_port: (where_ >> 48) as u16,
+            at: where_ as usize & 0xffff,
+            len: (where_ >> 16) as usize & 0xffff,
+            sequence: what as u32,
+            tcp_flags: (what >> 56) as u8 & 0x3f,
+        }
+    }
+
     /// Addresses and ports. The addresses are read only now: they would occupy
     /// registers all through the parsing, and most packets elsewhere are not DNS.
     ///

@@ -4,14 +4,19 @@
 use crate::{packet::Packet, reject::Reject};
 
 /// The parts of a DNS message that xdsc counts.
+///
+/// What is absent is zero rather than an `Option`: the compiler may leave the
+/// content of an empty one undefined, and the verifier refuses to see it moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The header.
     pub header: Header,
-    /// The first question; `None` when QDCOUNT is 0.
-    pub question: Option<Question>,
-    /// The OPT pseudo-record.
-    pub edns: Edns,
+    /// The first question; all zero when QDCOUNT is 0.
+    pub question: Question,
+    /// What is known of the OPT pseudo-record.
+    pub edns: EdnsState,
+    /// The OPT pseudo-record; all zero unless `edns` says that it is present.
+    pub opt: Opt,
     /// Octets of the message; over TCP without the two of the length.
     pub len: usize,
 }
@@ -22,11 +27,28 @@ impl Message {
     #[inline(always)]
     #[must_use]
     pub const fn rcode(&self) -> u16 {
-        let low = self.header.flags() & 0x000f;
-        match self.edns {
-            Edns::Present(opt) => (opt.extended_rcode() as u16) << 4 | low,
-            Edns::Absent | Edns::Unreached | Edns::Malformed => low,
-        }
+        (self.opt.extended_rcode() as u16) << 4 | self.header.flags() & 0x000f
+    }
+
+    /// Whether there is a question.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_question(&self) -> bool {
+        self.question.name_len != 0
+    }
+}
+
+table! {
+    /// What is known of the OPT record.
+    pub enum EdnsState {
+        /// No OPT record.
+        Absent = "absent",
+        /// OPT record read.
+        Present = "present",
+        /// Other records stand before the place where it may be; it was not looked for.
+        Unreached = "unreached",
+        /// OPT record that does not fit into the message.
+        Malformed = "malformed",
     }
 }
 
@@ -105,7 +127,7 @@ impl Header {
 }
 
 /// The first question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Question {
     /// Offset of QNAME in the frame.
     pub name_at: usize,
@@ -133,21 +155,8 @@ impl Question {
     }
 }
 
-/// What is known of a message's OPT record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Edns {
-    /// There is none.
-    Absent,
-    /// Here it is.
-    Present(Opt),
-    /// Other records stand before the place where it may be.
-    Unreached,
-    /// It does not fit into the message.
-    Malformed,
-}
-
 /// The fixed part of an OPT record (RFC 6891, section 6.1.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Opt {
     /// In memory order: RDLEN (the record's TYPE is known), CLASS, TTL.
     pub(crate) word: u64,
@@ -223,16 +232,18 @@ pub fn parse<P: Packet>(packet: &P, at: usize, len: usize) -> Result<Message, Re
     let header = header(packet, at)?;
     let mut next = at + HEADER_LEN;
     let question = if header.questions() == 0 {
-        None
+        Question::default()
     } else {
         let question = question(packet, next, end)?;
         next = question.name_at + question.name_len + 4;
-        Some(question)
+        question
     };
+    let (edns, opt) = edns(packet, &header, next, end)?;
     Ok(Message {
         header,
         question,
-        edns: edns(packet, &header, next, end)?,
+        edns,
+        opt,
         len,
     })
 }
@@ -249,7 +260,7 @@ fn header<P: Packet>(packet: &P, at: usize) -> Result<Header, Reject> {
 
 #[inline(always)]
 fn question<P: Packet>(packet: &P, at: usize, end: usize) -> Result<Question, Reject> {
-    let name_len = name(packet, at, end)?;
+    let name_len = packet.name_len(at, end)?;
     let fixed = at + name_len;
     if fixed + 4 > end {
         return Err(Reject::QuestionTruncated);
@@ -262,9 +273,13 @@ fn question<P: Packet>(packet: &P, at: usize, end: usize) -> Result<Question, Re
     })
 }
 
-/// Octets of the name at `at`, a step per label.
+/// Octets of the name at offset `at` in a message that ends at `end`, root label
+/// included, found in a step per label.
+///
+/// # Errors
+/// Why it is no name.
 #[inline(always)]
-fn name<P: Packet>(packet: &P, at: usize, end: usize) -> Result<usize, Reject> {
+pub fn name_len<P: Packet + ?Sized>(packet: &P, at: usize, end: usize) -> Result<usize, Reject> {
     let mut len = 0;
     for _ in 0..MAX_LABELS {
         if at + len >= end {
@@ -293,34 +308,41 @@ fn name<P: Packet>(packet: &P, at: usize, end: usize) -> Result<usize, Reject> {
 }
 
 #[inline(always)]
-fn edns<P: Packet>(packet: &P, header: &Header, at: usize, end: usize) -> Result<Edns, Reject> {
+fn edns<P: Packet>(
+    packet: &P,
+    header: &Header,
+    at: usize,
+    end: usize,
+) -> Result<(EdnsState, Opt), Reject> {
+    let none = Opt::default();
     if header.additionals() == 0 {
-        return Ok(Edns::Absent);
+        return Ok((EdnsState::Absent, none));
     }
     if header.questions() > 1 || header.answers() != 0 || header.authorities() != 0 {
-        return Ok(Edns::Unreached);
+        return Ok((EdnsState::Unreached, none));
     }
     // RFC 6891, section 6.1.2: owner root, TYPE, CLASS (UDP size), TTL
     // (extended RCODE, version, flags), RDLEN: 11 octets.
     if at + 11 > end {
-        return Ok(Edns::Malformed);
+        return Ok((EdnsState::Malformed, none));
     }
     let [owner] = packet.read(at).ok_or(Reject::Snapped)?;
     let [a, b, class_ttl @ ..]: [u8; 8] = packet.read(at + 1).ok_or(Reject::Snapped)?;
     if owner != 0 || u16::from_be_bytes([a, b]) != OPT {
         // RFC 6891, section 6.1.1: it may stand anywhere in the section.
-        return Ok(if header.additionals() == 1 {
-            Edns::Absent
+        let only = header.additionals() == 1;
+        let state = if only {
+            EdnsState::Absent
         } else {
-            Edns::Unreached
-        });
+            EdnsState::Unreached
+        };
+        return Ok((state, none));
     }
     let [high, low] = packet.read(at + 9).ok_or(Reject::Snapped)?;
     if at + 11 + usize::from(u16::from_be_bytes([high, low])) > end {
-        return Ok(Edns::Malformed);
+        return Ok((EdnsState::Malformed, none));
     }
     let [c, d, e, f, g, h] = class_ttl;
-    Ok(Edns::Present(Opt {
-        word: u64::from_ne_bytes([high, low, c, d, e, f, g, h]),
-    }))
+    let word = u64::from_ne_bytes([high, low, c, d, e, f, g, h]);
+    Ok((EdnsState::Present, Opt { word }))
 }

@@ -18,11 +18,45 @@ pub trait Host {
     /// one of the configured service addresses. Asked only when there are any.
     fn is_service_address(&mut self, flow: &Flow, address: [u64; 2]) -> bool;
 
-    /// Hands a whole message on.
-    fn message(&mut self, context: &Context, message: &Message) -> Delivery;
+    /// Sees the payload: [`observe_payload`], or a call that leads to it.
+    #[inline(always)]
+    fn payload<P: Packet>(
+        &mut self,
+        packet: &P,
+        payload: &Payload,
+        hook: Hook,
+        settings: &Settings,
+    ) -> Outcome
+    where
+        Self: Sized,
+    {
+        observe_payload(packet, payload, hook, settings, self)
+    }
 
-    /// Hands a TCP segment on to be reassembled.
-    fn segment(&mut self, context: &Context, payload: &Payload) -> Delivery;
+    /// A reader of a payload's start.
+    type Window: Packet;
+
+    /// The start of a payload that the frame itself does not let read; it reads
+    /// at the same offsets.
+    fn window(&mut self, payload: &Payload) -> Option<Self::Window>;
+
+    /// Hands a whole message on. Its name is read from `packet`.
+    fn message<P: Packet>(
+        &mut self,
+        packet: &P,
+        context: &Context,
+        message: &Message,
+    ) -> Delivery;
+
+    /// Hands a TCP segment on to be reassembled, with the context that
+    /// [`segment_context`] tells.
+    fn segment<P: Packet>(
+        &mut self,
+        packet: &P,
+        payload: &Payload,
+        hook: Hook,
+        settings: &Settings,
+    ) -> Delivery;
 }
 
 /// What stands beside a message.
@@ -48,98 +82,138 @@ pub fn observe<P: Packet, H: Host>(
     host: &mut H,
 ) -> Outcome {
     let (layers, located) = locate(packet, link, settings);
-    host.counters().packet(layers, packet.wire_len());
+    // Nothing stands between the finding and this match: the compiler then
+    // joins each way through the parser with its arm, instead of merging all.
     match located {
-        Located::Payload(payload) => observe_payload(packet, &payload, hook, settings, host),
-        Located::NotDns(kind, tcp_flags) => host.counters().not_dns(kind, tcp_flags),
-        Located::Fragment => host.counters().outcome(Outcome::Fragment),
-        Located::Rejected(reason) => host.counters().rejected(reason),
+        Located::Payload(payload) => {
+            host.counters().packet(layers, packet.wire_len());
+            let outcome = host.payload(packet, &payload, hook, settings);
+            if outcome == Outcome::Segment {
+                let delivery = host.segment(packet, &payload, hook, settings);
+                host.counters().delivery(delivery);
+            }
+            outcome
+        }
+        Located::NotDns(kind, tcp_flags) => {
+            host.counters().packet(layers, packet.wire_len());
+            host.counters().not_dns(kind, tcp_flags)
+        }
+        Located::Fragment => {
+            host.counters().packet(layers, packet.wire_len());
+            host.counters().outcome(Outcome::Fragment)
+        }
+        Located::Rejected(reason) => {
+            host.counters().packet(layers, packet.wire_len());
+            host.counters().rejected(reason)
+        }
     }
 }
 
+/// Sees the payload of a datagram or segment on a watched port. What it calls a
+/// segment is counted, but still to be handed on.
 #[inline(always)]
-fn observe_payload<P: Packet, H: Host>(
+pub fn observe_payload<P: Packet, H: Host>(
     packet: &P,
     payload: &Payload,
     hook: Hook,
     settings: &Settings,
     host: &mut H,
 ) -> Outcome {
-    // RFC 7766, section 8: over TCP a message has a length of two octets
-    // before it.
-    let (whole, prefix) = match payload.transport {
-        Transport::Udp => (true, 0),
-        Transport::Tcp => (holds_one_message(packet, payload), 2),
+    let flow = match payload.flow(packet) {
+        Ok(flow) => flow,
+        Err(reason) => return host.counters().rejected(reason),
     };
-    let parsed = if whole {
-        message::parse(packet, payload.at + prefix, payload.len - prefix)
-    } else {
-        Err(Reject::DnsHeader)
+    let seen = Seen {
+        hook,
+        settings,
+        payload,
+        flow: &flow,
     };
-    match parsed {
-        Ok(message) => observe_message(packet, payload, &message, hook, settings, host),
-        // Part of a stream: only the stream tells whether it is broken.
-        Err(_) if payload.transport == Transport::Tcp => {
-            observe_segment(packet, payload, hook, settings, host)
+    match payload.transport {
+        Transport::Udp => match message::parse(packet, payload.at, payload.len) {
+            Ok(message) => observe_message(packet, &seen, &message, host),
+            Err(reason) => host.counters().rejected(reason),
+        },
+        Transport::Tcp if packet.holds(payload.at + payload.len) => {
+            observe_stream(packet, &seen, host)
         }
-        Err(reason) => host.counters().rejected(reason),
+        Transport::Tcp => match host.window(payload) {
+            Some(window) => observe_stream(&window, &seen, host),
+            None => host.counters().outcome(Outcome::Segment),
+        },
+    }
+}
+
+/// What is known of a payload before it is parsed.
+struct Seen<'a> {
+    hook: Hook,
+    settings: &'a Settings,
+    payload: &'a Payload,
+    flow: &'a Flow,
+}
+
+/// A segment that is exactly one message needs no reassembly.
+#[inline(always)]
+fn observe_stream<P: Packet, H: Host>(packet: &P, seen: &Seen<'_>, host: &mut H) -> Outcome {
+    let Payload { at, len, .. } = *seen.payload;
+    // RFC 7766, section 8: "a two-octet length field" comes first.
+    let prefix = packet.read(at).map(u16::from_be_bytes);
+    if len < 2 + message::HEADER_LEN || prefix.map(usize::from) != Some(len - 2) {
+        return host.counters().outcome(Outcome::Segment);
+    }
+    match message::parse(packet, at + 2, len - 2) {
+        Ok(message) => observe_message(packet, seen, &message, host),
+        // Only the stream tells whether it is broken or out of step.
+        Err(_) => host.counters().outcome(Outcome::Segment),
     }
 }
 
 #[inline(always)]
 fn observe_message<P: Packet, H: Host>(
     packet: &P,
-    payload: &Payload,
+    seen: &Seen<'_>,
     message: &Message,
-    hook: Hook,
-    settings: &Settings,
     host: &mut H,
 ) -> Outcome {
-    let flow = match payload.flow(packet) {
-        Ok(flow) => flow,
-        Err(reason) => return host.counters().rejected(reason),
-    };
-    let context = Context {
-        hook,
-        role: role(&flow, hook, message.header.is_response(), settings, host),
-        flow,
-        sequence: payload.sequence,
-    };
+    let context = context(seen, message.header.is_response(), host);
+    let flow = &context.flow;
     let counters = host.counters();
     counters.message(context.role, flow.family, flow.transport, message);
-    let delivery = host.message(&context, message);
+    let delivery = host.message(packet, &context, message);
     host.counters().delivery(delivery);
     host.counters().outcome(Outcome::Dns)
 }
 
+/// What stands beside a segment.
+///
+/// # Errors
+/// Where the frame does not hold the addresses.
 #[inline(always)]
-fn observe_segment<P: Packet, H: Host>(
+pub fn segment_context<P: Packet, H: Host>(
     packet: &P,
     payload: &Payload,
     hook: Hook,
     settings: &Settings,
     host: &mut H,
-) -> Outcome {
-    let flow = match payload.flow(packet) {
-        Ok(flow) => flow,
-        Err(reason) => return host.counters().rejected(reason),
-    };
-    let context = Context {
+) -> Result<Context, Reject> {
+    let seen = Seen {
         hook,
-        role: role(&flow, hook, hook == Hook::Egress, settings, host),
-        flow,
-        sequence: payload.sequence,
+        settings,
+        payload,
+        flow: &payload.flow(packet)?,
     };
-    let delivery = host.segment(&context, payload);
-    host.counters().delivery(delivery);
-    host.counters().outcome(Outcome::Segment)
+    // A server's segments that leave are responses, those that arrive queries.
+    Ok(context(&seen, hook == Hook::Egress, host))
 }
 
-/// Whether the length prefix says that the segment is one whole message.
 #[inline(always)]
-fn holds_one_message<P: Packet>(packet: &P, payload: &Payload) -> bool {
-    let prefix = packet.read(payload.at).map(u16::from_be_bytes);
-    payload.len >= 2 + message::HEADER_LEN && prefix.map(usize::from) == Some(payload.len - 2)
+fn context<H: Host>(seen: &Seen<'_>, response: bool, host: &mut H) -> Context {
+    Context {
+        hook: seen.hook,
+        role: role(seen.flow, seen.hook, response, seen.settings, host),
+        flow: *seen.flow,
+        sequence: seen.payload.sequence,
+    }
 }
 
 /// The side that the observed host is on: by its service addresses where they

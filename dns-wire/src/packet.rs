@@ -1,5 +1,14 @@
 //! Where the parser reads from.
 
+use crate::{message, reject::Reject};
+
+/// Where a name is copied to: a word that may be overwritten, the name from
+/// [`NAME_AT`] on, and what its last word takes more.
+pub type NameArea = [u8; NAME_AT + 256];
+
+/// Where the name begins in its area.
+pub const NAME_AT: usize = 8;
+
 /// The bytes of one frame, as the parser sees them.
 ///
 /// In BPF a read is one bounds check against `data_end` and one load; that is
@@ -20,6 +29,26 @@ pub trait Packet {
     fn reaches(&self, end: usize) -> bool {
         end <= self.wire_len()
     }
+
+    /// Whether the first `end` octets can be read.
+    #[inline(always)]
+    fn holds(&self, end: usize) -> bool {
+        self.reaches(end)
+    }
+
+    /// Octets of the name at offset `at` in a message that ends at `end`; see
+    /// [`message::name_len`]. The kernel programs call it as a function that
+    /// the verifier checks once.
+    ///
+    /// # Errors
+    /// Why it is no name.
+    #[inline(always)]
+    fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject> {
+        message::name_len(self, at, end)
+    }
+
+    /// Copies the name of `len` octets at offset `at`, which `name_len` found.
+    fn copy_name(&self, at: usize, len: usize, to: &mut NameArea);
 }
 
 /// A frame in memory: from a capture file, a reassembled stream, a test.
@@ -64,5 +93,13 @@ impl Packet for Slice<'_> {
     #[inline(always)]
     fn wire_len(&self) -> usize {
         self.wire_len
+    }
+
+    fn copy_name(&self, at: usize, len: usize, to: &mut NameArea) {
+        let from = self.bytes.get(at..).unwrap_or(&[]);
+        let to = to.iter_mut().skip(NAME_AT).take(len);
+        for (to, from) in to.zip(from) {
+            *to = *from;
+        }
     }
 }

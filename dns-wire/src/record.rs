@@ -21,7 +21,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::{
     counters::{Hook, Role},
     locate::{Family, Flow, Payload, Transport},
-    message::{self, Edns, Message, Opt, Question},
+    message::{self, EdnsState, Message, Opt, Question},
     observe::Context,
 };
 
@@ -50,9 +50,6 @@ const FLAG_EGRESS: u64 = 1 << 4;
 const FLAG_CLIENT: u64 = 1 << 5;
 const FLAG_QUESTION: u64 = 1 << 6;
 const EDNS_SHIFT: u64 = 8;
-const EDNS_PRESENT: u64 = 1;
-const EDNS_UNREACHED: u64 = 2;
-const EDNS_MALFORMED: u64 = 3;
 
 /// Lines of a record with `len` octets behind the head.
 #[inline(always)]
@@ -96,56 +93,55 @@ pub struct Stamp {
 #[inline(always)]
 #[must_use]
 pub fn message_head(context: &Context, message: &Message, stamp: &Stamp) -> [u64; HEAD_WORDS] {
-    let (question_flag, name_len, fixed) = match message.question {
-        Some(question) => (FLAG_QUESTION, question.name_len, question.fixed),
-        None => (0, 0, 0),
-    };
-    let (edns_flag, opt) = match message.edns {
-        Edns::Absent => (0, 0),
-        Edns::Present(opt) => (EDNS_PRESENT, opt.word),
-        Edns::Unreached => (EDNS_UNREACHED, 0),
-        Edns::Malformed => (EDNS_MALFORMED, 0),
-    };
-    let flags = context_flags(context) | question_flag | edns_flag << EDNS_SHIFT;
+    let flags = context_flags(context)
+        | flag(FLAG_QUESTION, message.has_question())
+        | (message.edns.index() as u64) << EDNS_SHIFT;
     [
         stamp.time_ns,
-        word1(stamp, lines(name_len), flags),
+        word1(stamp, lines(message.question.name_len), flags),
         context.flow.source[0],
         context.flow.source[1],
         context.flow.destination[0],
         context.flow.destination[1],
         word6(&context.flow, message.len, 0),
         message.header.first,
-        join(message.header.second, fixed),
-        opt,
+        join(message.header.second, message.question.fixed),
+        message.opt.word,
         u64::from(stamp.hash) | u64::from(context.sequence) << 32,
     ]
 }
 
-/// The head of the record of `len` octets of a segment, from `offset` on.
+/// What the heads of a segment's records have in common.
 #[inline(always)]
 #[must_use]
-pub fn segment_head(
-    context: &Context,
-    payload: &Payload,
-    offset: usize,
-    len: usize,
-    stamp: &Stamp,
-) -> [u64; HEAD_WORDS] {
-    let sequence = payload.sequence.wrapping_add(offset as u32);
+pub fn segment_head(context: &Context, payload: &Payload) -> [u64; HEAD_WORDS] {
     [
-        stamp.time_ns,
-        word1(stamp, lines(len), context_flags(context) | FLAG_SEGMENT),
+        0,
+        (context_flags(context) | FLAG_SEGMENT) << 48,
         context.flow.source[0],
         context.flow.source[1],
         context.flow.destination[0],
         context.flow.destination[1],
-        word6(&context.flow, len, payload.tcp_flags),
+        word6(&context.flow, 0, payload.tcp_flags),
         0,
         0,
         0,
-        u64::from(stamp.hash) | u64::from(sequence) << 32,
+        u64::from(payload.sequence) << 32,
     ]
+}
+
+/// Makes it the head of the record of `len` octets, from `offset` on.
+#[inline(always)]
+pub fn complete_segment_head(
+    head: &mut [u64; HEAD_WORDS],
+    offset: usize,
+    len: usize,
+    stamp: &Stamp,
+) {
+    head[0] = stamp.time_ns;
+    head[1] |= word1(stamp, lines(len), 0);
+    head[6] |= (len as u64 & 0xffff) << 32;
+    head[10] = head[10].wrapping_add((offset as u64) << 32) | u64::from(stamp.hash);
 }
 
 #[inline(always)]
@@ -376,25 +372,22 @@ impl<'a> Record<'a> {
                 first: self.words[7],
                 second,
             },
-            question: self.has(FLAG_QUESTION).then_some(Question {
+            question: Question {
                 name_at: 0,
                 name_len: self.payload.len(),
                 fixed,
-            }),
+            },
             edns: self.edns(),
+            opt: Opt {
+                word: self.words[9],
+            },
             len: usize::from(self.len()),
         }
     }
 
-    fn edns(&self) -> Edns {
-        match self.words[1] >> (48 + EDNS_SHIFT) & 3 {
-            EDNS_PRESENT => Edns::Present(Opt {
-                word: self.words[9],
-            }),
-            EDNS_UNREACHED => Edns::Unreached,
-            EDNS_MALFORMED => Edns::Malformed,
-            _ => Edns::Absent,
-        }
+    fn edns(&self) -> EdnsState {
+        let index = self.words[1] >> (48 + EDNS_SHIFT) & 3;
+        EdnsState::from_index(index as usize).unwrap_or(EdnsState::Absent)
     }
 
     /// The question's name in wire format, empty without a question; or the

@@ -27,6 +27,13 @@ macro_rules! table {
                 self as usize
             }
 
+            /// The variant of a slot.
+            #[inline(always)]
+            #[must_use]
+            pub fn from_index(index: usize) -> Option<Self> {
+                Self::ALL.get(index).copied()
+            }
+
             /// The label value in metrics.
             #[must_use]
             pub const fn label(self) -> &'static str {

@@ -1,20 +1,21 @@
 //! The one door to the packet.
 
-use core::{cell::Cell, ffi::c_void, mem::transmute_copy};
+use core::{arch::asm, ffi::c_void, hint::black_box, mem::transmute_copy};
 
 use aya_ebpf::{
     EbpfContext,
     helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
     programs::{TcContext, XdpContext},
 };
-use dns_wire::Packet;
+use dns_wire::{Packet, counters::Hook, packet::NameArea, reject::Reject};
+
+use crate::{call, maps};
 
 /// The frame of one program run.
 pub struct Frame<'a, C> {
     start: usize,
     end: usize,
     context: &'a C,
-    spill: &'a Cell<u64>,
 }
 
 /// What XDP and TC do differently.
@@ -27,31 +28,41 @@ pub trait Context: EbpfContext {
     /// # Safety
     /// - `to` points to `len` writable octets.
     unsafe fn load_bytes(&self, at: u32, to: *mut c_void, len: u32) -> bool;
+
+    /// The function of [`call`] that sees a packed payload; the outcome's index.
+    fn payload(&self, where_: u64, what: u64, hook: Hook) -> u64;
+
+    /// The function of [`call`] that hands a packed payload on as a segment; the
+    /// delivery's index.
+    fn segment(&self, where_: u64, what: u64, hook: Hook) -> u64;
+
+    /// The function of [`call`] that walks the name at `at`.
+    fn name_len(&self, at: usize, end: usize) -> u64;
+
+    /// The function of [`call`] that copies `len` octets at `from`.
+    fn copy_name(&self, from: usize, len: usize, to: &mut NameArea);
 }
 
 impl<'a> Frame<'a, XdpContext> {
-    /// The frame of an XDP run. `spill` is for what lies beyond the first
-    /// buffer: one place on the stack for all reads, of which there are many.
+    /// The frame of an XDP run.
     #[inline(always)]
-    pub fn xdp(context: &'a XdpContext, spill: &'a Cell<u64>) -> Self {
+    pub fn xdp(context: &'a XdpContext) -> Self {
         Self {
             start: context.data(),
             end: context.data_end(),
             context,
-            spill,
         }
     }
 }
 
 impl<'a> Frame<'a, TcContext> {
-    /// The frame of a TC run, with `spill` as for [`Frame::xdp`].
+    /// The frame of a TC run.
     #[inline(always)]
-    pub fn tc(context: &'a TcContext, spill: &'a Cell<u64>) -> Self {
+    pub fn tc(context: &'a TcContext) -> Self {
         Self {
             start: context.data(),
             end: context.data_end(),
             context,
-            spill,
         }
     }
 }
@@ -68,6 +79,26 @@ impl Context for XdpContext {
         // SAFETY: the caller vouches for `to`; the helper checks the packet.
         unsafe { bpf_xdp_load_bytes(self.ctx, at, to, len) == 0 }
     }
+
+    #[inline(always)]
+    fn name_len(&self, at: usize, end: usize) -> u64 {
+        call::xdp_name_len(self.ctx, at as u64, end as u64)
+    }
+
+    #[inline(always)]
+    fn copy_name(&self, from: usize, len: usize, to: &mut NameArea) {
+        call::xdp_copy_name(self.ctx, from as u64, len as u64, to);
+    }
+
+    #[inline(always)]
+    fn payload(&self, where_: u64, what: u64, _: Hook) -> u64 {
+        call::xdp_payload(self.ctx, where_, what)
+    }
+
+    #[inline(always)]
+    fn segment(&self, where_: u64, what: u64, _: Hook) -> u64 {
+        call::xdp_segment(self.ctx, where_, what)
+    }
 }
 
 impl Context for TcContext {
@@ -81,6 +112,26 @@ impl Context for TcContext {
         // SAFETY: the caller vouches for `to`; the helper checks the packet.
         unsafe { bpf_skb_load_bytes(self.as_ptr(), at, to, len) == 0 }
     }
+
+    #[inline(always)]
+    fn name_len(&self, at: usize, end: usize) -> u64 {
+        call::tc_name_len(self.skb.skb, at as u64, end as u64)
+    }
+
+    #[inline(always)]
+    fn copy_name(&self, from: usize, len: usize, to: &mut NameArea) {
+        call::tc_copy_name(self.skb.skb, from as u64, len as u64, to);
+    }
+
+    #[inline(always)]
+    fn payload(&self, where_: u64, what: u64, hook: Hook) -> u64 {
+        call::tc_payload(self.skb.skb, where_, what, hook.index() as u64)
+    }
+
+    #[inline(always)]
+    fn segment(&self, where_: u64, what: u64, hook: Hook) -> u64 {
+        call::tc_segment(self.skb.skb, where_, what, hook.index() as u64)
+    }
 }
 
 impl<C: Context> Frame<'_, C> {
@@ -89,38 +140,20 @@ impl<C: Context> Frame<'_, C> {
     pub fn context(&self) -> &C {
         self.context
     }
-
-    /// `N` octets, when they lie in the first buffer.
-    #[inline(always)]
-    pub fn read_linear<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
-        let from = self.start + at;
-        if from + N > self.end {
-            return None;
-        }
-        // SAFETY: the check above is the one that the verifier demands; a load
-        // out of bounds would not have been accepted.
-        Some(unsafe { load(from) })
-    }
-
-    /// `N` octets from another buffer.
-    #[inline(always)]
-    fn read_beyond<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
-        if !load_beyond(self.context, at as u32, N as u32, self.spill) {
-            return None;
-        }
-        let octets = self.spill.get().to_ne_bytes();
-        octets.first_chunk().copied()
-    }
 }
 
 impl<C: Context> Packet for Frame<'_, C> {
     #[inline(always)]
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
-        match self.read_linear(at) {
-            Some(octets) => Some(octets),
-            // Data of sent TCP segments and of jumbo frames is in other buffers.
-            None => self.read_beyond(at),
+        // The verifier must see that the offset is bounded. The parser never
+        // gets farther: two chains of extension headers take 14 KiB each.
+        let from = self.start + (at & 0x7fff);
+        if behind::<N>(from) > self.end {
+            return None;
         }
+        // SAFETY: the check above is the one that the verifier demands; a load
+        // out of bounds would not have been accepted.
+        Some(unsafe { load(from) })
     }
 
     #[inline(always)]
@@ -132,18 +165,97 @@ impl<C: Context> Packet for Frame<'_, C> {
     fn reaches(&self, end: usize) -> bool {
         end <= self.wire_len() || end <= self.context.full_len()
     }
+
+    #[inline(always)]
+    fn holds(&self, end: usize) -> bool {
+        end <= self.wire_len()
+    }
+
+    #[inline(always)]
+    fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject> {
+        call::decode(self.context.name_len(at, end))
+    }
+
+    #[inline(always)]
+    fn copy_name(&self, at: usize, len: usize, to: &mut NameArea) {
+        self.context.copy_name(at, len, to);
+    }
 }
 
-/// Copies `len` octets, up to 8, into `spill`. Out of line: it is called from
-/// wherever the parser reads, and seldom.
-#[cold]
-#[inline(never)]
-fn load_beyond<C: Context>(context: &C, at: u32, len: u32, spill: &Cell<u64>) -> bool {
-    if len == 0 || len > 8 {
-        return false;
+/// The address behind `N` octets at `from`, by an instruction that the compiler
+/// does not see through: of a check in another form than `from + N > end` the
+/// verifier learns nothing.
+#[inline(always)]
+fn behind<const N: usize>(from: usize) -> usize {
+    let mut behind = from;
+    // SAFETY: an addition to a register.
+    unsafe { asm!("{0} += {1}", inout(reg) behind, const N, options(pure, nomem, nostack)) };
+    behind
+}
+
+/// A copy of the payload's start, where it does not lie in the first buffer:
+/// sent TCP segments keep their data in pages of their own.
+pub struct Window {
+    bytes: *const u8,
+    /// Offset in the frame of the first octet.
+    at: usize,
+    len: usize,
+}
+
+impl Window {
+    /// Octets that a window can have: a length prefix, a header, the longest
+    /// question and an OPT record fit.
+    pub const SIZE: usize = 320;
+
+    /// The window as last copied on this CPU, with offsets from its start.
+    #[inline(always)]
+    pub fn last(len: usize) -> Option<Self> {
+        let bytes = maps::WINDOW.get_ptr_mut(0)?.cast::<u8>();
+        Some(Self { bytes, at: 0, len })
     }
-    // SAFETY: `spill` has 8 writable octets.
-    unsafe { context.load_bytes(at, spill.as_ptr().cast(), len) }
+
+    /// Copies the start of the payload at offset `at` of the frame.
+    #[inline(always)]
+    pub fn copy<C: Context>(frame: &Frame<'_, C>, at: usize, len: usize) -> Option<Self> {
+        let bytes = maps::WINDOW.get_ptr_mut(0)?.cast::<u8>();
+        // The verifier must see the bounds on the value that the helper gets.
+        let len = black_box(len.min(Self::SIZE)) & 0x1ff;
+        if len == 0 || len > Self::SIZE {
+            return None;
+        }
+        // SAFETY: `bytes` has `SIZE` writable octets.
+        let copied = unsafe { frame.context.load_bytes(at as u32, bytes.cast(), len as u32) };
+        copied.then_some(Self { bytes, at, len })
+    }
+}
+
+impl Packet for Window {
+    #[inline(always)]
+    fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        let from = at.wrapping_sub(self.at) & 0x1ff;
+        if from + N > self.len || from > Self::SIZE - N {
+            return None;
+        }
+        // SAFETY: checked above to lie in the window.
+        Some(unsafe { load(self.bytes.add(from) as usize) })
+    }
+
+    #[inline(always)]
+    fn wire_len(&self) -> usize {
+        self.at + self.len
+    }
+
+    #[inline(always)]
+    fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject> {
+        let from = at.wrapping_sub(self.at) as u64;
+        let end = end.wrapping_sub(self.at) as u64;
+        call::decode(call::window_name_len(from, end, self.len as u64))
+    }
+
+    #[inline(always)]
+    fn copy_name(&self, at: usize, len: usize, to: &mut NameArea) {
+        call::window_copy_name(at.wrapping_sub(self.at) as u64, len as u64, to);
+    }
 }
 
 /// One load of `N` octets: LLVM would take them one by one, since it does not
@@ -158,7 +270,7 @@ unsafe fn load<const N: usize>(from: usize) -> [u8; N] {
             // SAFETY: readable by the caller's word; the sizes are equal, as
             // the match arm says; and the verifier refuses the program where
             // the machine cannot load unaligned words.
-            unsafe { transmute_copy(&*(from as *const $word)) }
+            unsafe { transmute_copy::<$word, [u8; N]>(&(from as *const $word).read()) }
         };
     }
     match N {

@@ -6,11 +6,13 @@ use dns_wire::{
     counters::{Counters, Delivery, Hook, Outcome},
     locate::{Family, Flow, Link, Payload},
     message::Message,
-    observe::{Context, Host},
+    observe::{Context, Host, segment_context},
+    packet::Packet,
 };
 
 use crate::{
-    frame::{self, Frame},
+    call,
+    frame::{self, Frame, Window},
     maps, ring,
 };
 
@@ -24,19 +26,58 @@ struct Run<'a, C> {
 /// Sees the packet.
 #[inline(always)]
 pub fn observe<C: frame::Context>(frame: &Frame<'_, C>, hook: Hook) {
-    let Some(counters) = maps::COUNTERS.get_ptr_mut(hook.index() as u32) else {
-        return;
+    if let Some(mut run) = Run::new(frame, hook) {
+        let settings = run.settings;
+        let outcome = dns_wire::observe(frame, Link::Ethernet, hook, &settings, &mut run);
+        trace(frame, hook, outcome);
+    }
+}
+
+/// Sees the payload, on the far side of the call.
+#[inline(always)]
+pub fn observe_payload<C: frame::Context>(
+    frame: &Frame<'_, C>,
+    payload: &Payload,
+    hook: Hook,
+) -> Outcome {
+    match Run::new(frame, hook) {
+        Some(mut run) => {
+            let settings = run.settings;
+            dns_wire::observe::observe_payload(frame, payload, hook, &settings, &mut run)
+        }
+        None => Outcome::Rejected,
+    }
+}
+
+/// Hands the segment on, on the far side of the call.
+#[inline(always)]
+pub fn hand_on_segment<C: frame::Context>(
+    frame: &Frame<'_, C>,
+    payload: &Payload,
+    hook: Hook,
+) -> Delivery {
+    let Some(mut run) = Run::new(frame, hook) else {
+        return Delivery::Unreadable;
     };
-    let settings = maps::settings();
-    let mut run = Run {
-        frame,
-        // SAFETY: the array belongs to this CPU and hook; `Counters` is a
-        // transparent array of its cells.
-        counters: unsafe { &mut *counters.cast::<Counters>() },
-        settings,
-    };
-    let outcome = dns_wire::observe(frame, Link::Ethernet, hook, &settings, &mut run);
-    trace(frame, hook, outcome);
+    let settings = run.settings;
+    match segment_context(frame, payload, hook, &settings, &mut run) {
+        Ok(context) => ring::segment(frame, &context, payload, settings.seed()),
+        Err(_) => Delivery::Unreadable,
+    }
+}
+
+impl<'a, C> Run<'a, C> {
+    #[inline(always)]
+    fn new(frame: &'a Frame<'a, C>, hook: Hook) -> Option<Self> {
+        let counters = maps::COUNTERS.get_ptr_mut(hook.index() as u32)?;
+        Some(Self {
+            frame,
+            // SAFETY: the array belongs to this CPU and hook; `Counters` is a
+            // transparent array of its cells.
+            counters: unsafe { &mut *counters.cast::<Counters>() },
+            settings: maps::settings(),
+        })
+    }
 }
 
 impl<C: frame::Context> Host for Run<'_, C> {
@@ -57,19 +98,52 @@ impl<C: frame::Context> Host for Run<'_, C> {
     }
 
     #[inline(always)]
-    fn message(&mut self, context: &Context, message: &Message) -> Delivery {
-        if self.settings.counts_only() {
-            return Delivery::CountOnly;
-        }
-        ring::message(self.frame, context, message, self.settings.seed())
+    fn payload<P: Packet>(
+        &mut self,
+        _: &P,
+        payload: &Payload,
+        hook: Hook,
+        _: &Settings,
+    ) -> Outcome {
+        let [where_, what] = payload.pack();
+        let outcome = self.frame.context().payload(where_, what, hook);
+        Outcome::from_index(call::result(outcome)).unwrap_or(Outcome::Rejected)
+    }
+
+    type Window = Window;
+
+    #[inline(always)]
+    fn window(&mut self, payload: &Payload) -> Option<Window> {
+        Window::copy(self.frame, payload.at, payload.len)
     }
 
     #[inline(always)]
-    fn segment(&mut self, context: &Context, payload: &Payload) -> Delivery {
+    fn message<P: Packet>(
+        &mut self,
+        packet: &P,
+        context: &Context,
+        message: &Message,
+    ) -> Delivery {
         if self.settings.counts_only() {
             return Delivery::CountOnly;
         }
-        ring::segment(self.frame, context, payload, self.settings.seed())
+        ring::message(packet, context, message, self.settings.seed())
+    }
+
+    #[inline(always)]
+    fn segment<P: Packet>(
+        &mut self,
+        _: &P,
+        payload: &Payload,
+        hook: Hook,
+        settings: &Settings,
+    ) -> Delivery {
+        if settings.counts_only() {
+            return Delivery::CountOnly;
+        }
+        let [where_, what] = payload.pack();
+        let delivery = self.frame.context().segment(where_, what, hook);
+        Delivery::from_index(call::result(delivery)).unwrap_or(Delivery::Unreadable)
     }
 }
 
@@ -82,7 +156,6 @@ fn octets(high: u64, low: u64) -> [u8; 16] {
 #[cfg(feature = "trace")]
 #[inline(always)]
 fn trace<C: frame::Context>(frame: &Frame<'_, C>, hook: Hook, outcome: Outcome) {
-    use dns_wire::Packet as _;
     aya_log_ebpf::info!(
         frame.context(),
         "{} {}: {} octets",

@@ -15,12 +15,11 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+mod call;
 mod frame;
 mod host;
 mod maps;
 mod ring;
-
-use core::cell::Cell;
 
 use aya_ebpf::{
     bindings::{TC_ACT_UNSPEC, tcx_action_base::TCX_NEXT, xdp_action::XDP_PASS},
@@ -34,21 +33,21 @@ use crate::{frame::Frame, host::observe};
 /// What arrives, at the driver.
 #[xdp(frags)]
 pub fn xdp_ingress(context: XdpContext) -> u32 {
-    observe(&Frame::xdp(&context, &Cell::new(0)), Hook::Ingress);
+    observe(&Frame::xdp(&context), Hook::Ingress);
     XDP_PASS
 }
 
 /// What arrives, where another program holds the XDP slot.
 #[classifier]
 pub fn tc_ingress(context: TcContext) -> i32 {
-    observe(&Frame::tc(&context, &Cell::new(0)), Hook::Ingress);
+    observe(&Frame::tc(&context), Hook::Ingress);
     PASS_ON
 }
 
 /// What leaves.
 #[classifier]
 pub fn tc_egress(context: TcContext) -> i32 {
-    observe(&Frame::tc(&context, &Cell::new(0)), Hook::Egress);
+    observe(&Frame::tc(&context), Hook::Egress);
     PASS_ON
 }
 

@@ -1,20 +1,23 @@
 //! The maps and the read-only data, all shared by the three programs.
 
 use aya_ebpf::{
-    Global,
     bindings::BPF_F_MMAPABLE,
     btf_maps::{Array, LpmTrie, PerCpuArray},
     macros::btf_map,
 };
 use dns_wire::{Settings, counters::SLOTS, ring};
 
-/// Read-only settings, written by the loader.
+use crate::frame::Window;
+
+/// Read-only settings, written by the loader. Plain arrays: the wrapper that
+/// the BPF library has for such data puts a type name into the object's BTF
+/// that kernels refuse.
 #[unsafe(no_mangle)]
-static SETTINGS: Global<[u64; 4]> = Global::new([53, 0, 0, 0]);
+static SETTINGS: [u64; 4] = [53, 0, 0, 0];
 
 /// Read-only: number of possible CPUs, and chunks per ring.
 #[unsafe(no_mangle)]
-static RINGS: Global<[u64; 2]> = Global::new([1, 1]);
+static RINGS: [u64; 2] = [1, 1];
 
 /// The exact counters: one array per hook.
 #[btf_map]
@@ -33,14 +36,31 @@ pub static CHUNKS: Array<[u64; ring::CHUNK / 8], 2, { BPF_F_MMAPABLE as usize }>
 #[btf_map]
 pub static SERVICE: LpmTrie<[u8; 16], u8, 64> = LpmTrie::new();
 
+/// Where the start of a payload is copied to; a place per CPU.
+#[btf_map]
+pub static WINDOW: PerCpuArray<[u8; Window::SIZE], 1> = PerCpuArray::new();
+
 /// The settings.
 #[inline(always)]
 pub fn settings() -> Settings {
-    Settings::from_words(SETTINGS.load())
+    Settings::from_words([
+        patched(&SETTINGS[0]),
+        patched(&SETTINGS[1]),
+        patched(&SETTINGS[2]),
+        patched(&SETTINGS[3]),
+    ])
 }
 
 /// Number of possible CPUs, and chunks per ring.
 #[inline(always)]
 pub fn rings() -> [u64; 2] {
-    RINGS.load()
+    [patched(&RINGS[0]), patched(&RINGS[1])]
+}
+
+/// A word that the loader may have overwritten, so that the compiler must not
+/// put in what the source says.
+#[inline(always)]
+fn patched(word: &'static u64) -> u64 {
+    // SAFETY: a reference is valid and aligned.
+    unsafe { core::ptr::from_ref(word).read_volatile() }
 }

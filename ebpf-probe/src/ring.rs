@@ -5,19 +5,22 @@
 use core::{arch::asm, ffi::c_void, hint::black_box};
 
 use aya_ebpf::helpers::{
-    bpf_get_smp_processor_id, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns,
+    bpf_get_smp_processor_id, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_loop,
 };
 use dns_wire::{
     counters::{Delivery, Hook},
     locate::{Payload, Transport},
-    message::{MAX_NAME, Message},
+    message::Message,
     observe::Context,
-    packet::Packet as _,
-    record::{self, HEAD, HEAD_WORDS, LINE, MAX_LINES, MAX_SEGMENT, Stamp},
+    packet::{NAME_AT, NameArea, Packet},
+    record::{self, HEAD, HEAD_WORDS, MAX_LINES, MAX_SEGMENT, Stamp},
     ring::{self, word},
 };
 
-use crate::{frame::{self, Frame}, maps};
+use crate::{
+    frame::{self, Frame},
+    maps,
+};
 
 /// Most records that one segment takes: 64 KiB of them.
 const MAX_PARTS: usize = 65_536 / MAX_SEGMENT + 1;
@@ -40,28 +43,24 @@ struct Place {
 
 /// Hands a whole message on.
 #[inline(always)]
-pub fn message<C: frame::Context>(
-    frame: &Frame<'_, C>,
+pub fn message<P: Packet>(
+    packet: &P,
     context: &Context,
     message: &Message,
     seed: u64,
 ) -> Delivery {
-    let (name_at, name_len) = match message.question {
-        Some(question) => (question.name_at, question.name_len),
-        None => (0, 0),
-    };
     let id = match context.flow.transport {
         Transport::Udp => message.header.id(),
         Transport::Tcp => 0,
     };
     let hash = context.flow.hash(id, seed);
-    let lines = record::lines(name_len) as u64;
+    let lines = record::lines(message.question.name_len) as u64;
     let ring = match Ring::hold(context.hook) {
         Ok(ring) => ring,
         Err(delivery) => return delivery,
     };
     let delivery = match ring.reserve(context, hash, lines) {
-        Ok(place) => ring.write_message(frame, context, message, name_at, name_len, &place),
+        Ok(place) => ring.write_message(packet, context, message, &place),
         Err(delivery) => delivery,
     };
     ring.let_go();
@@ -120,51 +119,60 @@ impl Ring {
     }
 
     #[inline(always)]
-    fn write_message<C: frame::Context>(
+    fn write_message<P: Packet>(
         &self,
-        frame: &Frame<'_, C>,
+        packet: &P,
         context: &Context,
         message: &Message,
-        name_at: usize,
-        name_len: usize,
         place: &Place,
     ) -> Delivery {
+        let question = &message.question;
         let Some(at) = self.record(place.position) else {
             return Delivery::RingFull;
         };
-        copy_name(frame, name_at, name_len, at);
+        // The area begins within the head, which is written afterwards.
+        // SAFETY: a record has room for a head and the longest name, and a
+        // chunk ends in slack of one largest record.
+        let area = unsafe { &mut *at.add(HEAD - NAME_AT).cast::<NameArea>() };
+        packet.copy_name(question.name_at, question.name_len, area);
         let head = record::message_head(context, message, &place.stamp());
         // SAFETY: `at` is the start of a record of at least two lines.
         unsafe { at.cast::<[u64; HEAD_WORDS]>().write(head) };
-        self.publish(ring::advance(place.position, record::lines(name_len) as u64));
+        self.publish(ring::advance(place.position, record::lines(question.name_len) as u64));
         Delivery::Delivered
     }
 
+    /// The parts are written in a loop of the kernel's: the verifier looks at
+    /// its body once, not once for each of 46 turns on each way that leads here.
     #[inline(always)]
     fn write_segment<C: frame::Context>(
         &self,
         frame: &Frame<'_, C>,
         context: &Context,
         payload: &Payload,
-        mut place: Place,
+        place: Place,
     ) -> Delivery {
-        for part in 0..MAX_PARTS {
-            let offset = part * MAX_SEGMENT;
-            if offset >= payload.len {
-                break;
-            }
-            let Some(at) = self.record(place.position) else {
-                return Delivery::RingFull;
-            };
-            let len = copy_part(frame, payload.at + offset, payload.len - offset, at);
-            if len == 0 {
-                return Delivery::Unreadable;
-            }
-            let head = record::segment_head(context, payload, offset, len, &place.stamp());
-            // SAFETY: `at` is the start of a record of at least two lines.
-            unsafe { at.cast::<[u64; HEAD_WORDS]>().write(head) };
-            place.position = ring::advance(place.position, record::lines(len) as u64);
-            self.publish(place.position);
+        let mut parts = Parts {
+            ring: self,
+            frame,
+            head: record::segment_head(context, payload),
+            at: payload.at,
+            len: payload.len,
+            place,
+            written: 0,
+        };
+        // SAFETY: the callback has the signature that the helper demands, and
+        // `parts` outlives the call.
+        unsafe {
+            bpf_loop(
+                MAX_PARTS as u32,
+                write_part::<C> as *mut c_void,
+                (&raw mut parts).cast(),
+                0,
+            );
+        }
+        if parts.written < parts.len {
+            return Delivery::Unreadable;
         }
         Delivery::Delivered
     }
@@ -242,6 +250,49 @@ impl Ring {
     }
 }
 
+/// A segment on its way into the ring.
+struct Parts<'a, C> {
+    ring: &'a Ring,
+    frame: &'a Frame<'a, C>,
+    /// What the heads have in common.
+    head: [u64; HEAD_WORDS],
+    /// Where the payload is, and its octets.
+    at: usize,
+    len: usize,
+    place: Place,
+    /// Octets written.
+    written: usize,
+}
+
+/// Writes the next part; tells the helper whether to stop.
+extern "C" fn write_part<C: frame::Context>(_: u32, parts: *mut Parts<'_, C>) -> i64 {
+    const GO_ON: i64 = 0;
+    const STOP: i64 = 1;
+    // SAFETY: the helper hands on the pointer that it was given.
+    let parts = unsafe { &mut *parts };
+    let offset = parts.written;
+    if offset >= parts.len {
+        return STOP;
+    }
+    let Some(at) = parts.ring.record(parts.place.position) else {
+        return STOP;
+    };
+    let left = parts.len - offset;
+    let len = copy_part(parts.frame, parts.at + offset, left, at);
+    if len == 0 {
+        return STOP;
+    }
+    // SAFETY: `at` is the start of a record of at least two lines.
+    let head = unsafe { &mut *at.cast::<[u64; HEAD_WORDS]>() };
+    *head = parts.head;
+    record::complete_segment_head(head, offset, len, &parts.place.stamp());
+    let lines = record::lines(len) as u64;
+    parts.place.position = ring::advance(parts.place.position, lines);
+    parts.ring.publish(parts.place.position);
+    parts.written = offset + len;
+    GO_ON
+}
+
 impl Place {
     #[inline(always)]
     fn stamp(&self) -> Stamp {
@@ -260,36 +311,6 @@ impl Place {
             level: self.level,
             paired: self.paired,
             hash: self.hash,
-        }
-    }
-}
-
-/// Copies the name behind the head of the record at `to`, which is written
-/// afterwards: a short name's first word begins before it.
-#[inline(always)]
-fn copy_name<C: frame::Context>(frame: &Frame<'_, C>, from: usize, len: usize, to: *mut u8) {
-    if len == 0 {
-        return;
-    }
-    for word in 0..MAX_NAME / 8 {
-        if word * 8 + 8 > len {
-            break;
-        }
-        copy_word(frame, from + word * 8, to, HEAD + word * 8);
-    }
-    // The last word ends where the name ends. A name follows a header of 12
-    // octets, so there are 8 octets to read even where it is shorter.
-    let last = (len & 0xff) + HEAD - 8;
-    copy_word(frame, from + len - 8, to, last);
-}
-
-#[inline(always)]
-fn copy_word<C: frame::Context>(frame: &Frame<'_, C>, from: usize, to: *mut u8, at: usize) {
-    if let Some(octets) = frame.read::<8>(from) {
-        // SAFETY: `at + 8` is at most the head, 255 octets and 8, within the
-        // slack behind the record's first line.
-        unsafe {
-            to.add(at).cast::<u64>().write(u64::from_ne_bytes(octets));
         }
     }
 }
@@ -331,4 +352,3 @@ fn release() {
     }
 }
 
-const _: () = assert!(HEAD + MAX_NAME + 8 <= MAX_LINES * LINE);

@@ -39,6 +39,15 @@ impl IpPrefix {
         self.length
     }
 
+    /// As an IPv6 prefix, an IPv4 one as IPv4-mapped (RFC 4291, section
+    /// 2.5.5.2): its 16 octets and its length in bits.
+    pub fn as_mapped(self) -> ([u8; 16], u8) {
+        match self.address {
+            IpAddr::V4(address) => (address.to_ipv6_mapped().octets(), self.length + 96),
+            IpAddr::V6(address) => (address.octets(), self.length),
+        }
+    }
+
     /// Whether the address is of this network. An IPv4 address is never of an
     /// IPv6 network.
     pub fn contains(self, address: IpAddr) -> bool {

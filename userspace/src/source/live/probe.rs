@@ -1,11 +1,11 @@
 //! Loads the kernel programs and hands out their maps.
 
-use std::{io, path::PathBuf};
+use std::io;
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
     maps::{
-        Array, MapData, MapError, PerCpuArray,
+        MapData, MapError, PerCpuArray,
         lpm_trie::{Key, LpmTrie},
     },
     programs::{ProgramError, SchedClassifier, Xdp},
@@ -108,7 +108,6 @@ pub enum LoadError {
 }
 
 /// The loaded programs and their maps.
-#[derive(Debug)]
 pub struct Probe {
     pub(super) ebpf: Ebpf,
     counters: PerCpuArray<MapData, [u64; SLOTS]>,
@@ -267,7 +266,8 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
 
 fn check_kernel() -> Result<(), LoadError> {
     let (major, minor) = MINIMUM_KERNEL;
-    if KernelVersion::at_least(major, minor, 0) {
+    let minimum = KernelVersion::new(major, minor, 0);
+    if KernelVersion::current().is_ok_and(|running| running >= minimum) {
         return Ok(());
     }
     let found = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -315,7 +315,7 @@ fn map_error(map: &'static str, error: &MapError) -> LoadError {
 }
 
 /// Whether the kernel said EPERM somewhere on the way.
-fn denied(error: &dyn std::error::Error) -> bool {
+fn denied(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         let cause = error.downcast_ref::<io::Error>();

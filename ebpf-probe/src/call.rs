@@ -1,0 +1,211 @@
+//! The global functions of the programs.
+//!
+//! The verifier checks a global function once and by itself. Inlined, the
+//! parsing of a message, and the loop of 128 turns in it, would be checked again
+//! on each of the many ways that lead there through the layers below. That is
+//! why arguments and results are plain numbers here.
+
+use core::arch::asm;
+
+use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
+    programs::{TcContext, XdpContext},
+};
+use dns_wire::{
+    Packet,
+    counters::Hook,
+    locate::Payload,
+    message::{self, MAX_NAME},
+    packet::{NAME_AT, NameArea},
+    reject::Reject,
+};
+
+use crate::{
+    frame::{Frame, Window},
+    host::{hand_on_segment, observe_payload},
+};
+
+/// Results above are errors: this plus the reason's index.
+const ERROR: u64 = 0x100;
+
+/// The result of a call as an index. The compiler looks into the function and
+/// would leave a bounds check out; the verifier does not, and demands it.
+#[inline(always)]
+pub fn result(result: u64) -> usize {
+    let mut index = result as usize;
+    // SAFETY: a register onto itself. (No instruction at all would give two
+    // source lines to the next one, which kernels refuse.)
+    unsafe { asm!("{0} = {0}", inout(reg) index, options(pure, nomem, nostack)) };
+    index
+}
+
+/// What a `name_len` function says.
+#[inline(always)]
+pub fn decode(length: u64) -> Result<usize, Reject> {
+    let result = result(length) as u64;
+    if result < ERROR {
+        Ok(result as usize)
+    } else {
+        Err(reason(result - ERROR))
+    }
+}
+
+/// Only the reasons that a name can be refused for.
+#[inline(always)]
+fn reason(index: u64) -> Reject {
+    const CANDIDATES: [Reject; 4] = [
+        Reject::NamePointer,
+        Reject::NameLabelType,
+        Reject::NameLength,
+        Reject::NameTruncated,
+    ];
+    for candidate in CANDIDATES {
+        if index == candidate.index() as u64 {
+            return candidate;
+        }
+    }
+    Reject::Snapped
+}
+
+#[inline(always)]
+fn encode<P: Packet>(packet: &P, at: u64, end: u64) -> u64 {
+    let (at, end) = (at as usize & 0x7fff, end as usize);
+    match message::name_len(packet, at, end) {
+        Ok(len) => len as u64,
+        Err(reason) => ERROR + reason.index() as u64,
+    }
+}
+
+/// Sees the payload in the frame of an XDP run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn xdp_payload(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+    let payload = Payload::unpack([where_, what]);
+    let frame = XdpContext::new(context);
+    observe_payload(&Frame::xdp(&frame), &payload, Hook::Ingress).index() as u64
+}
+
+/// Sees the payload in the frame of a TC run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tc_payload(context: *mut __sk_buff, where_: u64, what: u64, hook: u64) -> u64 {
+    let payload = Payload::unpack([where_, what]);
+    let frame = TcContext::new(context);
+    observe_payload(&Frame::tc(&frame), &payload, hook_of(hook)).index() as u64
+}
+
+/// Hands a segment on from the frame of an XDP run; the delivery's index.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn xdp_segment(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+    let payload = Payload::unpack([where_, what]);
+    let frame = XdpContext::new(context);
+    hand_on_segment(&Frame::xdp(&frame), &payload, Hook::Ingress).index() as u64
+}
+
+/// Hands a segment on from the frame of a TC run; the delivery's index.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tc_segment(context: *mut __sk_buff, where_: u64, what: u64, hook: u64) -> u64 {
+    let payload = Payload::unpack([where_, what]);
+    let frame = TcContext::new(context);
+    hand_on_segment(&Frame::tc(&frame), &payload, hook_of(hook)).index() as u64
+}
+
+#[inline(always)]
+fn hook_of(index: u64) -> Hook {
+    if index == Hook::Egress.index() as u64 {
+        Hook::Egress
+    } else {
+        Hook::Ingress
+    }
+}
+
+/// Length of a name in the frame of an XDP run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn xdp_name_len(context: *mut xdp_md, at: u64, end: u64) -> u64 {
+    encode(&Frame::xdp(&XdpContext::new(context)), at, end)
+}
+
+/// Length of a name in the frame of a TC run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tc_name_len(context: *mut __sk_buff, at: u64, end: u64) -> u64 {
+    encode(&Frame::tc(&TcContext::new(context)), at, end)
+}
+
+/// Length of a name in the window.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn window_name_len(at: u64, end: u64, len: u64) -> u64 {
+    match Window::last(len as usize) {
+        Some(window) => encode(&window, at, end),
+        None => ERROR,
+    }
+}
+
+/// Copies a name from the frame of an XDP run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn xdp_copy_name(
+    context: *mut xdp_md,
+    from: u64,
+    len: u64,
+    to: *mut NameArea,
+) -> u64 {
+    copy(&Frame::xdp(&XdpContext::new(context)), from, len, to)
+}
+
+/// Copies a name from the frame of a TC run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tc_copy_name(
+    context: *mut __sk_buff,
+    from: u64,
+    len: u64,
+    to: *mut NameArea,
+) -> u64 {
+    copy(&Frame::tc(&TcContext::new(context)), from, len, to)
+}
+
+/// Copies a name from the window.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn window_copy_name(from: u64, len: u64, to: *mut NameArea) -> u64 {
+    match Window::last(Window::SIZE) {
+        Some(window) => copy(&window, from, len, to),
+        None => 0,
+    }
+}
+
+/// Copies word by word. The last word ends where the name ends; there is always
+/// one to read, since a header of 12 octets precedes the name.
+#[inline(always)]
+fn copy<P: Packet>(packet: &P, from: u64, len: u64, to: *mut NameArea) -> u64 {
+    let (from, len) = (from as usize, len as usize & 0xff);
+    if to.is_null() || len == 0 {
+        return 0;
+    }
+    for word in 0..MAX_NAME / 8 {
+        if word * 8 + 8 > len {
+            break;
+        }
+        copy_word(packet, from + word * 8, to, NAME_AT + word * 8);
+    }
+    copy_word(packet, (from + len).wrapping_sub(8), to, NAME_AT + len - 8);
+    len as u64
+}
+
+#[inline(always)]
+fn copy_word<P: Packet>(packet: &P, from: usize, to: *mut NameArea, at: usize) {
+    if let Some(octets) = packet.read::<8>(from) {
+        // SAFETY: `at` is at most 255, and the area has 8 octets more than that.
+        unsafe {
+            to.cast::<u8>()
+                .add(at)
+                .cast::<u64>()
+                .write(u64::from_ne_bytes(octets));
+        }
+    }
+}
