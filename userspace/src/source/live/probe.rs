@@ -228,10 +228,10 @@ impl Probe {
             .ebpf
             .take_map(name)
             .ok_or_else(|| LoadError::Object(format!("map {name} is missing")))?;
-        match map {
-            aya::maps::Map::Array(data) => Ok(data),
-            other => Err(LoadError::Object(format!("map {name} is a {other:?}"))),
-        }
+        let aya::maps::Map::Array(data) = map else {
+            return Err(LoadError::Object(format!("map {name} is no array")));
+        };
+        Ok(data)
     }
 
     fn set_service_addresses(&mut self, prefixes: &[IpPrefix]) -> Result<(), LoadError> {

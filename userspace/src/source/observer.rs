@@ -1,0 +1,204 @@
+//! The parser's host in user space: the same counters and records as the kernel
+//! programs make, for frames from capture files.
+
+use dns_wire::{
+    Packet, Settings, Slice,
+    counters::{Counters, Delivery, Hook},
+    locate::{Flow, Link, Located, Payload, Transport, locate},
+    message::Message,
+    observe::{Context, Host, observe, segment_context},
+    packet::{NAME_AT, NameArea},
+    record::{self, HEAD, HEAD_WORDS, LINE, MAX_SEGMENT, Record, Stamp, ip_addr},
+};
+
+use crate::config::IpPrefix;
+
+/// Sees frames one after the other.
+#[derive(Debug)]
+pub struct Observer {
+    settings: Settings,
+    service_addresses: Vec<IpPrefix>,
+    counters: [Counters; 2],
+    records: Vec<u8>,
+}
+
+impl Observer {
+    /// With the given settings; `service_addresses` empty means every address.
+    #[must_use]
+    pub fn new(settings: Settings, service_addresses: Vec<IpPrefix>) -> Self {
+        Self {
+            settings: settings.with_service_addresses(!service_addresses.is_empty()),
+            service_addresses,
+            counters: [Counters::default(), Counters::default()],
+            records: Vec::new(),
+        }
+    }
+
+    /// The counters of a hook.
+    #[must_use]
+    pub const fn counters(&self, hook: Hook) -> &Counters {
+        let [ingress, egress] = &self.counters;
+        match hook {
+            Hook::Ingress => ingress,
+            Hook::Egress => egress,
+        }
+    }
+
+    /// Sees a frame at `hook`, and hands its records on, stamped with `time_ns`.
+    pub fn observe(
+        &mut self,
+        frame: Slice<'_>,
+        link: Link,
+        hook: Hook,
+        time_ns: u64,
+        mut sink: impl FnMut(&Record<'_>),
+    ) {
+        self.records.clear();
+        let settings = self.settings;
+        let mut run = Run {
+            observer: self,
+            frame,
+            hook,
+            time_ns,
+        };
+        observe(&frame, link, hook, &settings, &mut run);
+        let mut rest = self.records.as_slice();
+        while let Ok(record) = Record::parse(rest) {
+            sink(&record);
+            rest = rest.get(record.lines() * LINE..).unwrap_or(&[]);
+        }
+    }
+
+    /// Where a frame would have been seen on the server: a capture does not say.
+    ///
+    /// What comes from a service address, or from a watched port, left; where
+    /// both ports are watched, what is a response did.
+    #[must_use]
+    pub fn hook_of(&self, frame: &Slice<'_>, link: Link) -> Hook {
+        let (_, located) = locate(frame, link, &self.settings);
+        let Located::Payload(payload) = located else {
+            return Hook::Ingress;
+        };
+        if !self.service_addresses.is_empty() {
+            let left = payload
+                .flow(frame)
+                .is_ok_and(|flow| self.serves(&flow, flow.source));
+            return if left { Hook::Egress } else { Hook::Ingress };
+        }
+        let to_server = self.settings.watches(payload.destination_port);
+        let from_server = self.settings.watches(payload.source_port);
+        match (from_server, to_server) {
+            (true, false) => Hook::Egress,
+            (true, true) if is_response(frame, &payload) => Hook::Egress,
+            (true | false, true) | (false, false) => Hook::Ingress,
+        }
+    }
+
+    fn serves(&self, flow: &Flow, address: [u64; 2]) -> bool {
+        let address = ip_addr(flow.family, address);
+        self.service_addresses
+            .iter()
+            .any(|prefix| prefix.contains(address))
+    }
+}
+
+fn is_response(frame: &Slice<'_>, payload: &Payload) -> bool {
+    let prefix = match payload.transport {
+        Transport::Udp => 0,
+        Transport::Tcp => 2,
+    };
+    let flags = frame.read::<1>(payload.at + prefix + 2);
+    flags.is_some_and(|[flags]| flags & 0x80 != 0)
+}
+
+/// One frame on its way.
+struct Run<'a> {
+    observer: &'a mut Observer,
+    frame: Slice<'a>,
+    hook: Hook,
+    time_ns: u64,
+}
+
+impl Run<'_> {
+    /// Everything from a file is paired, and nothing sampled.
+    fn stamp(&self, hash: u32) -> Stamp {
+        Stamp {
+            time_ns: self.time_ns,
+            position: 0,
+            level: 0,
+            paired: true,
+            hash,
+        }
+    }
+
+    fn push(&mut self, head: &[u64; HEAD_WORDS], payload: &[u8]) {
+        let records = &mut self.observer.records;
+        let start = records.len();
+        records.extend(head.iter().flat_map(|word| word.to_ne_bytes()));
+        records.extend(payload);
+        records.resize(start + record::lines(payload.len()) * LINE, 0);
+    }
+}
+
+impl Host for Run<'_> {
+    type Window = Slice<'static>;
+
+    fn counters(&mut self) -> &mut Counters {
+        let [ingress, egress] = &mut self.observer.counters;
+        match self.hook {
+            Hook::Ingress => ingress,
+            Hook::Egress => egress,
+        }
+    }
+
+    fn is_service_address(&mut self, flow: &Flow, address: [u64; 2]) -> bool {
+        self.observer.serves(flow, address)
+    }
+
+    fn window(&mut self, _: &Payload) -> Option<Self::Window> {
+        None
+    }
+
+    fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery {
+        let id = match context.flow.transport {
+            Transport::Udp => message.header.id(),
+            Transport::Tcp => 0,
+        };
+        let stamp = self.stamp(context.flow.hash(id, self.observer.settings.seed()));
+        let head = record::message_head(context, message, &stamp);
+        let mut area: NameArea = [0; size_of::<NameArea>()];
+        let question = &message.question;
+        packet.copy_name(question.name_at, question.name_len, &mut area);
+        let name = area.get(NAME_AT..NAME_AT + question.name_len);
+        self.push(&head, name.unwrap_or(&[]));
+        Delivery::Delivered
+    }
+
+    fn segment<P: Packet>(
+        &mut self,
+        packet: &P,
+        payload: &Payload,
+        hook: Hook,
+        settings: &Settings,
+    ) -> Delivery {
+        let Ok(context) = segment_context(packet, payload, hook, settings, self) else {
+            return Delivery::Unreadable;
+        };
+        let captured = self.frame.bytes();
+        let end = captured.len().min(payload.at + payload.len);
+        let bytes = captured.get(payload.at..end).unwrap_or(&[]);
+        let template = record::segment_head(&context, payload);
+        let stamp = self.stamp(context.flow.hash(0, settings.seed()));
+        for (part, octets) in bytes.chunks(MAX_SEGMENT).enumerate() {
+            let mut head = template;
+            record::complete_segment_head(&mut head, part * MAX_SEGMENT, octets.len(), &stamp);
+            self.push(&head, octets);
+        }
+        if bytes.len() < payload.len {
+            return Delivery::Unreadable;
+        }
+        Delivery::Delivered
+    }
+}
+
+const _: () = assert!(HEAD == HEAD_WORDS * 8);
