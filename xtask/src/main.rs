@@ -1,2 +1,28 @@
-//! The tool runner.
-fn main() {}
+//! The tool runner of xdsc, called as `cargo xtask COMMAND`.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    reason = "telling the user what happens is what this program is for"
+)]
+
+mod build;
+mod process;
+mod setup;
+mod workspace;
+
+use clap::Parser;
+
+/// Builds, shows and tests xdsc. On a fresh machine: `cargo xtask demo`.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+enum Task {
+    Setup(setup::Setup),
+    Build(build::Build),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Task::parse() {
+        Task::Setup(setup) => setup.run(),
+        Task::Build(build) => build.run(),
+    }
+}
