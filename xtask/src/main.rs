@@ -6,6 +6,7 @@
 )]
 
 mod build;
+mod demo;
 mod process;
 mod setup;
 mod workspace;
@@ -18,11 +19,22 @@ use clap::Parser;
 enum Task {
     Setup(setup::Setup),
     Build(build::Build),
+    Demo(demo::Demo),
+    #[command(hide = true)]
+    DemoStage(demo::Stage),
+    #[command(hide = true)]
+    DemoResponder(demo::Responder),
+    #[command(hide = true)]
+    DemoGenerator(demo::Generator),
 }
 
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Setup(setup) => setup.run(),
         Task::Build(build) => build.run(),
+        Task::Demo(demo) => demo.run(),
+        Task::DemoStage(stage) => stage.run(),
+        Task::DemoResponder(responder) => responder.run(),
+        Task::DemoGenerator(generator) => generator.run(),
     }
 }
