@@ -7,7 +7,6 @@
 
 use std::env;
 use std::fs::{self, File, OpenOptions};
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
@@ -124,10 +123,7 @@ impl Daemon {
             bail!("xdsc ended with {status}; it said:\n{}", self.last_words());
         }
         // The log of a daemon that did well is of no more use.
-        fs::remove_file(&self.log).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        })?;
+        fs::remove_file(&self.log)?;
         Ok(())
     }
 
@@ -186,7 +182,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     SocketAddr::new(ip, address.port())
 }
