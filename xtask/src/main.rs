@@ -7,8 +7,10 @@
 
 mod build;
 mod demo;
+mod integration;
 mod process;
 mod setup;
+mod test;
 mod workspace;
 
 use clap::Parser;
@@ -20,12 +22,18 @@ enum Task {
     Setup(setup::Setup),
     Build(build::Build),
     Demo(demo::Demo),
+    Test(test::Test),
+    Verify(integration::Verify),
+    Bench(integration::Bench),
+    Generate(integration::Generate),
     #[command(hide = true)]
     DemoStage(demo::Stage),
     #[command(hide = true)]
     DemoResponder(demo::Responder),
     #[command(hide = true)]
     DemoGenerator(demo::Generator),
+    #[command(hide = true)]
+    RunTest(test::RunTest),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -33,8 +41,13 @@ fn main() -> anyhow::Result<()> {
         Task::Setup(setup) => setup.run(),
         Task::Build(build) => build.run(),
         Task::Demo(demo) => demo.run(),
+        Task::Test(test) => test.run(),
+        Task::Verify(verify) => verify.run(),
+        Task::Bench(bench) => bench.run(),
+        Task::Generate(generate) => generate.run(),
         Task::DemoStage(stage) => stage.run(),
         Task::DemoResponder(responder) => responder.run(),
         Task::DemoGenerator(generator) => generator.run(),
+        Task::RunTest(test) => test.run(),
     }
 }

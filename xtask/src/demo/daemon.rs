@@ -77,14 +77,11 @@ impl Daemon {
         let start = Instant::now();
         while self.get("/-/ready").is_err() {
             if let Some(status) = self.child.try_wait()? {
-                bail!(
-                    "xdsc ended early, {status}; it said:\n{}",
-                    self.last_words()
-                );
+                bail!("xdsc ended early, {status}; its log {}", self.last_words());
             }
             if start.elapsed() > START {
                 bail!(
-                    "xdsc was not ready within {START:?}; it said:\n{}",
+                    "xdsc was not ready within {START:?}; its log {}",
                     self.last_words()
                 );
             }
@@ -120,7 +117,7 @@ impl Daemon {
     pub(super) fn stop(mut self) -> Result<()> {
         let status = self.terminate()?;
         if !status.success() {
-            bail!("xdsc ended with {status}; it said:\n{}", self.last_words());
+            bail!("xdsc ended with {status}; its log {}", self.last_words());
         }
         // The log of a daemon that did well is of no more use.
         fs::remove_file(&self.log)?;
@@ -145,14 +142,13 @@ impl Daemon {
         bail!("xdsc did not end within {STOP:?} after SIGTERM");
     }
 
+    /// The log's place and end.
     fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
-        lines
-            .iter()
-            .skip(lines.len().saturating_sub(20))
-            .map(|line| format!("  {line}\n"))
-            .collect()
+        let last = lines.iter().skip(lines.len().saturating_sub(20));
+        let last: String = last.map(|line| format!("\n  {line}")).collect();
+        format!("({}) ends in:{last}", self.log.display())
     }
 }
 
@@ -169,6 +165,8 @@ impl Drop for Daemon {
 /// A new file, so that nobody else's is written to.
 fn log_file() -> Result<(PathBuf, File)> {
     let path = env::temp_dir().join(format!("xdsc-demo-{}.log", process::id()));
+    // A failed demonstration's, whose number has come round again.
+    drop(fs::remove_file(&path));
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
