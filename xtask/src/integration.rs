@@ -41,9 +41,14 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
         build_probe()?;
+        // First, so that a name mistyped is not found out after minutes.
+        let programs: Vec<_> = self
+            .names
+            .iter()
+            .map(|name| build(&format!("bench-{name}"), Profile::Release))
+            .collect::<Result<_>>()?;
         build_daemon(Profile::Release)?;
-        for name in &self.names {
-            let program = build(&format!("bench-{name}"), Profile::Release)?;
+        for program in programs {
             run(from_root(as_root(program)).args(&self.arguments))?;
         }
         Ok(())

@@ -1,13 +1,15 @@
 //! The demonstration's numbers in the terminal, once a second.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use super::counters::{HOOKS, names};
 use super::exposition::{Label, Samples};
 use super::tally::Flow;
+
+/// Longer rows would be wrapped, and the next drawing begin too low.
+const WIDTH: usize = 79;
 
 /// Draws one scrape over the one before, or line after line where that is no
 /// terminal.
@@ -106,7 +108,7 @@ impl Rates<'_> {
     }
 
     fn block(&self) -> String {
-        let mut text = String::from("                queries/s  responses/s\n");
+        let mut text = format!("{:>17} {:>12}\n", "queries/s", "responses/s");
         for flow in Flow::all() {
             let labels = [
                 ("family", flow.family.label()),
@@ -173,8 +175,8 @@ impl Rates<'_> {
 }
 
 fn row(text: &mut String, name: &str, value: &str) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "    {name:<9} {value}");
+    let row = format!("    {name:<9} {value}");
+    text.extend(row.chars().take(WIDTH).chain(['\n']));
 }
 
 /// The five largest.
