@@ -58,6 +58,13 @@ pub const fn lines(len: usize) -> usize {
     (HEAD + len).div_ceil(LINE)
 }
 
+/// Lines of a record, as the second word of its head states them.
+#[inline(always)]
+#[must_use]
+pub const fn lines_stated(word: u64) -> usize {
+    (word >> 32 & 0xff) as usize
+}
+
 /// Whether a hash belongs to the paired share, one in `2^share_bits`.
 #[inline(always)]
 #[must_use]
@@ -263,7 +270,7 @@ impl<'a> Record<'a> {
     /// Lines that it takes.
     #[must_use]
     pub const fn lines(&self) -> usize {
-        (self.words[1] >> 32 & 0xff) as usize
+        lines_stated(self.words[1])
     }
 
     /// Sampling level: it stands for `2^level` of its kind.

@@ -3,3 +3,4 @@
 //! The only place in user space that knows the BPF library.
 
 pub mod probe;
+pub mod ring;
