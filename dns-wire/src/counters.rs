@@ -256,13 +256,7 @@ impl Counters {
 
     /// Counts a DNS message.
     #[inline(always)]
-    pub fn message(
-        &mut self,
-        role: Role,
-        family: Family,
-        transport: Transport,
-        message: &Message,
-    ) {
+    pub fn message(&mut self, role: Role, family: Family, transport: Transport, message: &Message) {
         let response = message.header.is_response();
         let kind = role.index() * Qr::COUNT + usize::from(response);
         let carrier = (family.index() & 1) * Transport::COUNT + transport.index();
@@ -276,7 +270,10 @@ impl Counters {
             Qtype::NO_QUESTION_SLOT
         };
         self.add(slot::QTYPE + kind * Qtype::SLOTS + qtype, 1);
-        self.add(slot::EDNS + kind * EdnsState::COUNT + message.edns.index(), 1);
+        self.add(
+            slot::EDNS + kind * EdnsState::COUNT + message.edns.index(),
+            1,
+        );
         let dnssec_ok = usize::from(message.opt.dnssec_ok());
         let flags = usize::from(message.header.flags() >> 4 & 0x7f) << 1 | dnssec_ok;
         self.add(slot::FLAGS + kind * FLAG_SETS + flags, 1);
@@ -315,14 +312,38 @@ pub struct Flag {
 
 /// All flags (IANA registry "DNS Header Flags" and "EDNS Header Flags").
 pub const FLAGS: [Flag; 8] = [
-    Flag { label: "AA", bit: 0x80 },
-    Flag { label: "TC", bit: 0x40 },
-    Flag { label: "RD", bit: 0x20 },
-    Flag { label: "RA", bit: 0x10 },
-    Flag { label: "Z", bit: 0x08 },
-    Flag { label: "AD", bit: 0x04 },
-    Flag { label: "CD", bit: 0x02 },
-    Flag { label: "DO", bit: 0x01 },
+    Flag {
+        label: "AA",
+        bit: 0x80,
+    },
+    Flag {
+        label: "TC",
+        bit: 0x40,
+    },
+    Flag {
+        label: "RD",
+        bit: 0x20,
+    },
+    Flag {
+        label: "RA",
+        bit: 0x10,
+    },
+    Flag {
+        label: "Z",
+        bit: 0x08,
+    },
+    Flag {
+        label: "AD",
+        bit: 0x04,
+    },
+    Flag {
+        label: "CD",
+        bit: 0x02,
+    },
+    Flag {
+        label: "DO",
+        bit: 0x01,
+    },
 ];
 
 /// Reads counters by meaning.

@@ -41,12 +41,7 @@ pub trait Host {
     fn window(&mut self, payload: &Payload) -> Option<Self::Window>;
 
     /// Hands a whole message on. Its name is read from `packet`.
-    fn message<P: Packet>(
-        &mut self,
-        packet: &P,
-        context: &Context,
-        message: &Message,
-    ) -> Delivery;
+    fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery;
 
     /// Hands a TCP segment on to be reassembled, with the context that
     /// [`segment_context`] tells.

@@ -167,10 +167,7 @@ const fn flag(flag: u64, on: bool) -> u64 {
 #[inline(always)]
 fn word1(stamp: &Stamp, lines: usize, flags: u64) -> u64 {
     let flags = flags | flag(FLAG_PAIRED, stamp.paired);
-    u64::from(stamp.position)
-        | (lines as u64) << 32
-        | u64::from(stamp.level) << 40
-        | flags << 48
+    u64::from(stamp.position) | (lines as u64) << 32 | u64::from(stamp.level) << 40 | flags << 48
 }
 
 #[inline(always)]

@@ -224,7 +224,11 @@ impl Window {
             return None;
         }
         // SAFETY: `bytes` has `SIZE` writable octets.
-        let copied = unsafe { frame.context.load_bytes(at as u32, bytes.cast(), len as u32) };
+        let copied = unsafe {
+            frame
+                .context
+                .load_bytes(at as u32, bytes.cast(), len as u32)
+        };
         copied.then_some(Self { bytes, at, len })
     }
 }

@@ -118,12 +118,7 @@ impl<C: frame::Context> Host for Run<'_, C> {
     }
 
     #[inline(always)]
-    fn message<P: Packet>(
-        &mut self,
-        packet: &P,
-        context: &Context,
-        message: &Message,
-    ) -> Delivery {
+    fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery {
         if self.settings.counts_only() {
             return Delivery::CountOnly;
         }

@@ -43,12 +43,7 @@ struct Place {
 
 /// Hands a whole message on.
 #[inline(always)]
-pub fn message<P: Packet>(
-    packet: &P,
-    context: &Context,
-    message: &Message,
-    seed: u64,
-) -> Delivery {
+pub fn message<P: Packet>(packet: &P, context: &Context, message: &Message, seed: u64) -> Delivery {
     let id = match context.flow.transport {
         Transport::Udp => message.header.id(),
         Transport::Tcp => 0,
@@ -138,7 +133,10 @@ impl Ring {
         let head = record::message_head(context, message, &place.stamp());
         // SAFETY: `at` is the start of a record of at least two lines.
         unsafe { at.cast::<[u64; HEAD_WORDS]>().write(head) };
-        self.publish(ring::advance(place.position, record::lines(question.name_len) as u64));
+        self.publish(ring::advance(
+            place.position,
+            record::lines(question.name_len) as u64,
+        ));
         Delivery::Delivered
     }
 
@@ -348,7 +346,11 @@ fn release() {
         // Documentation/atomic_t.txt), on every architecture.
         let mut word = 0_u64;
         // SAFETY: an exchange with a word of our own.
-        unsafe { core::intrinsics::atomic_xchg::<u64, { core::intrinsics::AtomicOrdering::SeqCst }>(&raw mut word, 1) };
+        unsafe {
+            core::intrinsics::atomic_xchg::<u64, { core::intrinsics::AtomicOrdering::SeqCst }>(
+                &raw mut word,
+                1,
+            )
+        };
     }
 }
-

@@ -130,9 +130,9 @@ impl Geometry {
     /// # Errors
     /// When the number of CPUs cannot be read.
     pub fn new(chunks: u64) -> io::Result<Self> {
-        let cpus = aya::util::nr_cpus().map_err(|(path, error)| {
-            io::Error::new(error.kind(), format!("{path}: {error}"))
-        })? as u64;
+        let cpus = aya::util::nr_cpus()
+            .map_err(|(path, error)| io::Error::new(error.kind(), format!("{path}: {error}")))?
+            as u64;
         let chunks = if chunks == 0 {
             let share = (64 << 20) / (64 << 10) / (2 * cpus);
             let fitting = 1 << share.max(1).ilog2();
@@ -172,8 +172,8 @@ impl Probe {
     /// [`LoadError`], each with its cure.
     pub fn load_object(object: &[u8], options: &LoadOptions) -> Result<Self, LoadError> {
         check_kernel()?;
-        let geometry = Geometry::new(options.chunks)
-            .map_err(|error| LoadError::Object(error.to_string()))?;
+        let geometry =
+            Geometry::new(options.chunks).map_err(|error| LoadError::Object(error.to_string()))?;
         let settings = options
             .settings
             .with_service_addresses(!options.service_addresses.is_empty())
@@ -190,7 +190,8 @@ impl Probe {
         let counters = ebpf
             .take_map("COUNTERS")
             .ok_or_else(|| LoadError::Object("map COUNTERS is missing".to_owned()))?;
-        let counters = PerCpuArray::try_from(counters).map_err(|error| map_error("COUNTERS", &error))?;
+        let counters =
+            PerCpuArray::try_from(counters).map_err(|error| map_error("COUNTERS", &error))?;
         let mut probe = Self {
             ebpf,
             counters,

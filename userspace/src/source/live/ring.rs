@@ -33,8 +33,6 @@ pub struct Ring {
     tail: u64,
     /// Records read.
     consumed: u64,
-    /// Time of the last record read, in ns of `CLOCK_MONOTONIC`.
-    last_ns: u64,
 }
 
 /// What a ring says of itself.
@@ -101,7 +99,6 @@ impl Ring {
             geometry,
             tail: 0,
             consumed: 0,
-            last_ns: 0,
         }
     }
 
@@ -138,7 +135,6 @@ impl Ring {
                 });
             };
             sink(&record);
-            self.last_ns = record.time_ns();
             let lines = record.lines() as u64;
             self.tail = ring::advance(self.tail, lines);
             self.consumed += 1;
@@ -207,7 +203,8 @@ impl Ring {
 
     /// The kernel publishes `HEAD` with a release; this is the acquire.
     fn load(&self, word: usize) -> u64 {
-        self.control(word).load(std::sync::atomic::Ordering::Acquire)
+        self.control(word)
+            .load(std::sync::atomic::Ordering::Acquire)
     }
 
     fn store(&self, word: usize, value: u64) {
