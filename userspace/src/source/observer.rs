@@ -126,6 +126,7 @@ impl Run<'_> {
             time_ns: self.time_ns,
             position: 0,
             level: 0,
+            share_bits: 0,
             paired: true,
             hash,
         }
