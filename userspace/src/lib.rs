@@ -8,3 +8,4 @@ pub mod config;
 pub mod export;
 pub mod http;
 pub mod source;
+pub mod stats;
