@@ -274,7 +274,10 @@ impl Counters {
         let kind = role.index() * Qr::COUNT + usize::from(response);
         let carrier = (family.index() & 1) * Transport::COUNT + transport.index();
         self.add(slot::MESSAGES + kind * 4 + carrier, weight);
-        self.add(slot::MESSAGE_BYTES + kind * 4 + carrier, message.len as u64 * weight);
+        self.add(
+            slot::MESSAGE_BYTES + kind * 4 + carrier,
+            message.len as u64 * weight,
+        );
         let opcode = usize::from(message.header.opcode());
         self.add(slot::OPCODE + kind * 16 + opcode, weight);
         let qtype = if message.has_question() {

@@ -123,14 +123,16 @@ impl Streams {
         let octets = record.payload().to_vec();
         stream.take(record.sequence(), Part::Octets(octets), &mut self.stats);
         let stats = &mut self.stats;
-        stream.messages(stats, &mut |stats, bytes| {
-            match dns_wire::message::parse(&Slice::new(bytes), 0, bytes.len()) {
-                Ok(message) => {
-                    stats.messages += 1;
-                    sink(&message, bytes);
-                }
-                Err(reason) => count(&mut stats.rejected, reason),
+        stream.messages(stats, &mut |stats, bytes| match dns_wire::message::parse(
+            &Slice::new(bytes),
+            0,
+            bytes.len(),
+        ) {
+            Ok(message) => {
+                stats.messages += 1;
+                sink(&message, bytes);
             }
+            Err(reason) => count(&mut stats.rejected, reason),
         });
         let after = stream.memory();
         let ended = record.tcp_flags() & (tcp_flag::FIN | tcp_flag::RST) != 0;
@@ -212,7 +214,11 @@ impl Streams {
 
 impl Stream {
     fn memory(&self) -> usize {
-        let waiting: usize = self.waiting.iter().map(|waiting| waiting.part.memory()).sum();
+        let waiting: usize = self
+            .waiting
+            .iter()
+            .map(|waiting| waiting.part.memory())
+            .sum();
         self.buffer.len() + waiting
     }
 

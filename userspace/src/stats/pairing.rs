@@ -289,7 +289,11 @@ impl Pairing {
 
     /// Gives everything up: there will be no more messages.
     pub fn finish(&mut self) {
-        self.advance(self.now_ns.saturating_add(self.timeout_ns).saturating_add(1));
+        self.advance(
+            self.now_ns
+                .saturating_add(self.timeout_ns)
+                .saturating_add(1),
+        );
     }
 
     /// How transactions ended so far.
