@@ -52,7 +52,7 @@ pub struct DrainOptions {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Messages put together from segments: of ingress, of egress.
-    pub reassembled: [Counters; 2],
+    pub reassembled: [Box<Counters>; 2],
     /// What became of segments.
     pub streams: StreamStats,
     /// Its rings.
@@ -276,8 +276,8 @@ impl Drain {
         locked(&self.shared.pairing).advance(now);
         let report = Report {
             reassembled: [
-                self.shard.reassembled(Hook::Ingress).clone(),
-                self.shard.reassembled(Hook::Egress).clone(),
+                Box::new(self.shard.reassembled(Hook::Ingress).clone()),
+                Box::new(self.shard.reassembled(Hook::Egress).clone()),
             ],
             streams: self.shard.stream_stats(),
             rings: self

@@ -214,12 +214,12 @@ impl Probe {
     ///
     /// # Errors
     /// When the kernel does not hand them out.
-    pub fn counters(&self, hook: Hook) -> Result<Counters, LoadError> {
+    pub fn counters(&self, hook: Hook) -> Result<Box<Counters>, LoadError> {
         let values = self
             .counters
             .get(&(hook.index() as u32), 0)
             .map_err(|error| map_error("COUNTERS", &error))?;
-        let mut sum = Counters::default();
+        let mut sum = Box::new(Counters::default());
         for cells in values.iter() {
             sum.merge_cells(cells);
         }
