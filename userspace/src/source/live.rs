@@ -4,3 +4,4 @@
 
 pub mod probe;
 pub mod ring;
+pub mod test_run;
