@@ -257,36 +257,52 @@ impl Counters {
     /// Counts a DNS message.
     #[inline(always)]
     pub fn message(&mut self, role: Role, family: Family, transport: Transport, message: &Message) {
+        self.messages_like(role, family, transport, message, 1);
+    }
+
+    /// Counts a DNS message that stands for `weight` of its kind.
+    #[inline(always)]
+    pub fn messages_like(
+        &mut self,
+        role: Role,
+        family: Family,
+        transport: Transport,
+        message: &Message,
+        weight: u64,
+    ) {
         let response = message.header.is_response();
         let kind = role.index() * Qr::COUNT + usize::from(response);
         let carrier = (family.index() & 1) * Transport::COUNT + transport.index();
-        self.add(slot::MESSAGES + kind * 4 + carrier, 1);
-        self.add(slot::MESSAGE_BYTES + kind * 4 + carrier, message.len as u64);
+        self.add(slot::MESSAGES + kind * 4 + carrier, weight);
+        self.add(
+            slot::MESSAGE_BYTES + kind * 4 + carrier,
+            message.len as u64 * weight,
+        );
         let opcode = usize::from(message.header.opcode());
-        self.add(slot::OPCODE + kind * 16 + opcode, 1);
+        self.add(slot::OPCODE + kind * 16 + opcode, weight);
         let qtype = if message.has_question() {
             Qtype(message.question.qtype()).slot()
         } else {
             Qtype::NO_QUESTION_SLOT
         };
-        self.add(slot::QTYPE + kind * Qtype::SLOTS + qtype, 1);
+        self.add(slot::QTYPE + kind * Qtype::SLOTS + qtype, weight);
         self.add(
             slot::EDNS + kind * EdnsState::COUNT + message.edns.index(),
             1,
         );
         let dnssec_ok = usize::from(message.opt.dnssec_ok());
         let flags = usize::from(message.header.flags() >> 4 & 0x7f) << 1 | dnssec_ok;
-        self.add(slot::FLAGS + kind * FLAG_SETS + flags, 1);
+        self.add(slot::FLAGS + kind * FLAG_SETS + flags, weight);
         let carrier = role.index() * Transport::COUNT + transport.index();
         let bin = message.len / SIZE_BIN;
         if response {
             let bin = min(bin, RESPONSE_SIZES - 1);
-            self.add(slot::RESPONSE_SIZE + carrier * RESPONSE_SIZES + bin, 1);
+            self.add(slot::RESPONSE_SIZE + carrier * RESPONSE_SIZES + bin, weight);
             let rcode = min(usize::from(message.rcode()), RCODES - 1);
-            self.add(slot::RCODE + role.index() * RCODES + rcode, 1);
+            self.add(slot::RCODE + role.index() * RCODES + rcode, weight);
         } else {
             let bin = min(bin, QUERY_SIZES - 1);
-            self.add(slot::QUERY_SIZE + carrier * QUERY_SIZES + bin, 1);
+            self.add(slot::QUERY_SIZE + carrier * QUERY_SIZES + bin, weight);
         }
     }
 }

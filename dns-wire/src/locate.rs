@@ -87,7 +87,7 @@ pub enum Link {
 }
 
 /// Addresses and ports of a datagram or segment, and its time to live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// `Ipv4` or `Ipv6`.
     pub family: Family,

@@ -8,7 +8,7 @@
 //! | word | from the lowest bit |
 //! |---|---|
 //! | 0 | time in ns: `CLOCK_MONOTONIC` live, Unix epoch in files |
-//! | 1 | position in the ring (32), lines (8), sampling level (8), flags (16) |
+//! | 1 | position in the ring (32), lines (8), sampling level (4), share bits (4), flags (16) |
 //! | 2-3, 4-5 | source address, destination address |
 //! | 6 | source port (16), destination port (16), length (16), hop limit (8), TCP flags (8) |
 //! | 7 | as in the packet: ID, header flags, QDCOUNT, ANCOUNT |
@@ -90,6 +90,8 @@ pub struct Stamp {
     pub position: u32,
     /// The record stands for `2^level`.
     pub level: u8,
+    /// One transaction in `2^share_bits` was being paired.
+    pub share_bits: u8,
     /// The transaction is one of those paired, and the time is precise.
     pub paired: bool,
     /// The hash that chose it.
@@ -273,7 +275,13 @@ impl<'a> Record<'a> {
     /// Sampling level: it stands for `2^level` of its kind.
     #[must_use]
     pub const fn level(&self) -> u8 {
-        (self.words[1] >> 40) as u8
+        (self.words[1] >> 40) as u8 & 0xf
+    }
+
+    /// One transaction in `2^share_bits` was being paired when it was made.
+    #[must_use]
+    pub const fn share_bits(&self) -> u8 {
+        (self.words[1] >> 44) as u8 & 0xf
     }
 
     const fn has(&self, flag: u64) -> bool {

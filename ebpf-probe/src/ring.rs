@@ -38,6 +38,7 @@ struct Place {
     position: u64,
     hash: u32,
     level: u8,
+    share_bits: u8,
     paired: bool,
 }
 
@@ -202,7 +203,8 @@ impl Ring {
         }
         let level = ring::level(used, capacity);
         self.store(word::LEVEL, u64::from(level));
-        let paired = record::is_paired(hash, self.load(word::SHARE) as u32);
+        let share_bits = self.load(word::SHARE) as u8 & 0xf;
+        let paired = record::is_paired(hash, u32::from(share_bits));
         if level > 0 && !self.keeps(context, hash, level, paired) {
             return Err(Delivery::SampledOut);
         }
@@ -214,6 +216,7 @@ impl Ring {
             position,
             hash,
             level,
+            share_bits,
             paired,
         })
     }
@@ -307,6 +310,7 @@ impl Place {
             time_ns,
             position: self.position as u32,
             level: self.level,
+            share_bits: self.share_bits,
             paired: self.paired,
             hash: self.hash,
         }

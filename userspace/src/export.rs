@@ -3,7 +3,9 @@
 mod accept;
 pub mod exposition;
 pub mod process;
+pub mod prometheus;
 #[cfg(test)]
 mod promtool;
+pub mod snapshot;
 
 pub(crate) use accept::accepts_gzip;

@@ -7,4 +7,6 @@ pub mod cli;
 pub mod config;
 pub mod export;
 pub mod http;
+pub mod run;
 pub mod source;
+pub mod stats;

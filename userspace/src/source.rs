@@ -3,3 +3,4 @@
 pub mod file;
 pub mod live;
 pub mod observer;
+pub mod stream;

@@ -190,8 +190,10 @@ impl Ring {
         // SAFETY: `chunk` is one of this ring's chunks and the offset that of a
         // line in it, so the address lies in the mapping.
         let start = unsafe { self.memory.chunks.as_ptr().add(at) };
-        // SAFETY: the second word of the first line; records are aligned to 64.
-        let word = unsafe { start.cast::<u64>().add(1).read_volatile() };
+        // SAFETY: the second word of the first line.
+        let word = unsafe { start.add(8) }.cast::<u64>();
+        // SAFETY: readable as said above, and aligned as lines are.
+        let word = unsafe { word.read_volatile() };
         let lines = record::lines_stated(word).min(MAX_LINES);
         // SAFETY:
         // - Behind the last line of a chunk is slack of one largest record, so

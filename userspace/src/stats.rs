@@ -1,0 +1,7 @@
+//! What is counted of messages, and kept of transactions.
+//!
+//! Deliberately absent: a clock, tokio, I/O. Time arrives with the messages, so
+//! that files and live traffic give the same numbers.
+
+pub mod pairing;
+pub mod shard;

@@ -1,0 +1,98 @@
+//! What one drain thread, or the reading of a file, counts by itself: no lock,
+//! no sharing.
+
+use dns_wire::{
+    counters::{Counters, Hook},
+    locate::Transport,
+    message::Message,
+    record::Record,
+};
+use foldhash::quality::RandomState;
+
+use super::pairing::Event;
+use crate::source::stream::{Limits, StreamStats, Streams};
+
+/// The counters and the streams of one consumer of records.
+#[derive(Debug)]
+pub struct Shard {
+    streams: Streams,
+    reassembled: Box<[Counters; 2]>,
+    events: Vec<Event>,
+    hasher: RandomState,
+}
+
+impl Shard {
+    /// Shards that feed one table of transactions share its `hasher`.
+    #[must_use]
+    pub fn new(limits: Limits, hasher: RandomState) -> Self {
+        Self {
+            streams: Streams::new(limits),
+            reassembled: Box::default(),
+            events: Vec::new(),
+            hasher,
+        }
+    }
+
+    /// Takes a record in.
+    pub fn record(&mut self, record: &Record<'_>) {
+        if record.is_segment() {
+            self.segment(record);
+            return;
+        }
+        let message = record.message();
+        if record.flow().transport == Transport::Tcp {
+            self.streams.skip(record);
+        }
+        let event = Event::new(record, &message, record.payload(), &self.hasher);
+        self.events.extend(event);
+    }
+
+    /// The messages of chosen transactions since the last call, to be paired.
+    pub fn take_events(&mut self) -> std::vec::Drain<'_, Event> {
+        self.events.drain(..)
+    }
+
+    /// Forgets what is too old at `now_ns`.
+    pub fn advance(&mut self, now_ns: u64) {
+        self.streams.advance(now_ns);
+    }
+
+    /// There will be no more records.
+    pub fn finish(&mut self) {
+        self.streams.finish();
+    }
+
+    /// Messages put together from segments that `hook` saw: only the ranges of
+    /// messages are in use.
+    #[must_use]
+    pub const fn reassembled(&self, hook: Hook) -> &Counters {
+        let [ingress, egress] = &*self.reassembled;
+        match hook {
+            Hook::Ingress => ingress,
+            Hook::Egress => egress,
+        }
+    }
+
+    /// What became of segments.
+    #[must_use]
+    pub fn stream_stats(&self) -> StreamStats {
+        self.streams.stats()
+    }
+
+    fn segment(&mut self, record: &Record<'_>) {
+        let flow = record.flow();
+        let [ingress, egress] = &mut *self.reassembled;
+        let counters = match record.hook() {
+            Hook::Ingress => ingress,
+            Hook::Egress => egress,
+        };
+        let (events, hasher) = (&mut self.events, &self.hasher);
+        self.streams.segment(record, |message: &Message, bytes| {
+            let weight = 1 << record.level();
+            counters.messages_like(record.role(), flow.family, flow.transport, message, weight);
+            let question = &message.question;
+            let name = bytes.get(question.name_at..question.name_at + question.name_len);
+            events.extend(Event::new(record, message, name.unwrap_or(&[]), hasher));
+        });
+    }
+}
