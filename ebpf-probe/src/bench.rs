@@ -165,6 +165,7 @@ impl<W: Way> Host for Baseline<'_, W> {
             time_ns: ring::time_ns(paired),
             position: 0,
             level: 0,
+            share_bits: 0,
             paired,
             hash,
         };
