@@ -104,7 +104,7 @@ impl Kernel {
     ///
     /// # Errors
     /// When the kernel does not hand them out.
-    pub fn counters(&self, hook: Hook) -> Result<Counters> {
+    pub fn counters(&self, hook: Hook) -> Result<Box<Counters>> {
         Ok(self.probe.counters(hook)?)
     }
 }

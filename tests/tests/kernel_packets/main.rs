@@ -129,6 +129,11 @@ fn every_program_sees_every_packet_as_specified() -> Result<()> {
         let mut kernel = kernel(tunnels)?;
         check(&mut kernel, &Program::ALL, &cases())?;
         check(&mut kernel, &Program::ALL, &tunnel_cases(tunnels))?;
+        check(
+            &mut kernel,
+            &[Program::XdpIngress],
+            &layers::cut_within_ip(),
+        )?;
     }
     Ok(())
 }

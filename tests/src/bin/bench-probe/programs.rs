@@ -169,7 +169,7 @@ impl Real {
     }
 
     pub(crate) fn counters(&self, hook: Hook) -> Result<Counters> {
-        Ok(self.probe.counters(hook)?)
+        Ok(*self.probe.counters(hook)?)
     }
 }
 
