@@ -144,7 +144,7 @@ pub struct Payload {
     pub len: usize,
     /// Sequence number of its first octet (TCP).
     pub sequence: u32,
-    /// The flags octet of the TCP header.
+    /// The flags octet of the TCP header, without those of congestion.
     pub tcp_flags: u8,
 }
 
@@ -161,7 +161,7 @@ impl Payload {
         let what = self.sequence as u64
             | (self.addresses_at as u64 & 0xffff) << 32
             | (self.hop_limit as u64) << 48
-            | (self.tcp_flags as u64 & 0x3f) << 56
+            | ((self.tcp_flags & tcp_flag::ALL) as u64) << 56
             | (self.family as u64 & 1) << 62
             | (self.transport as u64 & 1) << 63;
         [where_, what]
@@ -189,7 +189,7 @@ impl Payload {
             at: where_ as usize & 0xffff,
             len: (where_ >> 16) as usize & 0xffff,
             sequence: what as u32,
-            tcp_flags: (what >> 56) as u8 & 0x3f,
+            tcp_flags: (what >> 56) as u8 & tcp_flag::ALL,
         }
     }
 
@@ -229,6 +229,9 @@ pub mod tcp_flag {
     pub const SYN: u8 = 0x02;
     /// Reset the connection.
     pub const RST: u8 = 0x04;
+    /// All flags but those of congestion (CWR, ECE), for which a packed payload
+    /// has no room.
+    pub const ALL: u8 = 0x3f;
 }
 
 /// What a frame turned out to be.
@@ -728,7 +731,7 @@ fn tcp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
         at,
         len,
         sequence: u32::from_be_bytes(sequence).wrapping_add(syn),
-        tcp_flags,
+        tcp_flags: tcp_flags & tcp_flag::ALL,
     }))
 }
 
