@@ -1,8 +1,10 @@
 //! What the tests of the whole system share.
 //!
-//! [`packet`] builds frames, [`kernel`] runs the kernel programs on them.
+//! [`packet`] builds frames, [`mutation`] damages them, [`kernel`] runs the
+//! kernel programs on them.
 
 pub mod kernel;
+pub mod mutation;
 pub mod packet;
 
 use std::io::Write as _;
