@@ -14,7 +14,7 @@ use aya_ebpf::{
 use dns_wire::{
     Packet,
     counters::Hook,
-    locate::Payload,
+    locate::{self, Chain, Payload},
     message::{self, MAX_NAME},
     packet::{NAME_AT, NameArea},
     reject::Reject,
@@ -73,6 +73,30 @@ fn encode<P: Packet>(packet: &P, at: u64, end: u64) -> u64 {
     match message::name_len(packet, at, end) {
         Ok(len) => len as u64,
         Err(reason) => ERROR + reason.index() as u64,
+    }
+}
+
+/// Above a packed chain: it leads nowhere, or was not captured.
+const BROKEN_CHAIN: u64 = 1 << 32;
+const SNAPPED_CHAIN: u64 = 1 << 33;
+
+#[inline(always)]
+fn encode_chain<P: Packet>(packet: &P, protocol: u64, at: u64, end: u64) -> u64 {
+    let (at, end) = (at as usize & 0x7fff, end as usize & 0x1_ffff);
+    match locate::extensions(packet, protocol as u8, at, end) {
+        Ok(chain) => chain.pack(),
+        Err(Reject::Snapped) => SNAPPED_CHAIN,
+        Err(_) => BROKEN_CHAIN,
+    }
+}
+
+/// What an `extensions` function says.
+#[inline(always)]
+pub fn decode_chain(chain: u64) -> Result<Chain, Reject> {
+    match result(chain) as u64 {
+        BROKEN_CHAIN => Err(Reject::Ipv6Extensions),
+        SNAPPED_CHAIN => Err(Reject::Snapped),
+        chain => Ok(Chain::unpack(chain)),
     }
 }
 
@@ -143,6 +167,25 @@ pub extern "C" fn window_name_len(at: u64, end: u64, len: u64) -> u64 {
         Some(window) => encode(&window, at, end),
         None => ERROR,
     }
+}
+
+/// Follows the extension headers in the frame of an XDP run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn xdp_extensions(context: *mut xdp_md, protocol: u64, at: u64, end: u64) -> u64 {
+    encode_chain(&Frame::xdp(&XdpContext::new(context)), protocol, at, end)
+}
+
+/// Follows the extension headers in the frame of a TC run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tc_extensions(
+    context: *mut __sk_buff,
+    protocol: u64,
+    at: u64,
+    end: u64,
+) -> u64 {
+    encode_chain(&Frame::tc(&TcContext::new(context)), protocol, at, end)
 }
 
 /// Copies a name from the frame of an XDP run.

@@ -9,6 +9,7 @@ pub mod cost;
 pub mod drain;
 pub mod probe;
 pub mod ring;
+pub mod test_run;
 
 use std::{
     io,
