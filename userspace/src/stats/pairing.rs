@@ -5,6 +5,9 @@
 //! different ones, in any order. Only a share of the transactions gets here, the
 //! same one for both hooks; each counts for those it stands for.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, hash::BuildHasher as _};
 
 use dns_wire::{
