@@ -8,14 +8,12 @@ use std::{
 use clap::Parser as _;
 use xdsc::{
     cli::{Cli, Command},
-    configure, read,
+    configure, read, run,
 };
 
 fn main() -> ExitCode {
     match dispatch(&Cli::parse().command) {
         Ok(status) => status,
-        // Whoever reads the output has seen enough, as `head` does.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // There is nobody left to tell when this fails, too.
             let _ = writeln!(io::stderr(), "xdsc: {error:#}");
@@ -25,17 +23,19 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let out = || BufWriter::new(io::stdout().lock());
     let mut complaints = io::stderr();
     Ok(match command {
-        Command::Run(args) => xdsc::run::run(args)?,
-        Command::Read(args) => read::run(args, &mut out, &mut complaints)?,
-        Command::Config(args) => configure::run(args, &mut out, &mut complaints)?,
+        Command::Run(args) => run::run(args).map(|()| ExitCode::SUCCESS)?,
+        Command::Read(args) => quietly(read::run(args, &mut out(), &mut complaints))?,
+        Command::Config(args) => quietly(configure::run(args, &mut out(), &mut complaints))?,
     })
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+/// Whoever closes the output has seen enough, as `head` has.
+fn quietly(done: io::Result<ExitCode>) -> io::Result<ExitCode> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        done => done,
+    }
 }

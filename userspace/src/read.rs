@@ -221,8 +221,8 @@ impl Reading {
         self.shard.finish();
         self.pairing.finish();
         let hooks = [Hook::Ingress, Hook::Egress].map(|hook| HookCounts {
-            packets: self.observer.counters(hook).clone(),
-            reassembled: self.shard.reassembled(hook).clone(),
+            packets: Box::new(self.observer.counters(hook).clone()),
+            reassembled: Box::new(self.shard.reassembled(hook).clone()),
         });
         let snapshot = Snapshot {
             hooks,

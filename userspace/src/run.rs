@@ -1,13 +1,226 @@
 //! `xdsc run`: the daemon.
 
-use std::process::ExitCode;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-use crate::cli::RunArgs;
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, level_filters::LevelFilter, warn};
 
-/// Watches until it is told to stop.
+use crate::{
+    cli::RunArgs,
+    config::{Config, ListenAddress, ListenHost, LogLevel},
+    export::{process::ProcessCollector, prometheus, snapshot::Snapshot},
+    http::{self, Listeners, Telemetry, TelemetryError},
+    source::live::{Live, probe::Variant},
+};
+
+/// How long requests in flight may hold the end up.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When it cannot start, or breaks.
-pub fn run(_args: &RunArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not yet; read captures with `xdsc read`")
+/// Whatever keeps it from starting, with its cure.
+pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let config = configuration(args)?;
+    log_to_stderr(config.log.level);
+    if config.interfaces.is_empty() {
+        anyhow::bail!(
+            "no interface to listen on: give `--interface IF`, or `interfaces` in the configuration"
+        );
+    }
+    // Before anything is loaded: a port in use must not cost a moment of traffic.
+    let listeners = listeners(args, &config)?;
+    let variant = if args.trace_probe {
+        Variant::Trace
+    } else {
+        Variant::Plain
+    };
+    let live = Live::start(&config, variant)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the HTTP threads")?;
+    let daemon = Arc::new(Daemon::new(live));
+    let served = runtime.block_on(serve(&config, listeners, Arc::clone(&daemon)));
+    runtime.shutdown_timeout(SHUTDOWN);
+    daemon.stop()?;
+    served
+}
+
+async fn serve(config: &Config, listeners: Listeners, daemon: Arc<Daemon>) -> anyhow::Result<()> {
+    let path = config.web.telemetry_path.parse()?;
+    let router = http::router(daemon, &path);
+    for address in listeners.local_addresses()? {
+        info!("serving http://{address}{}", path.as_str());
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => info!("SIGINT: stopping"),
+        }
+    };
+    http::serve(listeners, router, shutdown).await?;
+    Ok(())
+}
+
+fn configuration(args: &RunArgs) -> anyhow::Result<Config> {
+    let mut config = match &args.config {
+        Some(file) => Config::load(file)?,
+        None => Config::default(),
+    };
+    if !args.interfaces.is_empty() {
+        config.interfaces.clone_from(&args.interfaces);
+    }
+    if !args.listen_addresses.is_empty() {
+        config
+            .web
+            .listen_addresses
+            .clone_from(&args.listen_addresses);
+    }
+    if let Some(path) = &args.telemetry_path {
+        config.web.telemetry_path.clone_from(path);
+    }
+    if let Some(level) = args.log_level {
+        config.log.level = level;
+    }
+    Ok(config)
+}
+
+fn listeners(args: &RunArgs, config: &Config) -> anyhow::Result<Listeners> {
+    if args.systemd_socket {
+        return Ok(Listeners::from_systemd()?);
+    }
+    let addresses = config.web.listen_addresses.iter();
+    Ok(Listeners::bind(addresses.map(host_and_port))?)
+}
+
+fn host_and_port(address: &ListenAddress) -> (Option<String>, u16) {
+    let host = match &address.host {
+        ListenHost::Any => None,
+        ListenHost::Address(address) => Some(address.to_string()),
+        ListenHost::Name(name) => Some(name.clone()),
+    };
+    (host, address.port)
+}
+
+fn log_to_stderr(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    // The journal stamps and colours by itself.
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    if journal {
+        subscriber.without_time().with_ansi(false).init();
+    } else {
+        subscriber
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init();
+    }
+}
+
+/// What the endpoint serves.
+struct Daemon {
+    /// `None` once stopped.
+    live: Mutex<Option<Arc<Live>>>,
+    started: Instant,
+}
+
+impl Daemon {
+    fn new(live: Live) -> Self {
+        Self {
+            live: Mutex::new(Some(Arc::new(live))),
+            started: Instant::now(),
+        }
+    }
+
+    fn live(&self) -> Option<Arc<Live>> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.clone()
+    }
+
+    /// Detaches, reads the rings to their end, and says what was seen.
+    fn stop(&self) -> anyhow::Result<()> {
+        let live = {
+            let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+            live.take()
+        };
+        let Some(live) = live else {
+            return Ok(());
+        };
+        let Ok(live) = Arc::try_unwrap(live) else {
+            warn!("a scrape is still under way; the programs go with the process");
+            return Ok(());
+        };
+        log_end(&live.stop()?);
+        Ok(())
+    }
+}
+
+fn log_end(snapshot: &Snapshot) {
+    use dns_wire::counters::{Delivery, Hook, Outcome};
+    for hook in Hook::ALL {
+        let counters = &snapshot.hook(*hook).packets;
+        let packets: u64 = Outcome::ALL.iter().map(|o| counters.outcomes(*o)).sum();
+        info!(
+            hook = hook.label(),
+            packets,
+            dns = counters.outcomes(Outcome::Dns),
+            rejected = counters.outcomes(Outcome::Rejected),
+            lost = counters.records(Delivery::RingFull) + counters.records(Delivery::Reentered),
+            sampled_out = counters.records(Delivery::SampledOut),
+            "seen"
+        );
+    }
+}
+
+impl Telemetry for Daemon {
+    fn openmetrics(&self) -> Result<String, TelemetryError> {
+        let live = self
+            .live()
+            .ok_or_else(|| TelemetryError::Source("xdsc is stopping".into()))?;
+        let snapshot = live
+            .snapshot()
+            .map_err(|error| TelemetryError::Source(Box::new(error)))?;
+        Ok(prometheus::openmetrics(
+            snapshot,
+            Some(ProcessCollector::new()),
+        )?)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        match self.live() {
+            Some(live) => live.check(),
+            None => Err("xdsc is stopping".to_owned()),
+        }
+    }
+
+    fn facts(&self) -> Vec<(String, String)> {
+        let mut facts = vec![
+            ("Version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            (
+                "Uptime".to_owned(),
+                format!("{} s", self.started.elapsed().as_secs()),
+            ),
+        ];
+        if let Some(live) = self.live() {
+            facts.push(("Node".to_owned(), live.node().to_owned()));
+            facts.push(("Attached".to_owned(), live.places()));
+        }
+        facts
+    }
 }

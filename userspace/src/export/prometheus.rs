@@ -304,7 +304,7 @@ impl Families<'_> {
                 let stats = pairing.of(role, transport);
                 let bounds = BUCKETS_NS.iter().map(|bound| *bound as f64 / 1e9);
                 let buckets: Vec<_> = bounds
-                    .chain([f64::MAX])
+                    .chain([f64::INFINITY])
                     .zip(stats.buckets.iter().copied())
                     .collect();
                 let labels = [("role", role.label()), ("transport", transport.label())];
@@ -595,7 +595,7 @@ fn size_buckets(bins: &[u64], bounds: &[usize]) -> Vec<(f64, u64)> {
         buckets.push((*bound as f64, sum(bins, from..to)));
         from = to;
     }
-    buckets.push((f64::MAX, sum(bins, from..bins.len())));
+    buckets.push((f64::INFINITY, sum(bins, from..bins.len())));
     buckets
 }
 

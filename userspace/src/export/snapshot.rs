@@ -18,19 +18,19 @@ pub struct Snapshot {
     pub live: Option<LiveState>,
 }
 
-/// The counters of one hook.
+/// The counters of one hook: on the heap, since they would fill a thread's stack.
 #[derive(Clone, Debug, Default)]
 pub struct HookCounts {
     /// Packets, and the messages that were whole in one: exact.
-    pub packets: Counters,
+    pub packets: Box<Counters>,
     /// Messages put together from TCP segments.
-    pub reassembled: Counters,
+    pub reassembled: Box<Counters>,
 }
 
 impl HookCounts {
     /// Both together: what messages there were.
     #[must_use]
-    pub fn messages(&self) -> Counters {
+    pub fn messages(&self) -> Box<Counters> {
         let mut sum = self.packets.clone();
         sum.merge(&self.reassembled);
         sum
@@ -50,7 +50,7 @@ impl Snapshot {
 
     /// The messages of both hooks.
     #[must_use]
-    pub fn messages(&self) -> Counters {
+    pub fn messages(&self) -> Box<Counters> {
         let [ingress, egress] = &self.hooks;
         let mut sum = ingress.messages();
         sum.merge(&egress.messages());

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::summary::{Packet, Packets, ResponseSeconds, Sizes, Summary, Tally, Transactions};
+use super::summary::{
+    Messages, Packet, Packets, ResponseSeconds, Sizes, Summary, Tally, Transactions,
+};
 use crate::stats::pairing::BUCKETS_NS;
 
 /// Rows of a ranking; what is behind them is added up.
@@ -14,11 +16,15 @@ pub(super) fn write(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     packets(&summary.packets, out)?;
     messages(summary, out)?;
     sizes(&summary.sizes, out)?;
-    tallies("OPCODE", &summary.opcodes, out)?;
-    tallies("QTYPE", &summary.qtypes, out)?;
-    tallies("RCODE", &summary.rcodes, out)?;
-    tallies("Flag", &summary.flags, out)?;
-    tallies("EDNS", &summary.edns, out)?;
+    for (title, rows) in [
+        ("OPCODE", &summary.opcodes),
+        ("QTYPE", &summary.qtypes),
+        ("RCODE", &summary.rcodes),
+        ("Flag", &summary.flags),
+        ("EDNS", &summary.edns),
+    ] {
+        tallies(title, rows, &summary.messages, out)?;
+    }
     transactions(&summary.transactions, out)?;
     streams(summary, out)
 }
@@ -165,20 +171,27 @@ fn size(row: &Sizes, share: f64) -> String {
 }
 
 /// One table for each way of messages.
-fn tallies(title: &str, rows: &[Tally], out: &mut impl Write) -> io::Result<()> {
+fn tallies(
+    title: &str,
+    rows: &[Tally],
+    messages: &[Messages],
+    out: &mut impl Write,
+) -> io::Result<()> {
     for way in rows.chunk_by(|a, b| (a.role, a.r#type) == (b.role, b.r#type)) {
         let Some(first) = way.first() else { continue };
         let title = format!("{title}, {} {}", first.role, first.r#type);
         writeln!(out, "\n{title:<28} {:>12} {:>7}", "messages", "%")?;
-        tally(way, out)?;
+        let total = messages
+            .iter()
+            .filter(|row| (row.role, row.r#type) == (first.role, first.r#type))
+            .map(|row| row.messages)
+            .sum();
+        tally(way, total, out)?;
     }
     Ok(())
 }
 
-fn tally(rows: &[Tally], out: &mut impl Write) -> io::Result<()> {
-    // Flags are counted apart from each other: their sum is no total. The rest
-    // of the tables divide what there is.
-    let total = rows.iter().map(|row| row.messages).sum();
+fn tally(rows: &[Tally], total: u64, out: &mut impl Write) -> io::Result<()> {
     let (top, rest) = rows.split_at(rows.len().min(TOP));
     for row in top {
         let share = percent(row.messages, total);

@@ -1,6 +1,262 @@
 //! Packets from the kernel: load the programs, attach them, drain their rings.
 //!
-//! The only place in user space that knows the BPF library.
+//! The only place in user space that knows the BPF library. [`Live`] holds it all
+//! together: while it lives, the programs are attached.
 
+pub mod attach;
+pub mod clock;
+pub mod cost;
+pub mod drain;
 pub mod probe;
 pub mod ring;
+
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use dns_wire::{
+    Settings,
+    counters::Hook,
+    ring::{CHUNK_LINES, MAX_CHUNKS},
+};
+use tracing::{info, warn};
+
+use self::{
+    attach::{AttachError, Attachments},
+    clock::now_ns,
+    cost::CostMeter,
+    drain::{DrainOptions, Drains, Report},
+    probe::{LoadError, LoadOptions, Probe, Variant},
+    ring::Ring,
+};
+use crate::{
+    config::Config,
+    export::snapshot::{HookCounts, LiveState, Snapshot},
+    source::stream::{Limits, StreamStats},
+    stats::pairing::Pairing,
+};
+
+/// Why there is no live traffic.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The programs are not in the kernel.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The programs are not at an interface.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// No threads.
+    #[error("cannot start the threads that read the rings: {0}")]
+    Threads(#[from] io::Error),
+}
+
+/// The attached programs and the threads that read from them.
+pub struct Live {
+    // In the order in which they are to go: first no more packets come in, then
+    // the rings are emptied, then the maps go.
+    attachments: Attachments,
+    drains: Drains,
+    probe: Mutex<Probe>,
+    cost: CostMeter,
+    node: String,
+    site: String,
+}
+
+impl Live {
+    /// Loads, attaches and starts to read.
+    ///
+    /// # Errors
+    /// [`LiveError`], each with its cure.
+    pub fn start(config: &Config, variant: Variant) -> Result<Self, LiveError> {
+        let mut probe = Probe::load(&load_options(config, variant))?;
+        if variant == Variant::Trace {
+            probe.log_packets();
+        }
+        let rings = Ring::all(&mut probe)?;
+        let pairing = Pairing::new(
+            config.pairing.capacity as usize,
+            nanoseconds(config.pairing.timeout),
+        );
+        let drains = Drains::start(rings, pairing, drain_options(config))?;
+        let mut attachments = Attachments::default();
+        for interface in &config.interfaces {
+            let (ingress, egress) = (config.probe.xdp_mode, config.probe.egress);
+            attachments.attach(&mut probe, interface, ingress, egress)?;
+        }
+        Ok(Self {
+            attachments,
+            drains,
+            probe: Mutex::new(probe),
+            cost: CostMeter::start(config.probe.run_time_stats)?,
+            node: node_name(config),
+            site: config.site.clone(),
+        })
+    }
+
+    /// Everything as it is now. Waits for the drain threads, at most a second.
+    ///
+    /// # Errors
+    /// When the kernel does not hand out its counters.
+    pub fn snapshot(&self) -> Result<Snapshot, LoadError> {
+        // The rings are emptied first, so that the kernel's counters, read
+        // after, are never behind what was taken out.
+        let (reports, pairing) = self.drains.report();
+        let (ingress, egress, programs) = {
+            let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+            (
+                probe.counters(Hook::Ingress)?,
+                probe.counters(Hook::Egress)?,
+                probe.costs(),
+            )
+        };
+        let now = now_ns();
+        let mut hooks = [ingress, egress].map(|packets| HookCounts {
+            packets,
+            ..HookCounts::default()
+        });
+        for report in &reports {
+            for (hook, reassembled) in hooks.iter_mut().zip(&report.reassembled) {
+                hook.reassembled.merge(reassembled);
+            }
+        }
+        Ok(Snapshot {
+            hooks,
+            pairing,
+            streams: sum_streams(&reports),
+            live: Some(LiveState {
+                node: self.node.clone(),
+                site: self.site.clone(),
+                attachments: self.attachments.states.clone(),
+                drain_lag_seconds: longest(reports.iter().map(|report| report.drain_lag_ns)),
+                aggregate_lag_seconds: longest(
+                    reports
+                        .iter()
+                        .map(|report| now.saturating_sub(report.time_ns)),
+                ),
+                damaged_records: reports.iter().map(|report| report.damaged).sum(),
+                rings: reports
+                    .into_iter()
+                    .flat_map(|report| report.rings)
+                    .collect(),
+                programs,
+            }),
+        })
+    }
+
+    /// Whether everything works: else what does not.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    pub fn check(&self) -> Result<(), String> {
+        if self.drains.alive() {
+            Ok(())
+        } else {
+            Err("a thread that reads the rings has died; restart xdsc".to_owned())
+        }
+    }
+
+    /// Name of this server.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// Interfaces, hooks and modes, for people.
+    #[must_use]
+    pub fn places(&self) -> String {
+        let places = self.attachments.states.iter().map(|place| {
+            format!(
+                "{} {} ({})",
+                place.interface,
+                place.hook.label(),
+                place.mode
+            )
+        });
+        places.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Detaches the programs, reads what is left in the rings, and tells the
+    /// last numbers.
+    ///
+    /// # Errors
+    /// When the kernel does not hand out its counters.
+    pub fn stop(mut self) -> Result<Snapshot, LoadError> {
+        self.cost.stop();
+        let detached = {
+            let mut probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+            probe.detach()
+        };
+        self.attachments.remove_qdiscs();
+        if let Err(cause) = detached {
+            warn!(cause, "could not detach a program; it goes when xdsc ends");
+        }
+        let snapshot = self.snapshot()?;
+        self.drains.stop();
+        info!("detached, and every record read");
+        Ok(snapshot)
+    }
+}
+
+fn load_options(config: &Config, variant: Variant) -> LoadOptions {
+    let chunk_bytes = CHUNK_LINES * dns_wire::record::LINE as u64;
+    LoadOptions {
+        variant,
+        settings: Settings::new(&config.probe.ports)
+            .with_decapsulation(config.probe.decapsulate)
+            .with_seed(seed()),
+        chunks: config
+            .ring
+            .bytes
+            .map_or(0, |bytes| (bytes / chunk_bytes).clamp(1, MAX_CHUNKS)),
+        service_addresses: config.probe.service_addresses.clone(),
+    }
+}
+
+fn drain_options(config: &Config) -> DrainOptions {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    DrainOptions {
+        // A thread reads some millions of records per second.
+        threads: config.ring.drain_threads.unwrap_or(cpus.div_ceil(8)),
+        poll_min: config.ring.poll_min,
+        poll_max: config.ring.poll_max,
+        limits: Limits {
+            streams: config.tcp.streams as usize,
+            memory: config.tcp.memory as usize,
+            idle_ns: nanoseconds(config.tcp.idle_timeout),
+        },
+        share_bits: config.pairing.one_in.ilog2(),
+        full_below: config.pairing.full_below,
+    }
+}
+
+/// Nobody outside can know which transactions it chooses.
+fn seed() -> u64 {
+    use std::hash::BuildHasher as _;
+    std::hash::RandomState::new().hash_one(now_ns())
+}
+
+fn node_name(config: &Config) -> String {
+    if !config.node.is_empty() {
+        return config.node.clone();
+    }
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn longest(nanoseconds: impl Iterator<Item = u64>) -> f64 {
+    nanoseconds.max().unwrap_or(0) as f64 / 1e9
+}
+
+fn sum_streams(reports: &[Report]) -> StreamStats {
+    let mut sum = StreamStats::default();
+    for report in reports {
+        sum.merge(&report.streams);
+    }
+    sum
+}

@@ -18,7 +18,7 @@ use crate::config::IpPrefix;
 pub struct Observer {
     settings: Settings,
     service_addresses: Vec<IpPrefix>,
-    counters: [Counters; 2],
+    counters: Box<[Counters; 2]>,
     records: Vec<u8>,
 }
 
@@ -29,7 +29,7 @@ impl Observer {
         Self {
             settings: settings.with_service_addresses(!service_addresses.is_empty()),
             service_addresses,
-            counters: [Counters::default(), Counters::default()],
+            counters: Box::default(),
             records: Vec::new(),
         }
     }
@@ -37,7 +37,7 @@ impl Observer {
     /// The counters of a hook.
     #[must_use]
     pub const fn counters(&self, hook: Hook) -> &Counters {
-        let [ingress, egress] = &self.counters;
+        let [ingress, egress] = &*self.counters;
         match hook {
             Hook::Ingress => ingress,
             Hook::Egress => egress,
@@ -145,7 +145,7 @@ impl Host for Run<'_> {
     type Window = Slice<'static>;
 
     fn counters(&mut self) -> &mut Counters {
-        let [ingress, egress] = &mut self.observer.counters;
+        let [ingress, egress] = &mut *self.observer.counters;
         match self.hook {
             Hook::Ingress => ingress,
             Hook::Egress => egress,

@@ -61,6 +61,21 @@ pub struct StreamStats {
     pub evicted: u64,
 }
 
+impl StreamStats {
+    /// Adds those of another thread.
+    pub fn merge(&mut self, other: &Self) {
+        self.streams += other.streams;
+        self.memory += other.memory;
+        self.messages += other.messages;
+        for (count, more) in self.rejected.iter_mut().zip(other.rejected) {
+            *count += more;
+        }
+        self.out_of_step += other.out_of_step;
+        self.unfinished += other.unfinished;
+        self.evicted += other.evicted;
+    }
+}
+
 /// All streams.
 #[derive(Debug)]
 pub struct Streams {

@@ -16,7 +16,7 @@ use crate::source::stream::{Limits, StreamStats, Streams};
 #[derive(Debug)]
 pub struct Shard {
     streams: Streams,
-    reassembled: [Counters; 2],
+    reassembled: Box<[Counters; 2]>,
     events: Vec<Event>,
     hasher: RandomState,
 }
@@ -27,7 +27,7 @@ impl Shard {
     pub fn new(limits: Limits, hasher: RandomState) -> Self {
         Self {
             streams: Streams::new(limits),
-            reassembled: [Counters::default(), Counters::default()],
+            reassembled: Box::default(),
             events: Vec::new(),
             hasher,
         }
@@ -66,7 +66,7 @@ impl Shard {
     /// messages are in use.
     #[must_use]
     pub const fn reassembled(&self, hook: Hook) -> &Counters {
-        let [ingress, egress] = &self.reassembled;
+        let [ingress, egress] = &*self.reassembled;
         match hook {
             Hook::Ingress => ingress,
             Hook::Egress => egress,
@@ -82,7 +82,7 @@ impl Shard {
     /// Shows a record to its stream, and counts the messages that come of it.
     fn stream(&mut self, record: &Record<'_>) {
         let flow = record.flow();
-        let [ingress, egress] = &mut self.reassembled;
+        let [ingress, egress] = &mut *self.reassembled;
         let counters = match record.hook() {
             Hook::Ingress => ingress,
             Hook::Egress => egress,

@@ -11,13 +11,16 @@ use aya::{
     programs::{ProgramError, SchedClassifier, Xdp},
     util::KernelVersion,
 };
+use aya_log::EbpfLogger;
 use dns_wire::{
     Settings,
     counters::{Counters, Hook, SLOTS},
     ring,
 };
 
-use crate::config::IpPrefix;
+use tracing::warn;
+
+use crate::{config::IpPrefix, export::snapshot::ProgramCost};
 
 /// The oldest kernel with everything the programs use: XDP on frames in several
 /// buffers and its helpers came with 5.18.
@@ -211,16 +214,68 @@ impl Probe {
     ///
     /// # Errors
     /// When the kernel does not hand them out.
-    pub fn counters(&self, hook: Hook) -> Result<Counters, LoadError> {
+    pub fn counters(&self, hook: Hook) -> Result<Box<Counters>, LoadError> {
         let values = self
             .counters
             .get(&(hook.index() as u32), 0)
             .map_err(|error| map_error("COUNTERS", &error))?;
-        let mut sum = Counters::default();
+        let mut sum = Box::new(Counters::default());
         for cells in values.iter() {
             sum.merge_cells(cells);
         }
         Ok(sum)
+    }
+
+    /// What the programs cost so far, in the time that the kernel measured.
+    #[must_use]
+    pub fn costs(&self) -> Vec<ProgramCost> {
+        let costs = PROGRAMS.into_iter().filter_map(|name| {
+            let info = self.ebpf.program(name)?.info().ok()?;
+            Some(ProgramCost {
+                name,
+                seconds: info.run_time().as_secs_f64(),
+                runs: info.run_count(),
+            })
+        });
+        costs.collect()
+    }
+
+    /// Takes the programs off their interfaces.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub(super) fn detach(&mut self) -> Result<(), String> {
+        let mut result = Ok(());
+        for name in PROGRAMS {
+            let Some(program) = self.ebpf.program_mut(name) else {
+                continue;
+            };
+            // Unloading drops the links, and with them the attachments.
+            let unloaded = if name == "xdp_ingress" {
+                <&mut Xdp>::try_from(program).and_then(Xdp::unload)
+            } else {
+                <&mut SchedClassifier>::try_from(program).and_then(SchedClassifier::unload)
+            };
+            if let Err(error) = unloaded {
+                result = Err(chain(&error));
+            }
+        }
+        result
+    }
+
+    /// Writes what the tracing programs say to the log.
+    pub(super) fn log_packets(&mut self) {
+        match EbpfLogger::init(&mut self.ebpf) {
+            Ok(logger) => {
+                let spawned = std::thread::Builder::new()
+                    .name("trace".to_owned())
+                    .spawn(move || forward(logger));
+                if let Err(error) = spawned {
+                    warn!(%error, "packets are not logged");
+                }
+            }
+            Err(error) => warn!(error = chain(&error), "packets are not logged"),
+        }
     }
 
     /// Takes one of the two maps of the rings out, to map it into memory.
@@ -250,8 +305,18 @@ impl Probe {
     }
 }
 
+/// The programs, by their names in the object.
+const PROGRAMS: [&str; 3] = ["xdp_ingress", "tc_ingress", "tc_egress"];
+
+fn forward(mut logger: EbpfLogger<&'static dyn log::Log>) {
+    loop {
+        logger.flush();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
 fn load_programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
-    for name in ["xdp_ingress", "tc_ingress", "tc_egress"] {
+    for name in PROGRAMS {
         let program = ebpf
             .program_mut(name)
             .ok_or_else(|| LoadError::Object(format!("program {name} is missing")))?;

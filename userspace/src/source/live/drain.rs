@@ -1,0 +1,358 @@
+//! The threads that empty the rings.
+//!
+//! A thread owns some rings and a shard, and shares nothing while it reads: it
+//! takes what is there, hands the chosen transactions to the common table once
+//! per batch, and sleeps, longer the less there is. Once a second, or when asked,
+//! it lays a copy of its numbers out for whoever exports them.
+
+use std::{
+    io,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle, Thread},
+    time::{Duration, Instant},
+};
+
+use dns_wire::counters::{Counters, Hook};
+use foldhash::quality::RandomState;
+use tracing::error;
+
+use super::{clock::now_ns, ring::Ring};
+use crate::{
+    export::snapshot::RingReport,
+    source::stream::{Limits, StreamStats},
+    stats::{pairing::Pairing, shard::Shard},
+};
+
+/// How long whoever asks waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a thread lays its numbers out unasked.
+const INTERVAL_NS: u64 = 1_000_000_000;
+
+/// How the rings are to be drained.
+#[derive(Clone, Copy, Debug)]
+pub struct DrainOptions {
+    /// Number of threads.
+    pub threads: usize,
+    /// Sleep under load.
+    pub poll_min: Duration,
+    /// Sleep when idle.
+    pub poll_max: Duration,
+    /// Bounds of the reassembly, for all threads together.
+    pub limits: Limits,
+    /// One transaction in `2^share_bits` is paired.
+    pub share_bits: u32,
+    /// Below so many records per second all are.
+    pub full_below: u32,
+}
+
+/// What a thread counted.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Messages put together from segments: of ingress, of egress.
+    pub reassembled: [Box<Counters>; 2],
+    /// What became of segments.
+    pub streams: StreamStats,
+    /// Its rings.
+    pub rings: Vec<RingReport>,
+    /// Longest time between an event and its reading since the last report.
+    pub drain_lag_ns: u64,
+    /// When this was laid out.
+    pub time_ns: u64,
+    /// Damaged records.
+    pub damaged: u64,
+    /// The request that it answers.
+    answers: u64,
+}
+
+/// The threads at work.
+#[derive(Debug)]
+pub struct Drains {
+    threads: Vec<(JoinHandle<()>, Thread)>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pairing: Mutex<Pairing>,
+    reports: Vec<Mutex<Report>>,
+    answered: (Mutex<()>, Condvar),
+    requests: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Drains {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn start(rings: Vec<Ring>, pairing: Pairing, options: DrainOptions) -> io::Result<Self> {
+        let threads = options.threads.clamp(1, rings.len().max(1));
+        let shared = Arc::new(Shared {
+            pairing: Mutex::new(pairing),
+            reports: (0..threads).map(|_| Mutex::default()).collect(),
+            answered: (Mutex::new(()), Condvar::new()),
+            requests: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+        });
+        let hasher = RandomState::default();
+        let limits = Limits {
+            streams: options.limits.streams / threads,
+            memory: options.limits.memory / threads,
+            ..options.limits
+        };
+        // Both rings of a CPU go to the same thread: queries and responses of a
+        // CPU are then read close to each other.
+        let mut owned: Vec<Vec<Ring>> = (0..threads).map(|_| Vec::new()).collect();
+        for ring in rings {
+            if let Some(owned) = owned.get_mut(ring.cpu() as usize % threads) {
+                owned.push(ring);
+            }
+        }
+        let mut drains = Self {
+            threads: Vec::new(),
+            shared,
+        };
+        for (index, rings) in owned.into_iter().enumerate() {
+            let drain = Drain {
+                rings,
+                shard: Shard::new(limits, hasher.clone()),
+                shared: Arc::clone(&drains.shared),
+                index,
+                options,
+                lag_ns: 0,
+                damaged: 0,
+                share: Share::new(&options),
+            };
+            let handle = thread::Builder::new()
+                .name(format!("drain-{index}"))
+                .spawn(move || drain.run())?;
+            let thread = handle.thread().clone();
+            drains.threads.push((handle, thread));
+        }
+        Ok(drains)
+    }
+
+    /// The threads' numbers, up to date, and those of the pairing.
+    #[must_use]
+    pub fn report(&self) -> (Vec<Report>, crate::stats::pairing::PairingStats) {
+        let request = self.shared.requests.fetch_add(1, Ordering::AcqRel) + 1;
+        for (_, thread) in &self.threads {
+            thread.unpark();
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let (lock, answered) = &self.shared.answered;
+        let mut guard = locked(lock);
+        loop {
+            let reports: Vec<_> = self
+                .shared
+                .reports
+                .iter()
+                .map(|r| locked(r).clone())
+                .collect();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || reports.iter().all(|report| report.answers >= request) {
+                return (reports, locked(&self.shared.pairing).stats());
+            }
+            guard = answered
+                .wait_timeout(guard, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Whether all threads still work.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        self.threads.iter().all(|(handle, _)| !handle.is_finished())
+    }
+
+    /// Lets the threads read what is in the rings, and ends them.
+    pub fn stop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        for (handle, thread) in self.threads.drain(..) {
+            thread.unpark();
+            if handle.join().is_err() {
+                error!("a drain thread panicked; its last records are lost");
+            }
+        }
+        locked(&self.shared.pairing).finish();
+    }
+}
+
+impl Drop for Drains {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A thread that panicked has told of it; its data is as good as it was.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One thread.
+struct Drain {
+    rings: Vec<Ring>,
+    shard: Shard,
+    shared: Arc<Shared>,
+    index: usize,
+    options: DrainOptions,
+    /// Longest lag since the last report.
+    lag_ns: u64,
+    damaged: u64,
+    share: Share,
+}
+
+impl Drain {
+    fn run(mut self) {
+        let mut sleep = self.options.poll_min;
+        let mut reported_ns = 0;
+        let mut answered = 0;
+        self.share.set(&self.rings);
+        loop {
+            // Read before the rings are: what is asked for after that is
+            // answered by the next round.
+            let stop = self.shared.stop.load(Ordering::Acquire);
+            let request = self.shared.requests.load(Ordering::Acquire);
+            let now = now_ns();
+            let records = self.drain(now);
+            if request != answered || now.saturating_sub(reported_ns) >= INTERVAL_NS || stop {
+                self.share.adapt(&self.rings, now);
+                self.report(request, now_ns());
+                (answered, reported_ns) = (request, now);
+            }
+            if stop {
+                return;
+            }
+            sleep = if records > 0 {
+                self.options.poll_min
+            } else {
+                (sleep * 2).min(self.options.poll_max)
+            };
+            thread::park_timeout(sleep);
+        }
+    }
+
+    /// Empties the rings; the number of records.
+    fn drain(&mut self, now: u64) -> u64 {
+        let mut records = 0;
+        for ring in &mut self.rings {
+            let shard = &mut self.shard;
+            let mut first = true;
+            let lag_ns = &mut self.lag_ns;
+            let drained = ring.drain(|record| {
+                if first {
+                    *lag_ns = (*lag_ns).max(now.saturating_sub(record.time_ns()));
+                    first = false;
+                }
+                shard.record(record);
+            });
+            match drained {
+                Ok(count) => records += count,
+                Err(damaged) => {
+                    self.damaged += 1;
+                    if self.damaged == 1 {
+                        error!("{damaged}");
+                    }
+                }
+            }
+        }
+        let mut events = self.shard.take_events();
+        if let Some(first) = events.next() {
+            let mut pairing = locked(&self.shared.pairing);
+            pairing.event(&first);
+            for event in events {
+                pairing.event(&event);
+            }
+        }
+        records
+    }
+
+    fn report(&mut self, request: u64, now: u64) {
+        self.shard.advance(now);
+        locked(&self.shared.pairing).advance(now);
+        let report = Report {
+            reassembled: [
+                Box::new(self.shard.reassembled(Hook::Ingress).clone()),
+                Box::new(self.shard.reassembled(Hook::Egress).clone()),
+            ],
+            streams: self.shard.stream_stats(),
+            rings: self
+                .rings
+                .iter()
+                .map(|ring| ring_report(ring, now))
+                .collect(),
+            drain_lag_ns: std::mem::take(&mut self.lag_ns),
+            time_ns: now,
+            damaged: self.damaged,
+            answers: request,
+        };
+        if let Some(place) = self.shared.reports.get(self.index) {
+            *locked(place) = report;
+        }
+        let (lock, answered) = &self.shared.answered;
+        let _guard = locked(lock);
+        answered.notify_all();
+    }
+}
+
+fn ring_report(ring: &Ring, now: u64) -> RingReport {
+    let state = ring.state();
+    let age_ns = state
+        .oldest_ns
+        .map_or(0, |oldest| now.saturating_sub(oldest));
+    RingReport {
+        hook: ring.hook(),
+        cpu: ring.cpu(),
+        produced: state.produced,
+        consumed: state.consumed,
+        fill: state.used_lines as f64 / state.lines as f64,
+        lag_seconds: age_ns as f64 / 1e9,
+        one_in: 1 << state.level,
+        bytes: state.lines * dns_wire::record::LINE as u64,
+    }
+}
+
+/// The share of transactions that is paired: all while there are few.
+#[derive(Debug)]
+struct Share {
+    share_bits: u32,
+    full_below: u64,
+    current: u32,
+    last: (u64, u64),
+}
+
+impl Share {
+    fn new(options: &DrainOptions) -> Self {
+        Self {
+            share_bits: options.share_bits,
+            full_below: u64::from(options.full_below),
+            current: options.share_bits,
+            last: (0, 0),
+        }
+    }
+
+    fn set(&self, rings: &[Ring]) {
+        for ring in rings {
+            ring.set_share(self.current);
+        }
+    }
+
+    /// Looks at the rate of this thread's rings, at most once in half a second.
+    fn adapt(&mut self, rings: &[Ring], now: u64) {
+        let (then, before) = self.last;
+        let elapsed = now.saturating_sub(then);
+        if elapsed < INTERVAL_NS / 2 {
+            return;
+        }
+        let records: u64 = rings.iter().map(|ring| ring.state().consumed).sum();
+        let rate = u128::from(records - before) * u128::from(INTERVAL_NS) / u128::from(elapsed);
+        self.last = (now, records);
+        let all = then == 0 || rate < u128::from(self.full_below);
+        self.current = if all { 0 } else { self.share_bits };
+        self.set(rings);
+    }
+}
