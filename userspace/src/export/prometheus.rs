@@ -614,7 +614,7 @@ pub fn qtype_label(slot: usize) -> String {
 }
 
 /// The label of an RCODE's slot, and whether it has a mnemonic.
-fn rcode_label(slot: usize) -> (String, bool) {
+pub(crate) fn rcode_label(slot: usize) -> (String, bool) {
     if slot == RCODES - 1 {
         return ("other".to_owned(), false);
     }
