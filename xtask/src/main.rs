@@ -13,6 +13,11 @@ mod setup;
 mod test;
 mod workspace;
 
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
 use clap::Parser;
 
 /// Builds, shows and tests xdsc. On a fresh machine: `cargo xtask demo`.
@@ -36,8 +41,19 @@ enum Task {
     RunTest(test::RunTest),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Task::parse() {
+fn main() -> ExitCode {
+    match dispatch(Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nobody left to tell when this fails, too.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(task: Task) -> anyhow::Result<()> {
+    match task {
         Task::Setup(setup) => setup.run(),
         Task::Build(build) => build.run(),
         Task::Demo(demo) => demo.run(),
