@@ -13,10 +13,7 @@ mod setup;
 mod test;
 mod workspace;
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -42,14 +39,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    match dispatch(Task::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // There is nobody left to tell when this fails, too.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    process::exit_code(dispatch(Task::parse()))
 }
 
 fn dispatch(task: Task) -> anyhow::Result<()> {
