@@ -4,6 +4,9 @@
 //! nothing here is touched per message. Every label value is from a closed set,
 //! but for interface names and CPU numbers, which are the machine's.
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, ops::Range};
 
 use dns_wire::{
