@@ -460,6 +460,9 @@ struct Samples<'a>(MetricEncoder<'a>);
 
 impl Samples<'_> {
     fn counter<const N: usize>(&mut self, labels: Labels<'_, N>, value: u64) -> fmt::Result {
+        if N == 0 {
+            return self.0.encode_counter::<NoLabelSet, _, u64>(&value, None);
+        }
         self.0
             .encode_family(&labels)?
             .encode_counter::<NoLabelSet, _, u64>(&value, None)
@@ -485,6 +488,9 @@ impl Samples<'_> {
     }
 
     fn gauge<const N: usize>(&mut self, labels: Labels<'_, N>, value: f64) -> fmt::Result {
+        if N == 0 {
+            return self.0.encode_gauge(&value);
+        }
         self.0.encode_family(&labels)?.encode_gauge(&value)
     }
 

@@ -90,13 +90,22 @@ struct Stream {
     next: Option<u32>,
     /// What has come of a message.
     buffer: Vec<u8>,
+    /// When everything up to `next` had come: when an application could read it.
+    readable_ns: u64,
     waiting: Vec<Waiting>,
     last_ns: u64,
 }
 
+/// Where a part belongs, and when it came.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    sequence: u32,
+    time_ns: u64,
+}
+
 #[derive(Debug)]
 struct Waiting {
-    sequence: u32,
+    arrival: Arrival,
     part: Part<'static>,
 }
 
@@ -144,8 +153,8 @@ impl Streams {
     }
 
     /// Takes a segment's record in; calls `sink` with each message that it
-    /// completes, and the bytes of that message.
-    pub fn segment(&mut self, record: &Record<'_>, sink: impl FnMut(&Message, &[u8])) {
+    /// completes, the bytes of that message, and when it could be read.
+    pub fn segment(&mut self, record: &Record<'_>, sink: impl FnMut(&Message, &[u8], u64)) {
         let flow = stream_key(record);
         if self.streams.len() >= self.streams.cap().get() && !self.streams.contains(&flow) {
             self.evict();
@@ -158,7 +167,7 @@ impl Streams {
 
     /// Takes note of a message that was one whole segment; calls `sink` with
     /// each message that waited for it.
-    pub fn skip(&mut self, record: &Record<'_>, sink: impl FnMut(&Message, &[u8])) {
+    pub fn skip(&mut self, record: &Record<'_>, sink: impl FnMut(&Message, &[u8], u64)) {
         if self.streams.is_empty() {
             return;
         }
@@ -171,7 +180,7 @@ impl Streams {
         flow: &Flow,
         record: &Record<'_>,
         part: Part<'_>,
-        mut sink: impl FnMut(&Message, &[u8]),
+        mut sink: impl FnMut(&Message, &[u8], u64),
     ) {
         let Some(stream) = self.streams.get_mut(flow) else {
             return;
@@ -179,14 +188,18 @@ impl Streams {
         stream.last_ns = record.time_ns();
         let before = stream.memory();
         let stats = &mut self.stats;
-        let mut hand_on = |stats: &mut StreamStats, bytes: &[u8]| match parse(bytes) {
+        let mut hand_on = |stats: &mut StreamStats, bytes: &[u8], time_ns| match parse(bytes) {
             Ok(message) => {
                 stats.messages += 1;
-                sink(&message, bytes);
+                sink(&message, bytes, time_ns);
             }
             Err(reason) => count(&mut stats.rejected, reason),
         };
-        stream.take(record.sequence(), part, stats, &mut hand_on);
+        let arrival = Arrival {
+            sequence: record.sequence(),
+            time_ns: record.time_ns(),
+        };
+        stream.take(arrival, part, stats, &mut hand_on);
         let after = stream.memory();
         let ended = record.tcp_flags() & (tcp_flag::FIN | tcp_flag::RST) != 0;
         let done = ended && stream.waiting.is_empty() && stream.buffer.is_empty();
@@ -265,11 +278,12 @@ impl Stream {
     /// each message that is complete.
     fn take(
         &mut self,
-        sequence: u32,
+        arrival: Arrival,
         part: Part<'_>,
         stats: &mut StreamStats,
-        sink: &mut impl FnMut(&mut StreamStats, &[u8]),
+        sink: &mut impl FnMut(&mut StreamStats, &[u8], u64),
     ) {
+        let sequence = arrival.sequence;
         if self.next.is_some_and(|next| !is_near(sequence, next)) {
             self.take_over(stats);
         }
@@ -278,13 +292,13 @@ impl Stream {
         }
         match self.next {
             Some(next) if sequence.wrapping_sub(next) as i32 <= 0 => {
-                self.append(next, sequence, &part, stats);
+                self.append(next, arrival, &part, stats);
                 self.messages(stats, sink);
             }
-            _ => self.wait(sequence, part, stats),
+            _ => self.wait(arrival, part, stats),
         }
         while let Some((next, waiting)) = self.due() {
-            self.append(next, waiting.sequence, &waiting.part, stats);
+            self.append(next, waiting.arrival, &waiting.part, stats);
             self.messages(stats, sink);
         }
     }
@@ -303,14 +317,15 @@ impl Stream {
     fn begin(&mut self, sequence: u32, stats: &mut StreamStats) {
         let waiting = self.waiting_segments();
         self.waiting
-            .retain(|one| one.sequence.wrapping_sub(sequence) <= WINDOW);
+            .retain(|one| one.arrival.sequence.wrapping_sub(sequence) <= WINDOW);
         stats.out_of_step += waiting - self.waiting_segments();
         self.next = Some(sequence);
     }
 
     /// Appends what of the part, which is at or before its turn, is new.
-    fn append(&mut self, next: u32, sequence: u32, part: &Part<'_>, stats: &mut StreamStats) {
-        let overlap = next.wrapping_sub(sequence);
+    fn append(&mut self, next: u32, arrival: Arrival, part: &Part<'_>, stats: &mut StreamStats) {
+        let overlap = next.wrapping_sub(arrival.sequence);
+        self.readable_ns = self.readable_ns.max(arrival.time_ns);
         let new = match part {
             Part::Octets(octets) => {
                 let new = octets.get(overlap as usize..).unwrap_or(&[]);
@@ -327,13 +342,15 @@ impl Stream {
         self.next = Some(next.wrapping_add(new));
     }
 
-    fn wait(&mut self, sequence: u32, part: Part<'_>, stats: &mut StreamStats) {
-        let here = |one: &Waiting| one.sequence == sequence && one.part.len() >= part.len();
+    fn wait(&mut self, arrival: Arrival, part: Part<'_>, stats: &mut StreamStats) {
+        let here = |one: &Waiting| {
+            one.arrival.sequence == arrival.sequence && one.part.len() >= part.len()
+        };
         if self.waiting.iter().any(here) {
             return;
         }
         let part = part.into_owned();
-        self.waiting.push(Waiting { sequence, part });
+        self.waiting.push(Waiting { arrival, part });
         if self.waiting.len() > MAX_WAITING {
             self.start_over(stats);
         }
@@ -342,7 +359,7 @@ impl Stream {
     /// The part that has its turn, if there is one, and where its turn begins.
     fn due(&mut self) -> Option<(u32, Waiting)> {
         let next = self.next?;
-        let due = |waiting: &Waiting| waiting.sequence.wrapping_sub(next) as i32 <= 0;
+        let due = |waiting: &Waiting| waiting.arrival.sequence.wrapping_sub(next) as i32 <= 0;
         let place = self.waiting.iter().position(due)?;
         Some((next, self.waiting.swap_remove(place)))
     }
@@ -352,10 +369,13 @@ impl Stream {
     fn start_over(&mut self, stats: &mut StreamStats) {
         stats.unfinished += u64::from(!self.buffer.is_empty());
         self.buffer.clear();
-        let origin = self.waiting.first().map_or(0, |first| first.sequence);
+        let origin = self
+            .waiting
+            .first()
+            .map_or(0, |first| first.arrival.sequence);
         let starts = self.waiting.iter().filter(|one| begins_message(&one.part));
         let start = starts
-            .map(|one| one.sequence)
+            .map(|one| one.arrival.sequence)
             .min_by_key(|sequence| sequence.wrapping_sub(origin) as i32);
         match start {
             Some(sequence) => self.begin(sequence, stats),
@@ -371,7 +391,7 @@ impl Stream {
     fn messages(
         &mut self,
         stats: &mut StreamStats,
-        sink: &mut impl FnMut(&mut StreamStats, &[u8]),
+        sink: &mut impl FnMut(&mut StreamStats, &[u8], u64),
     ) {
         let mut done = 0;
         while let Some((prefix, rest)) = self
@@ -390,7 +410,7 @@ impl Stream {
             let Some(message) = rest.get(..len) else {
                 break;
             };
-            sink(stats, message);
+            sink(stats, message, self.readable_ns);
             done += PREFIX + len;
         }
         self.buffer.drain(..done);

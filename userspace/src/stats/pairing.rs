@@ -126,6 +126,14 @@ impl Event {
     }
 }
 
+impl Event {
+    /// The same at another time: a message is complete when its last segment is.
+    #[must_use]
+    pub const fn at(self, time_ns: u64) -> Self {
+        Self { time_ns, ..self }
+    }
+}
+
 /// Names compare without case (RFC 1035, section 2.3.3). A response without a
 /// question, as some error responses are, matches no query that has one.
 fn question_hash(message: &Message, name: &[u8], hasher: &RandomState) -> u64 {

@@ -86,6 +86,7 @@ use Step::{Data, Fin, Whole};
 struct Run {
     streams: Streams,
     ids: Vec<u16>,
+    times_ns: Vec<u64>,
     time_ns: u64,
     port: u16,
 }
@@ -95,6 +96,7 @@ impl Run {
         Self {
             streams: Streams::new(limits),
             ids: Vec::new(),
+            times_ns: Vec::new(),
             time_ns: 0,
             port: 1024,
         }
@@ -126,9 +128,11 @@ impl Run {
         record::complete_segment_head(&mut head, 0, bytes.len(), &stamp(self.time_ns));
         let bytes = record_of(&head, bytes);
         let record = Record::parse(&bytes).expect("a record");
-        let ids = &mut self.ids;
-        self.streams
-            .segment(&record, |message, _| ids.push(message.header.id()));
+        let (ids, times_ns) = (&mut self.ids, &mut self.times_ns);
+        self.streams.segment(&record, |message, _, time_ns| {
+            ids.push(message.header.id());
+            times_ns.push(time_ns);
+        });
     }
 
     fn whole(&mut self, sequence: u32, id: u16) {
@@ -138,14 +142,36 @@ impl Run {
         let head = record::message_head(&context, &message, &stamp(self.time_ns));
         let bytes = record_of(&head, &[1, b'a', 0]);
         let record = Record::parse(&bytes).expect("a record");
-        let ids = &mut self.ids;
-        self.streams
-            .skip(&record, |message, _| ids.push(message.header.id()));
+        let (ids, times_ns) = (&mut self.ids, &mut self.times_ns);
+        self.streams.skip(&record, |message, _, time_ns| {
+            ids.push(message.header.id());
+            times_ns.push(time_ns);
+        });
     }
 }
 
 fn piece(bytes: &[u8], from: u32, to: u32) -> Step {
     Data(100 + from, bytes[from as usize..to as usize].to_vec())
+}
+
+#[test]
+fn a_message_has_the_time_at_which_it_could_be_read() {
+    let all = four();
+    let mut run = Run::new(LIMITS);
+    for (time_ns, step) in [
+        (1_000, piece(&all, 0, 5)),
+        // Complete, but the one before it is not.
+        (3_000, piece(&all, LEN, 2 * LEN)),
+        (7_000, piece(&all, 5, LEN)),
+        // From another ring: read before the message that came before it.
+        (9_500, piece(&all, 3 * LEN, 4 * LEN)),
+        (9_000, Whole(100 + 2 * LEN, 3)),
+    ] {
+        run.time_ns = time_ns;
+        run.step(&step);
+    }
+    assert_eq!(run.ids, [1, 2, 4]);
+    assert_eq!(run.times_ns, [7_000, 7_000, 9_500]);
 }
 
 /// The account of so many messages and nothing wrong.
