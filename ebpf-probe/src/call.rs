@@ -11,6 +11,8 @@ use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
     programs::{TcContext, XdpContext},
 };
+#[cfg(feature = "trace")]
+use dns_wire::counters::Outcome;
 use dns_wire::{
     Packet,
     counters::Hook,
@@ -251,4 +253,16 @@ fn copy_word<P: Packet>(packet: &P, from: usize, to: *mut NameArea, at: usize) {
                 .write(u64::from_ne_bytes(octets));
         }
     }
+}
+
+/// Logs what a packet ended as: by itself, since the stack of the programs has
+/// no room left for it.
+#[cfg(feature = "trace")]
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn trace(hook: u64, outcome: u64, len: u64) -> u64 {
+    let outcome = Outcome::from_index(result(outcome)).unwrap_or(Outcome::Rejected);
+    let hook = hook_of(hook);
+    aya_log_ebpf_macros::info!((), "{} {}: {} octets", hook.label(), outcome.label(), len);
+    0
 }

@@ -152,12 +152,10 @@ fn octets(high: u64, low: u64) -> [u8; 16] {
 #[cfg(feature = "trace")]
 #[inline(always)]
 fn trace<C: frame::Context>(frame: &Frame<'_, C>, hook: Hook, outcome: Outcome) {
-    aya_log_ebpf::info!(
-        frame.context(),
-        "{} {}: {} octets",
-        hook.label(),
-        outcome.label(),
-        frame.wire_len()
+    call::trace(
+        hook.index() as u64,
+        outcome.index() as u64,
+        frame.wire_len() as u64,
     );
 }
 
