@@ -231,7 +231,7 @@ impl<'a> Record<'a> {
         let payload_len = if record.is_segment() {
             usize::from(record.len())
         } else {
-            record.name_len(rest)
+            record.name_len(rest)?
         };
         if record.lines() != lines(payload_len) {
             return Err(Malformed);
@@ -240,19 +240,20 @@ impl<'a> Record<'a> {
         Ok(record)
     }
 
-    /// The name ends at its root label; the parser has seen that it does.
-    fn name_len(&self, rest: &[u8]) -> usize {
-        if self.words[1] >> 48 & FLAG_QUESTION == 0 {
-            return 0;
+    /// The name ends at its root label, which the parser has seen.
+    fn name_len(&self, rest: &[u8]) -> Result<usize, Malformed> {
+        if !self.has(FLAG_QUESTION) {
+            return Ok(0);
         }
         let mut len = 0;
-        while let Some(label) = rest.get(len) {
+        while len < message::MAX_NAME {
+            let label = rest.get(len).ok_or(Malformed)?;
             len += 1 + usize::from(*label);
-            if *label == 0 || len > message::MAX_NAME {
-                break;
+            if *label == 0 {
+                return Ok(len);
             }
         }
-        len
+        Err(Malformed)
     }
 
     /// Nanoseconds: `CLOCK_MONOTONIC` live, since the Unix epoch in files.

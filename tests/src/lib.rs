@@ -1,8 +1,9 @@
 //! What the tests of the whole system share.
 //!
 //! [`packet`] builds frames, [`mutation`] damages them, [`kernel`] runs the
-//! kernel programs on them.
+//! kernel programs on them, [`corpora`] starts the fuzzers with them.
 
+pub mod corpora;
 pub mod kernel;
 pub mod mutation;
 pub mod packet;

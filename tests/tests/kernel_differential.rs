@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 use dns_wire::{
     Settings, Slice,
-    counters::{Counters, Outcome},
+    counters::{Counters, Outcome, Qr, Role},
     locate::Link,
     reject::Reject,
 };
@@ -15,9 +15,12 @@ use integration_tests::{
     mutation::{Random, corpus, mutant},
     privileged,
 };
-use xdsc::source::{
-    live::{probe::LoadOptions, test_run::Program},
-    observer::Observer,
+use xdsc::{
+    config::IpPrefix,
+    source::{
+        live::{probe::LoadOptions, test_run::Program},
+        observer::Observer,
+    },
 };
 
 /// Packets between two looks at the counters.
@@ -35,18 +38,20 @@ struct Pair {
 }
 
 impl Pair {
-    fn load(program: Program) -> Result<Self> {
+    fn load(program: Program, served: &[&str]) -> Result<Self> {
+        let service_addresses = prefixes(served)?;
         let settings = Settings::new(&[53, 5353])
             .with_decapsulation(true)
             .with_seed(HASH_SEED);
         let kernel = Kernel::load(&LoadOptions {
             settings,
+            service_addresses: service_addresses.clone(),
             ..LoadOptions::default()
         })?;
         Ok(Self {
             program,
             kernel,
-            observer: Observer::new(settings, Vec::new()),
+            observer: Observer::new(settings, service_addresses),
             refused: 0,
         })
     }
@@ -109,6 +114,11 @@ impl Pair {
     }
 }
 
+fn prefixes(served: &[&str]) -> Result<Vec<IpPrefix>> {
+    let parsed = served.iter().map(|prefix| Ok(prefix.parse()?));
+    parsed.collect()
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
@@ -123,7 +133,7 @@ fn xdp_and_user_space_agree_on_mutants() -> Result<()> {
     if !privileged() {
         return Ok(());
     }
-    let mut pair = Pair::load(Program::XdpIngress)?;
+    let mut pair = Pair::load(Program::XdpIngress, &[])?;
     pair.run(1, 200_000)?;
     ensure!(pair.refused < 20_000, "{} refused", pair.refused);
     reaches_everything(&pair.counters()?.0)
@@ -134,10 +144,27 @@ fn tc_egress_and_user_space_agree_on_mutants() -> Result<()> {
     if !privileged() {
         return Ok(());
     }
-    let mut pair = Pair::load(Program::TcEgress)?;
+    let mut pair = Pair::load(Program::TcEgress, &[])?;
     pair.run(2, 50_000)?;
     ensure!(pair.refused < 5000, "{} refused", pair.refused);
     reaches_everything(&pair.counters()?.0)
+}
+
+/// The builders' servers are in these prefixes, unless damaged.
+#[test]
+fn tc_ingress_and_user_space_agree_on_who_is_served() -> Result<()> {
+    if !privileged() {
+        return Ok(());
+    }
+    let served = ["198.51.100.32/27", "2001:db8:53::/48"];
+    let mut pair = Pair::load(Program::TcIngress, &served)?;
+    pair.run(3, 50_000)?;
+    let (counters, _) = pair.counters()?;
+    for role in Role::ALL {
+        let queries = counters.messages_of(*role, Qr::Query);
+        ensure!(queries > 100, "{queries} queries of a {}", role.label());
+    }
+    Ok(())
 }
 
 /// Mutants that all end in the same few places would prove nothing.

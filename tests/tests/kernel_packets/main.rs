@@ -11,10 +11,11 @@ mod streams;
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
-use dns_wire::{Settings, locate::NotDns, reject::Reject};
+use anyhow::{Context as _, Result, ensure};
+use dns_wire::{Settings, counters::Role, locate::NotDns, reject::Reject};
 use integration_tests::{
     kernel::{Conservation, Kernel, described, difference, hook_of},
+    packet::{Dns, Ipv4, Udp, frame, name},
     privileged,
 };
 use xdsc::source::live::{probe::LoadOptions, test_run::Program};
@@ -149,6 +150,63 @@ fn frames_in_several_buffers_are_read_to_their_end() -> Result<()> {
         &[Program::XdpIngress],
         &streams::in_several_buffers(),
     )
+}
+
+/// Between two resolvers both ports are 53, and only QR tells who asks.
+#[test]
+fn between_two_servers_the_header_tells_the_role() -> Result<()> {
+    if !privileged() {
+        return Ok(());
+    }
+    let mut kernel = kernel(Tunnels::PassBy)?;
+    let of = |flags| {
+        let message = Dns::query(&name("example"), 6).flags(flags).bytes();
+        frame(&Ipv4::default().carry(&Udp::between(53, 53).carry(&message)))
+    };
+    let (query, response) = (of(Dns::QUERY), of(Dns::RESPONSE));
+    for (program, frame, role) in [
+        (Program::XdpIngress, &query, Role::Server),
+        (Program::XdpIngress, &response, Role::Client),
+        (Program::TcIngress, &query, Role::Server),
+        (Program::TcIngress, &response, Role::Client),
+        (Program::TcEgress, &query, Role::Client),
+        (Program::TcEgress, &response, Role::Server),
+    ] {
+        let run = kernel.run(program, frame)?;
+        let roles: Vec<_> = run.records.iter().map(|record| record.role).collect();
+        assert_eq!(roles, [role], "{program:?}");
+    }
+    Ok(())
+}
+
+/// What arrives by XDP and what leaves by TC must meet in one transaction.
+#[test]
+fn query_and_response_have_the_same_hash() -> Result<()> {
+    if !privileged() {
+        return Ok(());
+    }
+    let mut kernel = kernel(Tunnels::PassBy)?;
+    let to_server = Ipv4::default();
+    let to_client = Ipv4 {
+        source: to_server.destination,
+        destination: to_server.source,
+        ..Ipv4::default()
+    };
+    let mut hash = |program, ip: &Ipv4, udp: Udp, id| -> Result<u32> {
+        let message = Dns {
+            id,
+            ..Dns::query(&name("example"), 6)
+        }
+        .bytes();
+        let run = kernel.run(program, &frame(&ip.carry(&udp.carry(&message))))?;
+        Ok(run.records.first().context("no record")?.hash)
+    };
+    let query = hash(Program::XdpIngress, &to_server, Udp::query(), 7)?;
+    let response = hash(Program::TcEgress, &to_client, Udp::response(), 7)?;
+    let other = hash(Program::XdpIngress, &to_server, Udp::query(), 8)?;
+    assert_eq!(query, response);
+    assert_ne!(query, other);
+    Ok(())
 }
 
 /// Link layers are at least 14 octets long: the kernel takes no shorter frames.

@@ -1,0 +1,96 @@
+//! Every way to add up the counters gives the same total.
+
+use dns_wire::{
+    Slice,
+    counters::{Counters, FLAG_SETS, Qr, RCODES, Role, slot},
+    iana::Qtype,
+    locate::{Family, Transport},
+    message::{self, EdnsState},
+};
+use proptest::{collection::vec, prelude::*, sample::select};
+
+/// A message to count: its octets, who sent it how, and what it stands for.
+type Counted = (Vec<u8>, Role, Family, Transport, u64);
+
+fn counted() -> impl Strategy<Value = Counted> {
+    let octets = (
+        any::<[u8; 4]>(),
+        any::<bool>(),
+        any::<[u8; 4]>(),
+        0_usize..5000,
+    )
+        .prop_map(|(start, question, fixed, padding)| {
+            let mut octets = start.to_vec();
+            octets.extend([0, u8::from(question), 0, 0, 0, 0, 0, 0]);
+            if question {
+                octets.push(0);
+                octets.extend(fixed);
+            }
+            octets.resize(octets.len() + padding, 0);
+            octets
+        });
+    (
+        octets,
+        select(Role::ALL),
+        select(&[Family::Ipv4, Family::Ipv6][..]),
+        select(Transport::ALL),
+        1_u64..=256,
+    )
+}
+
+fn cells(counters: &Counters, start: usize, len: usize) -> u64 {
+    (start..start + len).map(|slot| counters.get(slot)).sum()
+}
+
+/// The sums over everything that a message of this kind is counted by.
+fn marginals(counters: &Counters, role: Role, qr: Qr) -> Vec<(&'static str, u64)> {
+    let kind = role.index() * Qr::COUNT + qr.index();
+    let opcodes = (0..16).map(|opcode| counters.opcode(role, qr, opcode));
+    let qtypes = (0..Qtype::SLOTS).map(|slot| counters.qtype(role, qr, slot));
+    let edns = EdnsState::ALL
+        .iter()
+        .map(|state| counters.edns(role, qr, *state));
+    let sizes = Transport::ALL
+        .iter()
+        .flat_map(|transport| counters.sizes(role, qr, *transport));
+    let mut sums = vec![
+        ("opcode", opcodes.sum()),
+        ("qtype", qtypes.sum()),
+        ("edns", edns.sum()),
+        ("sizes", sizes.sum()),
+        (
+            "flags",
+            cells(counters, slot::FLAGS + kind * FLAG_SETS, FLAG_SETS),
+        ),
+    ];
+    if qr == Qr::Response {
+        let rcodes = (0..RCODES).map(|slot| counters.rcode(role, slot));
+        sums.push(("rcode", rcodes.sum()));
+    }
+    sums
+}
+
+proptest! {
+    #[test]
+    fn marginal_sums_are_the_number_of_messages(messages in vec(counted(), 1..20)) {
+        let mut counters = Counters::default();
+        let (mut number, mut size) = (0, 0);
+        for (octets, role, family, transport, weight) in &messages {
+            let message = message::parse(&Slice::new(octets), 0, octets.len())
+                .expect("a message");
+            counters.messages_like(*role, *family, *transport, &message, *weight);
+            number += weight;
+            size += weight * octets.len() as u64;
+        }
+        for role in Role::ALL {
+            for qr in Qr::ALL {
+                let total = counters.messages_of(*role, *qr);
+                for (what, sum) in marginals(&counters, *role, *qr) {
+                    prop_assert_eq!(sum, total, "{} of {:?} {:?}", what, role, qr);
+                }
+            }
+        }
+        prop_assert_eq!(cells(&counters, slot::MESSAGES, 16), number);
+        prop_assert_eq!(cells(&counters, slot::MESSAGE_BYTES, 16), size);
+    }
+}

@@ -1,0 +1,124 @@
+//! The harnesses of the fuzzers: each takes any octets, and panics when what
+//! must hold does not. The same functions replay the corpora as stable tests.
+
+use dns_wire::{
+    Settings, Slice,
+    counters::{Counters, Delivery, Hook, Outcome},
+    locate::{Family, Link, Protocol},
+    message::{self, MAX_NAME},
+    record::{LINE, MAX_LINES, Record},
+};
+use xdsc::source::{file::Capture, observer::Observer};
+
+const LINKS: [Link; 6] = [
+    Link::Ethernet,
+    Link::Raw,
+    Link::Sll,
+    Link::Sll2,
+    Link::Null,
+    Link::Ppp,
+];
+
+/// A frame of any link layer, whole or cut by a capture, at both hooks.
+///
+/// The first octet chooses the link layer, the second how much is missing.
+///
+/// # Panics
+/// When packets or octets are lost on the way.
+pub fn packet(data: &[u8]) {
+    let Some(([link, missing], bytes)) = data.split_first_chunk() else {
+        return;
+    };
+    let link = LINKS[usize::from(*link) % LINKS.len()];
+    let frame = Slice::captured(bytes, bytes.len() + usize::from(*missing));
+    let settings = Settings::new(&[53, 5353]).with_decapsulation(true);
+    let mut observer = Observer::new(settings, Vec::new());
+    let chosen = observer.hook_of(&frame, link);
+    for hook in [Hook::Ingress, Hook::Egress, chosen] {
+        let mut payload = 0;
+        observer.observe(frame, link, hook, 0, |record| {
+            assert_eq!(record.hook(), hook);
+            payload += record.payload().len();
+        });
+        assert!(payload <= bytes.len(), "more than there was");
+    }
+    conserved(observer.counters(Hook::Ingress));
+    conserved(observer.counters(Hook::Egress));
+}
+
+/// Each packet ends as one thing, and each record somewhere.
+fn conserved(counters: &Counters) {
+    let packets: u64 = Family::ALL
+        .iter()
+        .flat_map(|family| Protocol::ALL.iter().map(|protocol| (*family, *protocol)))
+        .map(|(family, protocol)| counters.packets(family, protocol).0)
+        .sum();
+    let outcomes: u64 = Outcome::ALL.iter().map(|one| counters.outcomes(*one)).sum();
+    let records: u64 = Delivery::ALL.iter().map(|one| counters.records(*one)).sum();
+    let with_record = counters.outcomes(Outcome::Dns) + counters.outcomes(Outcome::Segment);
+    assert_eq!(packets, outcomes);
+    assert_eq!(with_record, records);
+}
+
+/// A DNS message.
+///
+/// # Panics
+/// When the parser tells of octets that are not there.
+pub fn message(data: &[u8]) {
+    let Ok(message) = message::parse(&Slice::new(data), 0, data.len()) else {
+        return;
+    };
+    assert_eq!(message.len, data.len());
+    let question = &message.question;
+    assert_eq!(message.has_question(), message.header.questions() != 0);
+    if message.has_question() {
+        assert!(question.name_len <= MAX_NAME);
+        let name = &data[question.name_at..question.name_at + question.name_len];
+        assert_eq!(name.last(), Some(&0), "the name ends in the root");
+    }
+    let known = usize::from(message.opt.options_len()) + question.name_len;
+    assert!(known <= data.len());
+}
+
+/// A record out of a damaged ring.
+///
+/// # Panics
+/// When a record reaches beyond its lines.
+pub fn record(data: &[u8]) {
+    let Ok(record) = Record::parse(data) else {
+        return;
+    };
+    assert!(record.lines() * LINE >= record.payload().len());
+    assert!(record.is_segment() || record.lines() <= MAX_LINES);
+    assert!(record.payload().len() <= data.len());
+    if !record.is_segment() {
+        let message = record.message();
+        assert_eq!(message.question.name_len, record.payload().len());
+    }
+}
+
+/// A capture file, plain or compressed.
+///
+/// # Panics
+/// When the reader goes on after an error.
+pub fn capture(data: &[u8]) {
+    let reader = Box::new(std::io::Cursor::new(data.to_vec()));
+    let Ok(mut capture) = Capture::from_reader("fuzz".to_owned(), reader) else {
+        return;
+    };
+    let mut packets = 0;
+    loop {
+        match capture.next_packet() {
+            Ok(Some(packet)) => {
+                assert!(packet.bytes.len() <= 16 << 20);
+                packets += 1;
+            }
+            Ok(None) => break,
+            Err(_) => {
+                assert!(matches!(capture.next_packet(), Ok(None)));
+                break;
+            }
+        }
+    }
+    assert_eq!(capture.packets_read(), packets);
+}

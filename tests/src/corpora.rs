@@ -1,0 +1,183 @@
+//! The first inputs of the fuzzers, from the builders: what a fuzzer would need
+//! hours to find, so that it starts at the interesting places.
+
+use std::io::Write as _;
+
+use dns_wire::{
+    Slice,
+    counters::{Hook, Role},
+    locate::{Family, Flow, Payload, Transport},
+    message,
+    observe::Context,
+    record::{HEAD_WORDS, LINE, Stamp, complete_segment_head, message_head, segment_head},
+};
+use flate2::{Compression, write::GzEncoder};
+
+use crate::mutation::{corpus, messages};
+
+/// An input: the name of its file in the target's folder, and its octets.
+pub type Input = (String, Vec<u8>);
+
+/// The targets of the fuzzers, and the inputs of each.
+///
+/// # Errors
+/// None that happens: it writes to memory.
+pub fn all() -> std::io::Result<Vec<(&'static str, Vec<Input>)>> {
+    Ok(vec![
+        ("packet", packets()),
+        ("message", named("message", messages())),
+        ("record", named("record", records())),
+        ("capture", captures()?),
+    ])
+}
+
+fn named(name: &str, inputs: Vec<Vec<u8>>) -> Vec<Input> {
+    let numbered = inputs.into_iter().enumerate();
+    numbered
+        .map(|(number, input)| (format!("{name}-{number:02}"), input))
+        .collect()
+}
+
+/// Some of the frames, some of them cut, and some without link layer.
+fn packets() -> Vec<Input> {
+    const ETHERNET: u8 = 0;
+    const RAW: u8 = 1;
+    let frames: Vec<_> = corpus()
+        .into_iter()
+        .filter(|frame| frame.len() < 600)
+        .step_by(7)
+        .collect();
+    let whole = frames
+        .iter()
+        .map(|frame| [&[ETHERNET, 0], &**frame].concat());
+    let cut = frames.iter().step_by(9).map(|frame| {
+        let kept = frame.len() * 3 / 4;
+        let missing = (frame.len() - kept) as u8;
+        [&[ETHERNET, missing], &frame[..kept]].concat()
+    });
+    let raw = frames
+        .iter()
+        .step_by(9)
+        .map(|frame| [&[RAW, 0], &frame[14..]].concat());
+    named("packet", whole.chain(cut).chain(raw).collect())
+}
+
+fn records() -> Vec<Vec<u8>> {
+    let stamp = Stamp {
+        time_ns: 1_000_000_000,
+        position: 0,
+        level: 1,
+        share_bits: 3,
+        paired: true,
+        hash: 8,
+    };
+    let context = Context {
+        hook: Hook::Ingress,
+        role: Role::Server,
+        flow: Flow {
+            family: Family::Ipv6,
+            transport: Transport::Tcp,
+            hop_limit: 61,
+            source: [1, 2],
+            destination: [3, 4],
+            source_port: 40_000,
+            destination_port: 53,
+        },
+        sequence: 7,
+    };
+    let mut records: Vec<_> = messages()
+        .iter()
+        .filter_map(|octets| {
+            let message = message::parse(&Slice::new(octets), 0, octets.len()).ok()?;
+            let question = &message.question;
+            let name = octets.get(question.name_at..question.name_at + question.name_len)?;
+            Some(laid_out(&message_head(&context, &message, &stamp), name))
+        })
+        .collect();
+    records.push(segment(&context, &stamp));
+    records
+}
+
+fn segment(context: &Context, stamp: &Stamp) -> Vec<u8> {
+    let data = [0x35; 100];
+    let payload = Payload {
+        family: context.flow.family,
+        transport: Transport::Tcp,
+        hop_limit: context.flow.hop_limit,
+        addresses_at: 22,
+        source_port: 40_000,
+        destination_port: 53,
+        at: 74,
+        len: data.len(),
+        sequence: 7,
+        tcp_flags: 0x18,
+    };
+    let mut head = segment_head(context, &payload);
+    complete_segment_head(&mut head, 0, data.len(), stamp);
+    laid_out(&head, &data)
+}
+
+fn laid_out(head: &[u64; HEAD_WORDS], payload: &[u8]) -> Vec<u8> {
+    let mut bytes: Vec<u8> = head.iter().flat_map(|word| word.to_le_bytes()).collect();
+    bytes.extend(payload);
+    bytes.resize(bytes.len().next_multiple_of(LINE), 0);
+    bytes
+}
+
+fn captures() -> std::io::Result<Vec<Input>> {
+    let frames: Vec<_> = corpus().into_iter().step_by(111).take(5).collect();
+    let pcap = pcap(&frames);
+    let pcapng = pcapng(&frames);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(&pcap)?;
+    Ok(vec![
+        ("pcap.gz".to_owned(), gzip.finish()?),
+        ("cut.pcap".to_owned(), pcap[..pcap.len() - 7].to_vec()),
+        ("whole.pcap".to_owned(), pcap),
+        ("cut.pcapng".to_owned(), pcapng[..pcapng.len() - 7].to_vec()),
+        ("whole.pcapng".to_owned(), pcapng),
+    ])
+}
+
+/// A pcap file of microseconds, little endian.
+fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
+    let mut file = 0xa1b2_c3d4_u32.to_le_bytes().to_vec();
+    file.extend([2, 0, 4, 0]);
+    file.extend(words(&[0, 0, 262_144, 1]));
+    for frame in frames {
+        let len = frame.len() as u32;
+        file.extend(words(&[1_700_000_000, 123_456, len, len]));
+        file.extend(frame);
+    }
+    file
+}
+
+/// A pcapng file of one section with one interface, little endian.
+fn pcapng(frames: &[Vec<u8>]) -> Vec<u8> {
+    const SECTION: u32 = 0x0a0d_0d0a;
+    const INTERFACE: u32 = 1;
+    const PACKET: u32 = 6;
+    let mut file = block(SECTION, &words(&[0x1a2b_3c4d, 1, u32::MAX, u32::MAX]));
+    file.extend(block(INTERFACE, &words(&[1, 262_144])));
+    for frame in frames {
+        let len = frame.len() as u32;
+        let mut body = words(&[0, 395_812, 1_000_000, len, len]);
+        body.extend(frame);
+        file.extend(block(PACKET, &body));
+    }
+    file
+}
+
+fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+    let padded = body.len().next_multiple_of(4);
+    let len = 12 + padded as u32;
+    let mut block = words(&[kind, len]);
+    block.extend(body);
+    block.resize(8 + padded, 0);
+    block.extend(len.to_le_bytes());
+    block
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
