@@ -1,1 +1,3 @@
 //! What the tests of the whole system share.
+
+pub mod network;
