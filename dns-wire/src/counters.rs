@@ -288,7 +288,7 @@ impl Counters {
         self.add(slot::QTYPE + kind * Qtype::SLOTS + qtype, weight);
         self.add(
             slot::EDNS + kind * EdnsState::COUNT + message.edns.index(),
-            1,
+            weight,
         );
         let dnssec_ok = usize::from(message.opt.dnssec_ok());
         let flags = usize::from(message.header.flags() >> 4 & 0x7f) << 1 | dnssec_ok;

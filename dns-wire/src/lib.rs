@@ -11,15 +11,6 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(clippy::indexing_slicing, clippy::panic)]
-#![cfg_attr(
-    test,
-    expect(
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::unwrap_used,
-        reason = "a test that panics has failed, which is its purpose"
-    )
-)]
 
 #[cfg(test)]
 extern crate std;

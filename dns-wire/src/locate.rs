@@ -144,7 +144,7 @@ pub struct Payload {
     pub len: usize,
     /// Sequence number of its first octet (TCP).
     pub sequence: u32,
-    /// The flags octet of the TCP header.
+    /// The flags octet of the TCP header, without those of congestion.
     pub tcp_flags: u8,
 }
 
@@ -161,7 +161,7 @@ impl Payload {
         let what = self.sequence as u64
             | (self.addresses_at as u64 & 0xffff) << 32
             | (self.hop_limit as u64) << 48
-            | (self.tcp_flags as u64 & 0x3f) << 56
+            | ((self.tcp_flags & tcp_flag::ALL) as u64) << 56
             | (self.family as u64 & 1) << 62
             | (self.transport as u64 & 1) << 63;
         [where_, what]
@@ -189,7 +189,7 @@ impl Payload {
             at: where_ as usize & 0xffff,
             len: (where_ >> 16) as usize & 0xffff,
             sequence: what as u32,
-            tcp_flags: (what >> 56) as u8 & 0x3f,
+            tcp_flags: (what >> 56) as u8 & tcp_flag::ALL,
         }
     }
 
@@ -229,6 +229,9 @@ pub mod tcp_flag {
     pub const SYN: u8 = 0x02;
     /// Reset the connection.
     pub const RST: u8 = 0x04;
+    /// All flags but those of congestion (CWR, ECE), for which a packed payload
+    /// has no room.
+    pub const ALL: u8 = 0x3f;
 }
 
 /// What a frame turned out to be.
@@ -488,7 +491,11 @@ fn ipv6<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
         later_fragment: false,
     };
     if is_extension(next_header) {
-        extensions(packet, &mut ip)?;
+        let chain = packet.extensions(next_header, at + 40, end)?;
+        ip.protocol = chain.protocol;
+        ip.at = chain.at;
+        ip.first_fragment = chain.first_fragment;
+        ip.later_fragment = chain.later_fragment;
     }
     Ok(ip)
 }
@@ -508,21 +515,74 @@ const fn is_extension(next_header: u8) -> bool {
     )
 }
 
-/// Follows the chain to the upper-layer header, or to a later fragment's data.
+/// Where a chain of extension headers leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The protocol above, and the offset where it starts.
+    pub protocol: u8,
+    /// Offset of its header.
+    pub at: usize,
+    /// It starts in this packet, and goes on in others.
+    pub first_fragment: bool,
+    /// It started in another packet.
+    pub later_fragment: bool,
+}
+
+impl Chain {
+    /// The chain in a word, as a kernel program's function returns it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn pack(&self) -> u64 {
+        self.at as u64 & 0xffff
+            | (self.protocol as u64) << 16
+            | (self.first_fragment as u64) << 24
+            | (self.later_fragment as u64) << 25
+    }
+
+    /// The chain of such a word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn unpack(word: u64) -> Self {
+        Self {
+            protocol: (word >> 16) as u8,
+            at: word as usize & 0xffff,
+            first_fragment: word >> 24 & 1 != 0,
+            later_fragment: word >> 25 & 1 != 0,
+        }
+    }
+}
+
+/// Follows the chain from the extension header `protocol` at offset `at` of an
+/// IP packet that ends at `end`: to the upper-layer header, or to a later
+/// fragment's data.
+///
+/// # Errors
+/// [`Reject::Ipv6Extensions`], or [`Reject::Snapped`].
 #[inline(always)]
-fn extensions<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), Reject> {
+pub fn extensions<P: Packet + ?Sized>(
+    packet: &P,
+    protocol: u8,
+    at: usize,
+    end: usize,
+) -> Result<Chain, Reject> {
+    let mut chain = Chain {
+        protocol,
+        at,
+        first_fragment: false,
+        later_fragment: false,
+    };
     for _ in 0..MAX_EXTENSIONS {
-        if ip.at + 8 > ip.end {
+        if chain.at + 8 > end {
             return Err(Reject::Ipv6Extensions);
         }
-        let [next_header, len, high, low] = packet.read(ip.at).ok_or(Reject::Snapped)?;
-        let octets = match ip.protocol {
+        let [next_header, len, high, low] = packet.read(chain.at).ok_or(Reject::Snapped)?;
+        let octets = match chain.protocol {
             // RFC 8200, section 4.5: the offset is in the upper 13 bits, the M
             // flag in the lowest.
             proto::FRAGMENT => {
                 let fragment = u16::from_be_bytes([high, low]);
-                ip.later_fragment = fragment & 0xfff8 != 0;
-                ip.first_fragment = !ip.later_fragment && fragment & 1 != 0;
+                chain.later_fragment = fragment & 0xfff8 != 0;
+                chain.first_fragment = !chain.later_fragment && fragment & 1 != 0;
                 8
             }
             // RFC 4302, section 2.2: "the length of this Authentication Header
@@ -532,13 +592,13 @@ fn extensions<P: Packet>(packet: &P, ip: &mut Ip) -> Result<(), Reject> {
             // first 8 octets".
             _ => (usize::from(len) + 1) * 8,
         };
-        ip.protocol = next_header;
-        ip.at += octets;
-        if ip.at > ip.end {
+        chain.protocol = next_header;
+        chain.at += octets;
+        if chain.at > end {
             return Err(Reject::Ipv6Extensions);
         }
-        if ip.later_fragment || !is_extension(next_header) {
-            return Ok(());
+        if chain.later_fragment || !is_extension(next_header) {
+            return Ok(chain);
         }
     }
     Err(Reject::Ipv6Extensions)
@@ -671,7 +731,7 @@ fn tcp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
         at,
         len,
         sequence: u32::from_be_bytes(sequence).wrapping_add(syn),
-        tcp_flags,
+        tcp_flags: tcp_flags & tcp_flag::ALL,
     }))
 }
 

@@ -1,6 +1,10 @@
 //! Where the parser reads from.
 
-use crate::{message, reject::Reject};
+use crate::{
+    locate::{self, Chain},
+    message,
+    reject::Reject,
+};
 
 /// Where a name is copied to: a word that may be overwritten, the name from
 /// [`NAME_AT`] on, and what its last word takes more.
@@ -45,6 +49,17 @@ pub trait Packet {
     #[inline(always)]
     fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject> {
         message::name_len(self, at, end)
+    }
+
+    /// Where the chain of IPv6 extension headers leads that begins with
+    /// `protocol` at offset `at` of an IP packet that ends at `end`; see
+    /// [`locate::extensions`]. A function of its own in the kernel programs, too.
+    ///
+    /// # Errors
+    /// Why it leads nowhere.
+    #[inline(always)]
+    fn extensions(&self, protocol: u8, at: usize, end: usize) -> Result<Chain, Reject> {
+        locate::extensions(self, protocol, at, end)
     }
 
     /// Copies the name of `len` octets at offset `at`, which `name_len` found.

@@ -169,7 +169,8 @@ const fn flag(flag: u64, on: bool) -> u64 {
 #[inline(always)]
 fn word1(stamp: &Stamp, lines: usize, flags: u64) -> u64 {
     let flags = flags | flag(FLAG_PAIRED, stamp.paired);
-    u64::from(stamp.position) | (lines as u64) << 32 | u64::from(stamp.level) << 40 | flags << 48
+    let chosen = u64::from(stamp.level & 0xf) | u64::from(stamp.share_bits & 0xf) << 4;
+    u64::from(stamp.position) | (lines as u64) << 32 | chosen << 40 | flags << 48
 }
 
 #[inline(always)]

@@ -1,1 +1,342 @@
-//! Programs that the real one is compared with.
+//! Programs that the real ones are compared with: empty ones, and two that hand
+//! the same records on through the kernel's own ring buffer, one per CPU.
+//!
+//! The two differ in how a record gets there: built in place in reserved room,
+//! which the verifier wants to have a constant size, or built aside and copied.
+//! Everything before that is the code of the real programs.
+
+use core::{ffi::c_void, hint::black_box, marker::PhantomData};
+
+use aya_ebpf::{
+    bindings::{BPF_RB_NO_WAKEUP, xdp_action::XDP_PASS, xdp_md},
+    btf_maps::{ArrayOfMaps, PerCpuArray, RingBuf},
+    helpers::{
+        bpf_get_smp_processor_id, bpf_ringbuf_output, bpf_ringbuf_reserve, bpf_ringbuf_submit,
+    },
+    macros::{btf_map, classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
+use dns_wire::{
+    Settings,
+    counters::{Counters, Delivery, Hook, Outcome},
+    locate::{Flow, Link, Payload},
+    message::Message,
+    observe::{self, Context, Host},
+    packet::{NAME_AT, NameArea, Packet},
+    record::{self, HEAD, HEAD_WORDS, LINE, Stamp},
+};
+
+use crate::{
+    PASS_ON, call,
+    frame::{Frame, Window},
+    host::Run,
+    maps, ring,
+};
+
+/// Octets of each ring buffer.
+const RINGBUF: usize = 4 << 20;
+/// Most lines of a message's record.
+const LINES: usize = record::lines(dns_wire::message::MAX_NAME);
+/// One transaction in eight gets the precise time.
+const SHARE_BITS: u32 = 3;
+
+/// A ring buffer per CPU. The loader sets the number and puts them in.
+#[btf_map]
+static RINGBUFS: ArrayOfMaps<RingBuf<u64, RINGBUF>, 1> = ArrayOfMaps::new();
+
+/// Where a record is built before it is copied.
+#[btf_map]
+static SCRATCH: PerCpuArray<[u64; LINES * LINE / 8], 1> = PerCpuArray::new();
+
+/// What XDP costs by itself.
+#[xdp(frags)]
+pub fn bench_empty(_: XdpContext) -> u32 {
+    XDP_PASS
+}
+
+/// What TC costs by itself.
+#[classifier]
+pub fn bench_empty_tc(_: TcContext) -> i32 {
+    PASS_ON
+}
+
+/// `xdp_ingress` with records built in place in a ring buffer.
+#[xdp(frags)]
+pub fn bench_reserve(context: XdpContext) -> u32 {
+    observe::<Reserve>(&context);
+    XDP_PASS
+}
+
+/// `xdp_ingress` with records copied into a ring buffer.
+#[xdp(frags)]
+pub fn bench_output(context: XdpContext) -> u32 {
+    observe::<Output>(&context);
+    XDP_PASS
+}
+
+/// How a record gets into the ring buffer.
+trait Way {
+    /// The global function that sees a payload.
+    fn payload(context: *mut xdp_md, where_: u64, what: u64) -> u64;
+
+    /// Hands the record on; whether there was room.
+    ///
+    /// # Safety
+    /// - `ring` is a ring buffer map.
+    unsafe fn hand_on<P: Packet>(
+        packet: &P,
+        name: (usize, usize),
+        head: [u64; HEAD_WORDS],
+        ring: *mut c_void,
+    ) -> Option<()>;
+}
+
+struct Reserve;
+struct Output;
+
+#[inline(always)]
+fn observe<W: Way>(context: &XdpContext) {
+    let frame = Frame::xdp(context);
+    if let Some(mut host) = Baseline::<W>::new(&frame) {
+        dns_wire::observe(
+            &frame,
+            Link::Ethernet,
+            Hook::Ingress,
+            &maps::settings(),
+            &mut host,
+        );
+    }
+}
+
+/// The real programs' host with another way out.
+struct Baseline<'a, W> {
+    run: Run<'a, XdpContext>,
+    context: *mut xdp_md,
+    way: PhantomData<W>,
+}
+
+impl<'a, W> Baseline<'a, W> {
+    #[inline(always)]
+    fn new(frame: &'a Frame<'a, XdpContext>) -> Option<Self> {
+        Some(Self {
+            run: Run::new(frame, Hook::Ingress)?,
+            context: frame.context().ctx,
+            way: PhantomData,
+        })
+    }
+}
+
+impl<W: Way> Host for Baseline<'_, W> {
+    #[inline(always)]
+    fn counters(&mut self) -> &mut Counters {
+        self.run.counters()
+    }
+
+    #[inline(always)]
+    fn is_service_address(&mut self, flow: &Flow, address: [u64; 2]) -> bool {
+        self.run.is_service_address(flow, address)
+    }
+
+    #[inline(always)]
+    fn payload<P: Packet>(
+        &mut self,
+        _: &P,
+        payload: &Payload,
+        _: Hook,
+        _: &Settings,
+    ) -> Outcome {
+        let [where_, what] = payload.pack();
+        let outcome = W::payload(self.context, where_, what);
+        Outcome::from_index(call::result(outcome)).unwrap_or(Outcome::Rejected)
+    }
+
+    type Window = Window;
+
+    #[inline(always)]
+    fn window(&mut self, payload: &Payload) -> Option<Window> {
+        self.run.window(payload)
+    }
+
+    #[inline(always)]
+    fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery {
+        let hash = ring::hash(context, message, maps::settings().seed());
+        let paired = record::is_paired(hash, SHARE_BITS);
+        let stamp = Stamp {
+            time_ns: ring::time_ns(paired),
+            position: 0,
+            level: 0,
+            share_bits: 0,
+            paired,
+            hash,
+        };
+        let head = record::message_head(context, message, &stamp);
+        let name = (message.question.name_at, message.question.name_len);
+        // SAFETY: the helper has no preconditions.
+        let cpu = unsafe { bpf_get_smp_processor_id() };
+        let Some(ring) = RINGBUFS.get(cpu) else {
+            return Delivery::RingFull;
+        };
+        let ring = core::ptr::from_ref(ring).cast_mut().cast();
+        // SAFETY: what the map of maps holds are ring buffers.
+        match unsafe { W::hand_on(packet, name, head, ring) } {
+            Some(()) => Delivery::Delivered,
+            None => Delivery::RingFull,
+        }
+    }
+
+    /// Not compared.
+    #[inline(always)]
+    fn segment<P: Packet>(&mut self, _: &P, _: &Payload, _: Hook, _: &Settings) -> Delivery {
+        Delivery::Unreadable
+    }
+}
+
+#[inline(always)]
+fn see_payload<W: Way>(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+    let payload = Payload::unpack([where_, what]);
+    let context = XdpContext::new(context);
+    let frame = Frame::xdp(&context);
+    let Some(mut host) = Baseline::<W>::new(&frame) else {
+        return Outcome::Rejected.index() as u64;
+    };
+    let settings = maps::settings();
+    observe::observe_payload(&frame, &payload, Hook::Ingress, &settings, &mut host).index() as u64
+}
+
+/// Sees the payload, and reserves.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn reserve_payload(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+    see_payload::<Reserve>(context, where_, what)
+}
+
+/// Sees the payload, and copies.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn output_payload(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+    see_payload::<Output>(context, where_, what)
+}
+
+/// Fills reserved room of `N` octets: a record of the longest name or of one of
+/// up to 40 octets.
+///
+/// # Safety
+/// - `room` points to `N` octets.
+#[inline(always)]
+unsafe fn fill<const N: usize, P: Packet>(
+    packet: &P,
+    (name_at, name_len): (usize, usize),
+    head: [u64; HEAD_WORDS],
+    room: *mut u8,
+) {
+    if N > 2 * LINE {
+        // SAFETY: six lines have room for a head and the longest name.
+        let area = unsafe { &mut *room.add(HEAD - NAME_AT).cast::<NameArea>() };
+        packet.copy_name(name_at, name_len, area);
+    } else {
+        // SAFETY: behind the head are 40 octets.
+        unsafe { copy_short_name(packet, name_at, name_len, room.add(HEAD)) };
+    }
+    // SAFETY: room for a head is there.
+    unsafe { room.cast::<[u64; HEAD_WORDS]>().write(head) };
+}
+
+/// Copies all that there is room for: the reader finds the name's end.
+///
+/// # Safety
+/// - `to` points to 40 octets.
+#[inline(always)]
+unsafe fn copy_short_name<P: Packet>(packet: &P, from: usize, len: usize, to: *mut u8) {
+    for word in 0..5 {
+        if word * 8 >= len {
+            break;
+        }
+        let octets = packet.read::<8>(from + word * 8).unwrap_or_default();
+        // SAFETY: five words are 40 octets.
+        unsafe {
+            to.add(word * 8)
+                .cast::<u64>()
+                .write(u64::from_ne_bytes(octets));
+        }
+    }
+}
+
+/// Reserves, fills and submits.
+///
+/// # Safety
+/// - `ring` is a ring buffer map.
+#[inline(always)]
+unsafe fn reserve<const N: usize, P: Packet>(
+    packet: &P,
+    name: (usize, usize),
+    head: [u64; HEAD_WORDS],
+    ring: *mut c_void,
+) -> Option<()> {
+    // SAFETY: `ring` is a ring buffer.
+    let room = unsafe { bpf_ringbuf_reserve(ring, N as u64, 0) };
+    if room.is_null() {
+        return None;
+    }
+    // SAFETY: `N` octets were reserved.
+    unsafe { fill::<N, P>(packet, name, head, room.cast()) };
+    // SAFETY: what was reserved is submitted once.
+    unsafe { bpf_ringbuf_submit(room, u64::from(BPF_RB_NO_WAKEUP)) };
+    Some(())
+}
+
+impl Way for Reserve {
+    #[inline(always)]
+    fn payload(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+        reserve_payload(context, where_, what)
+    }
+
+    #[inline(always)]
+    unsafe fn hand_on<P: Packet>(
+        packet: &P,
+        name: (usize, usize),
+        head: [u64; HEAD_WORDS],
+        ring: *mut c_void,
+    ) -> Option<()> {
+        if record::lines(name.1) <= 2 {
+            // SAFETY: the caller vouches for `ring`.
+            unsafe { reserve::<{ 2 * LINE }, P>(packet, name, head, ring) }
+        } else {
+            // SAFETY: as above.
+            unsafe { reserve::<{ LINES * LINE }, P>(packet, name, head, ring) }
+        }
+    }
+}
+
+impl Way for Output {
+    #[inline(always)]
+    fn payload(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+        output_payload(context, where_, what)
+    }
+
+    #[inline(always)]
+    unsafe fn hand_on<P: Packet>(
+        packet: &P,
+        name: (usize, usize),
+        head: [u64; HEAD_WORDS],
+        ring: *mut c_void,
+    ) -> Option<()> {
+        let scratch = SCRATCH.get_ptr_mut(0)?.cast::<u8>();
+        // SAFETY: the scratch has six lines.
+        unsafe { fill::<{ LINES * LINE }, P>(packet, name, head, scratch) };
+        // The verifier must see the bounds on the value that the helper gets.
+        let size = black_box(record::lines(name.1) * LINE) & 0x1ff;
+        if size == 0 || size > LINES * LINE {
+            return None;
+        }
+        // SAFETY: `ring` is a ring buffer, and the scratch has `size` octets.
+        let result = unsafe {
+            bpf_ringbuf_output(
+                ring,
+                scratch.cast(),
+                size as u64,
+                u64::from(BPF_RB_NO_WAKEUP),
+            )
+        };
+        (result == 0).then_some(())
+    }
+}

@@ -11,10 +11,12 @@ use aya_ebpf::{
     bindings::{__sk_buff, xdp_md},
     programs::{TcContext, XdpContext},
 };
+#[cfg(feature = "trace")]
+use dns_wire::counters::Outcome;
 use dns_wire::{
     Packet,
     counters::Hook,
-    locate::Payload,
+    locate::{self, Chain, Payload},
     message::{self, MAX_NAME},
     packet::{NAME_AT, NameArea},
     reject::Reject,
@@ -73,6 +75,30 @@ fn encode<P: Packet>(packet: &P, at: u64, end: u64) -> u64 {
     match message::name_len(packet, at, end) {
         Ok(len) => len as u64,
         Err(reason) => ERROR + reason.index() as u64,
+    }
+}
+
+/// Above a packed chain: it leads nowhere, or was not captured.
+const BROKEN_CHAIN: u64 = 1 << 32;
+const SNAPPED_CHAIN: u64 = 1 << 33;
+
+#[inline(always)]
+fn encode_chain<P: Packet>(packet: &P, protocol: u64, at: u64, end: u64) -> u64 {
+    let (at, end) = (at as usize & 0x7fff, end as usize & 0x1_ffff);
+    match locate::extensions(packet, protocol as u8, at, end) {
+        Ok(chain) => chain.pack(),
+        Err(Reject::Snapped) => SNAPPED_CHAIN,
+        Err(_) => BROKEN_CHAIN,
+    }
+}
+
+/// What an `extensions` function says.
+#[inline(always)]
+pub fn decode_chain(chain: u64) -> Result<Chain, Reject> {
+    match result(chain) as u64 {
+        BROKEN_CHAIN => Err(Reject::Ipv6Extensions),
+        SNAPPED_CHAIN => Err(Reject::Snapped),
+        chain => Ok(Chain::unpack(chain)),
     }
 }
 
@@ -145,6 +171,25 @@ pub extern "C" fn window_name_len(at: u64, end: u64, len: u64) -> u64 {
     }
 }
 
+/// Follows the extension headers in the frame of an XDP run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn xdp_extensions(context: *mut xdp_md, protocol: u64, at: u64, end: u64) -> u64 {
+    encode_chain(&Frame::xdp(&XdpContext::new(context)), protocol, at, end)
+}
+
+/// Follows the extension headers in the frame of a TC run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tc_extensions(
+    context: *mut __sk_buff,
+    protocol: u64,
+    at: u64,
+    end: u64,
+) -> u64 {
+    encode_chain(&Frame::tc(&TcContext::new(context)), protocol, at, end)
+}
+
 /// Copies a name from the frame of an XDP run.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -208,4 +253,16 @@ fn copy_word<P: Packet>(packet: &P, from: usize, to: *mut NameArea, at: usize) {
                 .write(u64::from_ne_bytes(octets));
         }
     }
+}
+
+/// Logs what a packet ended as: by itself, since the stack of the programs has
+/// no room left for it.
+#[cfg(feature = "trace")]
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn trace(hook: u64, outcome: u64, len: u64) -> u64 {
+    let outcome = Outcome::from_index(result(outcome)).unwrap_or(Outcome::Rejected);
+    let hook = hook_of(hook);
+    aya_log_ebpf_macros::info!((), "{} {}: {} octets", hook.label(), outcome.label(), len);
+    0
 }

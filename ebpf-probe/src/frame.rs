@@ -7,7 +7,7 @@ use aya_ebpf::{
     helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
     programs::{TcContext, XdpContext},
 };
-use dns_wire::{Packet, counters::Hook, packet::NameArea, reject::Reject};
+use dns_wire::{Packet, counters::Hook, locate::Chain, packet::NameArea, reject::Reject};
 
 use crate::{call, maps};
 
@@ -38,6 +38,9 @@ pub trait Context: EbpfContext {
 
     /// The function of [`call`] that walks the name at `at`.
     fn name_len(&self, at: usize, end: usize) -> u64;
+
+    /// The function of [`call`] that follows the IPv6 extension headers.
+    fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64;
 
     /// The function of [`call`] that copies `len` octets at `from`.
     fn copy_name(&self, from: usize, len: usize, to: &mut NameArea);
@@ -86,6 +89,11 @@ impl Context for XdpContext {
     }
 
     #[inline(always)]
+    fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64 {
+        call::xdp_extensions(self.ctx, u64::from(protocol), at as u64, end as u64)
+    }
+
+    #[inline(always)]
     fn copy_name(&self, from: usize, len: usize, to: &mut NameArea) {
         call::xdp_copy_name(self.ctx, from as u64, len as u64, to);
     }
@@ -116,6 +124,11 @@ impl Context for TcContext {
     #[inline(always)]
     fn name_len(&self, at: usize, end: usize) -> u64 {
         call::tc_name_len(self.skb.skb, at as u64, end as u64)
+    }
+
+    #[inline(always)]
+    fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64 {
+        call::tc_extensions(self.skb.skb, u64::from(protocol), at as u64, end as u64)
     }
 
     #[inline(always)]
@@ -174,6 +187,11 @@ impl<C: Context> Packet for Frame<'_, C> {
     #[inline(always)]
     fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject> {
         call::decode(self.context.name_len(at, end))
+    }
+
+    #[inline(always)]
+    fn extensions(&self, protocol: u8, at: usize, end: usize) -> Result<Chain, Reject> {
+        call::decode_chain(self.context.extensions(protocol, at, end))
     }
 
     #[inline(always)]

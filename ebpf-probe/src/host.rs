@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// One run of a program.
-struct Run<'a, C> {
+pub struct Run<'a, C> {
     frame: &'a Frame<'a, C>,
     counters: &'a mut Counters,
     settings: Settings,
@@ -67,8 +67,9 @@ pub fn hand_on_segment<C: frame::Context>(
 }
 
 impl<'a, C> Run<'a, C> {
+    /// The run of a program at `hook` on this frame.
     #[inline(always)]
-    fn new(frame: &'a Frame<'a, C>, hook: Hook) -> Option<Self> {
+    pub fn new(frame: &'a Frame<'a, C>, hook: Hook) -> Option<Self> {
         let counters = maps::COUNTERS.get_ptr_mut(hook.index() as u32)?;
         Some(Self {
             frame,
@@ -151,12 +152,10 @@ fn octets(high: u64, low: u64) -> [u8; 16] {
 #[cfg(feature = "trace")]
 #[inline(always)]
 fn trace<C: frame::Context>(frame: &Frame<'_, C>, hook: Hook, outcome: Outcome) {
-    aya_log_ebpf::info!(
-        frame.context(),
-        "{} {}: {} octets",
-        hook.label(),
-        outcome.label(),
-        frame.wire_len()
+    call::trace(
+        hook.index() as u64,
+        outcome.index() as u64,
+        frame.wire_len() as u64,
     );
 }
 

@@ -18,8 +18,14 @@ mod bench;
 mod call;
 mod frame;
 mod host;
+#[cfg(feature = "trace")]
+mod macro_support;
 mod maps;
 mod ring;
+
+/// The logging macros look for [`macro_support`] in a crate of this name.
+#[cfg(feature = "trace")]
+extern crate self as aya_log_ebpf;
 
 use aya_ebpf::{
     bindings::{TC_ACT_UNSPEC, tcx_action_base::TCX_NEXT, xdp_action::XDP_PASS},

@@ -45,11 +45,7 @@ struct Place {
 /// Hands a whole message on.
 #[inline(always)]
 pub fn message<P: Packet>(packet: &P, context: &Context, message: &Message, seed: u64) -> Delivery {
-    let id = match context.flow.transport {
-        Transport::Udp => message.header.id(),
-        Transport::Tcp => 0,
-    };
-    let hash = context.flow.hash(id, seed);
+    let hash = hash(context, message, seed);
     let lines = record::lines(message.question.name_len) as u64;
     let ring = match Ring::hold(context.hook) {
         Ok(ring) => ring,
@@ -61,6 +57,30 @@ pub fn message<P: Packet>(packet: &P, context: &Context, message: &Message, seed
     };
     ring.let_go();
     delivery
+}
+
+/// The number of the message's transaction, or of its connection.
+#[inline(always)]
+pub fn hash(context: &Context, message: &Message, seed: u64) -> u32 {
+    let id = match context.flow.transport {
+        Transport::Udp => message.header.id(),
+        Transport::Tcp => 0,
+    };
+    context.flow.hash(id, seed)
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC`; precise ones, which cost as much as the
+/// parsing, for what is paired.
+#[inline(always)]
+pub fn time_ns(paired: bool) -> u64 {
+    // SAFETY: the helpers have no preconditions.
+    unsafe {
+        if paired {
+            bpf_ktime_get_ns()
+        } else {
+            bpf_ktime_get_coarse_ns()
+        }
+    }
 }
 
 /// Hands a segment on, in as many records as it takes, or not at all.
@@ -196,7 +216,9 @@ impl Ring {
         let position = self.load(word::HEAD);
         let needed = position + lines;
         let mut used = needed - self.load(word::TAIL_SEEN);
-        if used > capacity / 2 {
+        // From here on the level depends on it: a stale tail would let an idle
+        // ring look half full, and sample.
+        if used >= capacity / 2 {
             let tail = self.load(word::TAIL);
             self.store(word::TAIL_SEEN, tail);
             used = needed - tail;
@@ -297,17 +319,8 @@ extern "C" fn write_part<C: frame::Context>(_: u32, parts: *mut Parts<'_, C>) ->
 impl Place {
     #[inline(always)]
     fn stamp(&self) -> Stamp {
-        // SAFETY: the helpers have no preconditions. Both read
-        // `CLOCK_MONOTONIC`; the precise one costs as much as the parsing.
-        let time_ns = unsafe {
-            if self.paired {
-                bpf_ktime_get_ns()
-            } else {
-                bpf_ktime_get_coarse_ns()
-            }
-        };
         Stamp {
-            time_ns,
+            time_ns: time_ns(self.paired),
             position: self.position as u32,
             level: self.level,
             share_bits: self.share_bits,

@@ -16,7 +16,7 @@ pub mod server;
 
 use std::{
     cell::Cell,
-    env, fs,
+    fs,
     fs::File,
     io::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -32,6 +32,7 @@ use nix::sched::{CloneFlags, setns};
 use tempfile::TempDir;
 
 use self::process::Process;
+use crate::privileged;
 
 /// Where the name servers listen, at the first cable.
 pub const SERVER: [IpAddr; 2] = [
@@ -61,26 +62,6 @@ pub enum Side {
     Server,
     /// Those who ask.
     Client,
-}
-
-/// Whether tests that need root can run here.
-///
-/// # Panics
-/// When they cannot, and nobody has asked to skip them: a test that is left out
-/// in silence would be taken for one that passed.
-#[must_use]
-pub fn privileged() -> bool {
-    if nix::unistd::geteuid().is_root() {
-        return true;
-    }
-    let skip = env::var_os("XDSC_SKIP_PRIVILEGED").is_some_and(|value| value == "1");
-    assert!(
-        skip,
-        "this test makes network namespaces and loads BPF programs: run it as root (`cargo xtask \
-         test` does), or set XDSC_SKIP_PRIVILEGED=1 to go without it"
-    );
-    complain("SKIPPED: it needs root, and XDSC_SKIP_PRIVILEGED=1");
-    false
 }
 
 /// Runs a test in a network of its own; shows the logs when it fails.

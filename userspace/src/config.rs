@@ -97,8 +97,9 @@ settings! {
         /// The size of each ring; there are two per CPU, one for each
         /// direction. When it is `"auto"`, the number of CPUs decides.
         pub bytes: Option<u64> = (auto(power_of_two(size(64 * KIB..=16 * MIB))), None),
-        /// The number of threads that empty the rings. When it is `"auto"`, the
-        /// number of CPUs decides.
+        /// The number of threads that empty the rings; `"auto"` is one, which
+        /// reads some millions of records per second. With more, a TCP stream
+        /// whose segments come by different CPUs may fall out of step.
         pub drain_threads: Option<usize> = (auto(integer(1..=64)), None),
         /// How long a thread sleeps between two looks at its rings under load.
         /// It must not exceed `poll_max`.

@@ -5,8 +5,10 @@
 
 pub mod cli;
 pub mod config;
+pub mod configure;
 pub mod export;
 pub mod http;
+pub mod read;
 pub mod run;
 pub mod source;
 pub mod stats;

@@ -1,28 +1,41 @@
 //! The `xdsc` command.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, BufWriter, Write as _},
+    process::ExitCode,
+};
 
 use clap::Parser as _;
-use xdsc::cli::{Cli, Command};
+use xdsc::{
+    cli::{Cli, Command},
+    configure, read, run,
+};
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Run(args) => xdsc::run::run(&args),
-        Command::Read(_) | Command::Config(_) => Ok(()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    match dispatch(&Cli::parse().command) {
+        Ok(status) => status,
         Err(error) => {
-            complain(&error);
+            // There is nobody left to tell when this fails, too.
+            let _ = writeln!(io::stderr(), "xdsc: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the last word of a command that failed"
-)]
-fn complain(error: &anyhow::Error) {
-    eprintln!("xdsc: {error:#}");
+fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
+    let out = || BufWriter::new(io::stdout().lock());
+    let mut complaints = io::stderr();
+    Ok(match command {
+        Command::Run(args) => run::run(args).map(|()| ExitCode::SUCCESS)?,
+        Command::Read(args) => quietly(read::run(args, &mut out(), &mut complaints))?,
+        Command::Config(args) => quietly(configure::run(args, &mut out(), &mut complaints))?,
+    })
+}
+
+/// Whoever closes the output has seen enough, as `head` has.
+fn quietly(done: io::Result<ExitCode>) -> io::Result<ExitCode> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        done => done,
+    }
 }

@@ -13,6 +13,8 @@ mod setup;
 mod test;
 mod workspace;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
 /// Builds, shows and tests xdsc. On a fresh machine: `cargo xtask demo`.
@@ -36,8 +38,12 @@ enum Task {
     RunTest(test::RunTest),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Task::parse() {
+fn main() -> ExitCode {
+    process::exit_code(dispatch(Task::parse()))
+}
+
+fn dispatch(task: Task) -> anyhow::Result<()> {
+    match task {
         Task::Setup(setup) => setup.run(),
         Task::Build(build) => build.run(),
         Task::Demo(demo) => demo.run(),

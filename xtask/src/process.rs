@@ -110,6 +110,21 @@ pub(crate) fn shown(command: &Command) -> String {
     line
 }
 
+/// The exit status of a task; an error is printed with its causes.
+pub(crate) fn exit_code(done: Result<()>) -> std::process::ExitCode {
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nobody left to tell when this fails, too.
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("error: {error:#}\n").as_bytes(),
+            );
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,9 @@
 //! nothing here is touched per message. Every label value is from a closed set,
 //! but for interface names and CPU numbers, which are the machine's.
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, ops::Range};
 
 use dns_wire::{
@@ -614,7 +617,7 @@ pub fn qtype_label(slot: usize) -> String {
 }
 
 /// The label of an RCODE's slot, and whether it has a mnemonic.
-fn rcode_label(slot: usize) -> (String, bool) {
+pub(crate) fn rcode_label(slot: usize) -> (String, bool) {
     if slot == RCODES - 1 {
         return ("other".to_owned(), false);
     }

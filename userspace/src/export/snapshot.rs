@@ -1,6 +1,11 @@
 //! Everything that is exported, as it was at one moment.
 
-use dns_wire::counters::{Counters, Hook};
+use dns_wire::{
+    Slice,
+    counters::{Counters, Hook, Role},
+    locate::{Family, Transport},
+    message,
+};
 
 use crate::source::stream::StreamStats;
 use crate::stats::pairing::PairingStats;
@@ -37,7 +42,32 @@ impl HookCounts {
     }
 }
 
+impl HookCounts {
+    /// Counts a message about the root with these flags.
+    fn count_example(&mut self, flags: u8) {
+        let bytes = [0, 0, flags, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
+        if let Ok(message) = message::parse(&Slice::new(&bytes), 0, bytes.len()) {
+            self.packets
+                .message(Role::Server, Family::Ipv4, Transport::Udp, &message);
+        }
+    }
+}
+
 impl Snapshot {
+    /// A snapshot in which every family has a sample: the documentation of the
+    /// metrics is made from it.
+    #[must_use]
+    pub fn example() -> Self {
+        let mut snapshot = Self {
+            live: Some(LiveState::example()),
+            ..Self::default()
+        };
+        for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {
+            hook.count_example(flags);
+        }
+        snapshot
+    }
+
     /// The counters of a hook.
     #[must_use]
     pub const fn hook(&self, hook: Hook) -> &HookCounts {
@@ -77,6 +107,36 @@ pub struct LiveState {
     pub aggregate_lag_seconds: f64,
     /// Records that contradicted the ring's protocol.
     pub damaged_records: u64,
+}
+
+impl LiveState {
+    fn example() -> Self {
+        Self {
+            node: "ns1".to_owned(),
+            site: "ams".to_owned(),
+            attachments: vec![AttachmentState {
+                interface: "eth0".to_owned(),
+                hook: Hook::Ingress,
+                mode: "xdp_native",
+            }],
+            rings: vec![RingReport {
+                hook: Hook::Ingress,
+                cpu: 0,
+                produced: 0,
+                consumed: 0,
+                fill: 0.0,
+                lag_seconds: 0.0,
+                one_in: 1,
+                bytes: 1 << 22,
+            }],
+            programs: vec![ProgramCost {
+                name: "xdsc_ingress",
+                seconds: 0.0,
+                runs: 0,
+            }],
+            ..Self::default()
+        }
+    }
 }
 
 /// A program's place.

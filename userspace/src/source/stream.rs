@@ -8,7 +8,10 @@
 //! closes, is counted as out of step. Everything is bounded: streams, segments
 //! that wait, octets in all, time.
 
-use std::num::NonZeroUsize;
+#[cfg(test)]
+mod tests;
+
+use std::{borrow::Cow, num::NonZeroUsize};
 
 use dns_wire::{
     locate::{Flow, tcp_flag},
@@ -94,21 +97,36 @@ struct Stream {
 #[derive(Debug)]
 struct Waiting {
     sequence: u32,
-    part: Part,
+    part: Part<'static>,
 }
 
 #[derive(Debug)]
-enum Part {
-    Octets(Vec<u8>),
+enum Part<'a> {
+    Octets(Cow<'a, [u8]>),
     /// A whole message of so many octets, prefix included, parsed elsewhere.
     Skipped(u32),
 }
 
-impl Part {
-    const fn memory(&self) -> usize {
+impl Part<'_> {
+    const fn is_octets(&self) -> bool {
+        matches!(self, Self::Octets(_))
+    }
+
+    fn len(&self) -> usize {
         match self {
             Self::Octets(octets) => octets.len(),
-            Self::Skipped(_) => 0,
+            Self::Skipped(len) => *len as usize,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        if self.is_octets() { self.len() } else { 0 }
+    }
+
+    fn into_owned(self) -> Part<'static> {
+        match self {
+            Self::Octets(octets) => Part::Octets(Cow::Owned(octets.into_owned())),
+            Self::Skipped(len) => Part::Skipped(len),
         }
     }
 }
@@ -127,54 +145,55 @@ impl Streams {
 
     /// Takes a segment's record in; calls `sink` with each message that it
     /// completes, and the bytes of that message.
-    pub fn segment(&mut self, record: &Record<'_>, mut sink: impl FnMut(&Message, &[u8])) {
+    pub fn segment(&mut self, record: &Record<'_>, sink: impl FnMut(&Message, &[u8])) {
         let flow = stream_key(record);
-        if self.streams.len() >= self.limits.streams && !self.streams.contains(&flow) {
+        if self.streams.len() >= self.streams.cap().get() && !self.streams.contains(&flow) {
             self.evict();
         }
-        let stream = self.streams.get_or_insert_mut(flow, Stream::default);
+        self.streams.get_or_insert_mut(flow, Stream::default);
+        let part = Part::Octets(Cow::Borrowed(record.payload()));
+        self.part(&flow, record, part, sink);
+        self.bound_memory();
+    }
+
+    /// Takes note of a message that was one whole segment; calls `sink` with
+    /// each message that waited for it.
+    pub fn skip(&mut self, record: &Record<'_>, sink: impl FnMut(&Message, &[u8])) {
+        if self.streams.is_empty() {
+            return;
+        }
+        let len = u32::from(record.len()) + PREFIX as u32;
+        self.part(&stream_key(record), record, Part::Skipped(len), sink);
+    }
+
+    fn part(
+        &mut self,
+        flow: &Flow,
+        record: &Record<'_>,
+        part: Part<'_>,
+        mut sink: impl FnMut(&Message, &[u8]),
+    ) {
+        let Some(stream) = self.streams.get_mut(flow) else {
+            return;
+        };
         stream.last_ns = record.time_ns();
         let before = stream.memory();
-        let octets = record.payload().to_vec();
-        stream.take(record.sequence(), Part::Octets(octets), &mut self.stats);
         let stats = &mut self.stats;
-        stream.messages(stats, &mut |stats, bytes| match dns_wire::message::parse(
-            &Slice::new(bytes),
-            0,
-            bytes.len(),
-        ) {
+        let mut hand_on = |stats: &mut StreamStats, bytes: &[u8]| match parse(bytes) {
             Ok(message) => {
                 stats.messages += 1;
                 sink(&message, bytes);
             }
             Err(reason) => count(&mut stats.rejected, reason),
-        });
+        };
+        stream.take(record.sequence(), part, stats, &mut hand_on);
         let after = stream.memory();
         let ended = record.tcp_flags() & (tcp_flag::FIN | tcp_flag::RST) != 0;
         let done = ended && stream.waiting.is_empty() && stream.buffer.is_empty();
         self.account(before, after);
         if done {
-            self.streams.pop(&flow);
+            self.streams.pop(flow);
         }
-        self.bound_memory();
-    }
-
-    /// Takes note of a message that was one whole segment.
-    pub fn skip(&mut self, record: &Record<'_>) {
-        if self.streams.is_empty() {
-            return;
-        }
-        let Some(stream) = self.streams.get_mut(&stream_key(record)) else {
-            return;
-        };
-        stream.last_ns = record.time_ns();
-        let before = stream.memory();
-        let len = u32::from(record.len()) + PREFIX as u32;
-        stream.take(record.sequence(), Part::Skipped(len), &mut self.stats);
-        // What waited behind it may have become due; its messages come with the
-        // next segment of the stream.
-        let after = stream.memory();
-        self.account(before, after);
     }
 
     /// Forgets streams without a segment for too long at `now_ns`.
@@ -238,74 +257,94 @@ impl Stream {
     }
 
     fn waiting_segments(&self) -> u64 {
-        let octets = |waiting: &&Waiting| matches!(waiting.part, Part::Octets(_));
-        self.waiting.iter().filter(octets).count() as u64
+        let octets = self.waiting.iter().filter(|one| one.part.is_octets());
+        octets.count() as u64
     }
 
-    /// Puts a part where it belongs.
-    fn take(&mut self, sequence: u32, part: Part, stats: &mut StreamStats) {
-        self.place(sequence, part, stats);
-        while let Some(waiting) = self.due() {
-            self.place(waiting.sequence, waiting.part, stats);
+    /// Puts a part where it belongs, and behind it what waited for it; hands on
+    /// each message that is complete.
+    fn take(
+        &mut self,
+        sequence: u32,
+        part: Part<'_>,
+        stats: &mut StreamStats,
+        sink: &mut impl FnMut(&mut StreamStats, &[u8]),
+    ) {
+        if self.next.is_some_and(|next| !is_near(sequence, next)) {
+            self.take_over(stats);
+        }
+        if self.next.is_none() && begins_message(&part) {
+            self.begin(sequence, stats);
+        }
+        match self.next {
+            Some(next) if sequence.wrapping_sub(next) as i32 <= 0 => {
+                self.append(next, sequence, &part, stats);
+                self.messages(stats, sink);
+            }
+            _ => self.wait(sequence, part, stats),
+        }
+        while let Some((next, waiting)) = self.due() {
+            self.append(next, waiting.sequence, &waiting.part, stats);
+            self.messages(stats, sink);
         }
     }
 
-    fn place(&mut self, sequence: u32, part: Part, stats: &mut StreamStats) {
-        let next = match self.next {
-            Some(next) if sequence.wrapping_sub(next).wrapping_add(WINDOW) <= 2 * WINDOW => next,
-            Some(_) => {
-                // Another connection on the same ports.
-                stats.unfinished += u64::from(!self.buffer.is_empty());
-                stats.out_of_step += self.waiting_segments();
-                *self = Self {
-                    last_ns: self.last_ns,
-                    ..Self::default()
-                };
-                return self.place(sequence, part, stats);
-            }
-            None if begins_message(&part) => sequence,
-            None => return self.wait(sequence, part, stats),
+    /// Another connection has taken the ports.
+    fn take_over(&mut self, stats: &mut StreamStats) {
+        stats.unfinished += u64::from(!self.buffer.is_empty());
+        stats.out_of_step += self.waiting_segments();
+        *self = Self {
+            last_ns: self.last_ns,
+            ..Self::default()
         };
-        let ahead = sequence.wrapping_sub(next) as i32;
-        if ahead > 0 {
-            self.next = Some(next);
-            return self.wait(sequence, part, stats);
-        }
-        self.next = Some(self.append(next, ahead.unsigned_abs() as usize, part));
     }
 
-    /// Appends what of the part is new; the new end.
-    fn append(&mut self, next: u32, overlap: usize, part: Part) -> u32 {
-        match part {
+    /// Begins at a sequence number: what waits before it has no place any more.
+    fn begin(&mut self, sequence: u32, stats: &mut StreamStats) {
+        let waiting = self.waiting_segments();
+        self.waiting
+            .retain(|one| one.sequence.wrapping_sub(sequence) <= WINDOW);
+        stats.out_of_step += waiting - self.waiting_segments();
+        self.next = Some(sequence);
+    }
+
+    /// Appends what of the part, which is at or before its turn, is new.
+    fn append(&mut self, next: u32, sequence: u32, part: &Part<'_>, stats: &mut StreamStats) {
+        let overlap = next.wrapping_sub(sequence);
+        let new = match part {
             Part::Octets(octets) => {
-                let new = octets.get(overlap..).unwrap_or(&[]);
+                let new = octets.get(overlap as usize..).unwrap_or(&[]);
                 self.buffer.extend_from_slice(new);
-                next.wrapping_add(new.len() as u32)
+                new.len() as u32
             }
-            Part::Skipped(len) => {
-                let new = len.saturating_sub(overlap as u32);
-                if new > 0 {
-                    // It was a message by itself, so no other was under way.
-                    self.buffer.clear();
-                }
-                next.wrapping_add(new)
-            }
+            Part::Skipped(len) => len.saturating_sub(overlap),
+        };
+        if !part.is_octets() && new > 0 && !self.buffer.is_empty() {
+            // It was a message by itself, so no other was under way.
+            stats.unfinished += 1;
+            self.buffer.clear();
         }
+        self.next = Some(next.wrapping_add(new));
     }
 
-    fn wait(&mut self, sequence: u32, part: Part, stats: &mut StreamStats) {
+    fn wait(&mut self, sequence: u32, part: Part<'_>, stats: &mut StreamStats) {
+        let here = |one: &Waiting| one.sequence == sequence && one.part.len() >= part.len();
+        if self.waiting.iter().any(here) {
+            return;
+        }
+        let part = part.into_owned();
         self.waiting.push(Waiting { sequence, part });
         if self.waiting.len() > MAX_WAITING {
             self.start_over(stats);
         }
     }
 
-    /// The part that has its turn, if there is one.
-    fn due(&mut self) -> Option<Waiting> {
+    /// The part that has its turn, if there is one, and where its turn begins.
+    fn due(&mut self) -> Option<(u32, Waiting)> {
         let next = self.next?;
         let due = |waiting: &Waiting| waiting.sequence.wrapping_sub(next) as i32 <= 0;
         let place = self.waiting.iter().position(due)?;
-        Some(self.waiting.swap_remove(place))
+        Some((next, self.waiting.swap_remove(place)))
     }
 
     /// The gap will not close: goes on with the earliest part that looks like the
@@ -313,19 +352,18 @@ impl Stream {
     fn start_over(&mut self, stats: &mut StreamStats) {
         stats.unfinished += u64::from(!self.buffer.is_empty());
         self.buffer.clear();
-        self.next = None;
         let origin = self.waiting.first().map_or(0, |first| first.sequence);
-        self.waiting
-            .sort_by_key(|waiting| waiting.sequence.wrapping_sub(origin) as i32);
-        let start = self
-            .waiting
-            .iter()
-            .position(|waiting| begins_message(&waiting.part))
-            .unwrap_or(self.waiting.len());
-        stats.out_of_step += start as u64;
-        self.waiting.drain(..start);
-        if let Some(first) = self.waiting.first() {
-            self.next = Some(first.sequence);
+        let starts = self.waiting.iter().filter(|one| begins_message(&one.part));
+        let start = starts
+            .map(|one| one.sequence)
+            .min_by_key(|sequence| sequence.wrapping_sub(origin) as i32);
+        match start {
+            Some(sequence) => self.begin(sequence, stats),
+            None => {
+                stats.out_of_step += self.waiting_segments();
+                self.waiting.clear();
+                self.next = None;
+            }
         }
     }
 
@@ -359,8 +397,17 @@ impl Stream {
     }
 }
 
+fn parse(bytes: &[u8]) -> Result<Message, Reject> {
+    dns_wire::message::parse(&Slice::new(bytes), 0, bytes.len())
+}
+
+/// Whether a sequence number can belong to the stream whose turn is `next`.
+const fn is_near(sequence: u32, next: u32) -> bool {
+    sequence.wrapping_sub(next).wrapping_add(WINDOW) <= 2 * WINDOW
+}
+
 /// Whether a part looks like the start of a message, as far as it goes.
-fn begins_message(part: &Part) -> bool {
+fn begins_message(part: &Part<'_>) -> bool {
     let Part::Octets(octets) = part else {
         return true;
     };

@@ -5,6 +5,9 @@
 //! different ones, in any order. Only a share of the transactions gets here, the
 //! same one for both hooks; each counts for those it stands for.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, hash::BuildHasher as _};
 
 use dns_wire::{
@@ -226,6 +229,8 @@ struct Slot {
 struct Use {
     slot: u32,
     generation: u32,
+    /// Nothing had come for the slot after this time when it was queued.
+    since_ns: u64,
 }
 
 impl Pairing {
@@ -296,6 +301,13 @@ impl Pairing {
         );
     }
 
+    /// Gives everything up, and lets time begin anew: what follows is older.
+    pub fn restart(&mut self) {
+        self.finish();
+        self.now_ns = 0;
+        self.depth.since_ns = 0;
+    }
+
     /// How transactions ended so far.
     #[must_use]
     pub fn stats(&self) -> PairingStats {
@@ -344,12 +356,14 @@ impl Pairing {
             return Use {
                 slot: index,
                 generation: slot.generation,
+                since_ns: slot.newest_ns,
             };
         }
         self.slots.push(slot);
         Use {
             slot: (self.slots.len() - 1) as u32,
             generation: 0,
+            since_ns: slot.newest_ns,
         }
     }
 
@@ -366,7 +380,6 @@ impl Pairing {
 
     /// Another message of a key that waits.
     fn meet(&mut self, index: u32, hash: u64, event: &Event) {
-        let weight = self.depth.weight();
         let Some(slot) = self.slots.get_mut(index as usize) else {
             return;
         };
@@ -377,26 +390,61 @@ impl Pairing {
             slot.oldest_ns = slot.oldest_ns.min(event.time_ns);
             return;
         }
-        let (query_ns, response_ns) = match event.qr {
-            Qr::Response => (slot.oldest_ns, event.time_ns),
-            Qr::Query => (event.time_ns, slot.oldest_ns),
+        match event.qr {
+            Qr::Response => self.answer(index, hash, event),
+            Qr::Query => self.answered_early(index, hash, event),
+        }
+    }
+
+    /// A response to queries that wait: it answers the oldest.
+    fn answer(&mut self, index: u32, hash: u64, response: &Event) {
+        let Some(slot) = self.slots.get(index as usize).copied() else {
+            return;
         };
-        let waiting = *slot;
+        match response.time_ns.checked_sub(slot.oldest_ns) {
+            Some(time_ns) => {
+                self.stats_of(slot.key).answer(time_ns, slot.weight);
+                self.take_one(index, hash, slot.newest_ns);
+            }
+            // It left before they came: what it answers was not seen.
+            None => self.stats_of(slot.key).unsolicited += slot.weight,
+        }
+    }
+
+    /// A query whose response may be among those that wait.
+    fn answered_early(&mut self, index: u32, hash: u64, query: &Event) {
+        let Some(slot) = self.slots.get(index as usize).copied() else {
+            return;
+        };
+        // What left before this query came answers another one.
+        let answer_ns = [slot.oldest_ns, slot.newest_ns]
+            .into_iter()
+            .find(|response_ns| *response_ns >= query.time_ns);
+        match answer_ns {
+            Some(response_ns) => {
+                let time_ns = response_ns - query.time_ns;
+                self.stats_of(slot.key).answer(time_ns, slot.weight);
+                let other_ns = slot.oldest_ns ^ slot.newest_ns ^ response_ns;
+                self.take_one(index, hash, other_ns);
+            }
+            None => {
+                self.give_up(index);
+                self.insert(hash, query);
+            }
+        }
+    }
+
+    /// Takes one message of a slot away; of those that stay, only one time is
+    /// known.
+    fn take_one(&mut self, index: u32, hash: u64, remaining_ns: u64) {
+        let Some(slot) = self.slots.get_mut(index as usize) else {
+            return;
+        };
         slot.count -= 1;
-        slot.oldest_ns = slot.newest_ns;
+        slot.oldest_ns = remaining_ns;
+        slot.newest_ns = remaining_ns;
         if slot.count == 0 {
             self.remove(index, hash);
-        }
-        let stats = self.stats_of(event.key);
-        if let Some(time_ns) = response_ns.checked_sub(query_ns) {
-            stats.answer(time_ns, waiting.weight);
-            return;
-        }
-        // A response that left before this query came answers another one.
-        stats.unsolicited += weight;
-        match event.qr {
-            Qr::Query if waiting.count == 1 => self.insert(hash, event),
-            Qr::Query | Qr::Response => {}
         }
     }
 
@@ -460,19 +508,24 @@ fn current(slots: &[Slot], used: Use) -> Option<&Slot> {
     (slot.generation == used.generation && slot.count > 0).then_some(slot)
 }
 
-/// Takes the front of a queue, if nothing has come for it since `since_ns`.
+/// Takes the first of a queue for which nothing has come since `since_ns`. What
+/// was repeated queues anew, lest it hold up those behind it.
 fn overdue(queue: &mut VecDeque<Use>, slots: &[Slot], since_ns: u64) -> Option<u32> {
-    while let Some(used) = queue.front().copied() {
-        match current(slots, used) {
-            None => {
-                queue.pop_front();
-            }
-            Some(slot) if slot.newest_ns < since_ns => {
-                queue.pop_front();
-                return Some(used.slot);
-            }
-            Some(_) => return None,
+    while let Some(used) = queue.pop_front() {
+        let Some(slot) = current(slots, used) else {
+            continue;
+        };
+        if slot.newest_ns < since_ns {
+            return Some(used.slot);
         }
+        if used.since_ns >= since_ns {
+            queue.push_front(used);
+            return None;
+        }
+        queue.push_back(Use {
+            since_ns: slot.newest_ns,
+            ..used
+        });
     }
     None
 }

@@ -36,13 +36,13 @@ impl Shard {
     /// Takes a record in.
     pub fn record(&mut self, record: &Record<'_>) {
         if record.is_segment() {
-            self.segment(record);
+            self.stream(record);
             return;
         }
-        let message = record.message();
         if record.flow().transport == Transport::Tcp {
-            self.streams.skip(record);
+            self.stream(record);
         }
+        let message = record.message();
         let event = Event::new(record, &message, record.payload(), &self.hasher);
         self.events.extend(event);
     }
@@ -79,7 +79,8 @@ impl Shard {
         self.streams.stats()
     }
 
-    fn segment(&mut self, record: &Record<'_>) {
+    /// Shows a record to its stream, and counts the messages that come of it.
+    fn stream(&mut self, record: &Record<'_>) {
         let flow = record.flow();
         let [ingress, egress] = &mut *self.reassembled;
         let counters = match record.hook() {
@@ -87,12 +88,17 @@ impl Shard {
             Hook::Egress => egress,
         };
         let (events, hasher) = (&mut self.events, &self.hasher);
-        self.streams.segment(record, |message: &Message, bytes| {
+        let sink = |message: &Message, bytes: &[u8]| {
             let weight = 1 << record.level();
             counters.messages_like(record.role(), flow.family, flow.transport, message, weight);
             let question = &message.question;
             let name = bytes.get(question.name_at..question.name_at + question.name_len);
             events.extend(Event::new(record, message, name.unwrap_or(&[]), hasher));
-        });
+        };
+        if record.is_segment() {
+            self.streams.segment(record, sink);
+        } else {
+            self.streams.skip(record, sink);
+        }
     }
 }

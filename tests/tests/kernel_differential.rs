@@ -1,0 +1,154 @@
+//! The kernel against user space: on packets damaged in every way, the programs
+//! must count and record what the same code does in the daemon.
+
+use std::fmt::Write as _;
+
+use anyhow::{Result, ensure};
+use dns_wire::{
+    Settings, Slice,
+    counters::{Counters, Outcome},
+    locate::Link,
+    reject::Reject,
+};
+use integration_tests::{
+    kernel::{Conservation, Kernel, Seen, described, difference, hook_of},
+    mutation::{Random, corpus, mutant},
+    privileged,
+};
+use xdsc::source::{
+    live::{probe::LoadOptions, test_run::Program},
+    observer::Observer,
+};
+
+/// Packets between two looks at the counters.
+const BATCH: u64 = 5000;
+/// Seeds the hash of transactions, which both sides must agree on.
+const HASH_SEED: u64 = 0x5eed_0f0d_45ec_2026;
+
+/// A program and its counterpart.
+struct Pair {
+    program: Program,
+    kernel: Kernel,
+    observer: Observer,
+    /// Packets that the kernel did not take: a run of TC wants a whole IP header.
+    refused: u64,
+}
+
+impl Pair {
+    fn load(program: Program) -> Result<Self> {
+        let settings = Settings::new(&[53, 5353])
+            .with_decapsulation(true)
+            .with_seed(HASH_SEED);
+        let kernel = Kernel::load(&LoadOptions {
+            settings,
+            ..LoadOptions::default()
+        })?;
+        Ok(Self {
+            program,
+            kernel,
+            observer: Observer::new(settings, Vec::new()),
+            refused: 0,
+        })
+    }
+
+    /// Shows a frame to both.
+    fn compare(&mut self, frame: &[u8]) -> Result<()> {
+        let Ok(run) = self.kernel.run(self.program, frame) else {
+            self.refused += 1;
+            return Ok(());
+        };
+        let mut records = Vec::new();
+        self.observer.observe(
+            Slice::new(frame),
+            Link::Ethernet,
+            hook_of(self.program),
+            0,
+            |record| records.push(Seen::from(record)),
+        );
+        ensure!(
+            run.records == records,
+            "{} and user space differ on {}\nkernel: {:#?}\nuser space: {records:#?}",
+            self.program.name(),
+            hex(frame),
+            run.records,
+        );
+        Ok(())
+    }
+
+    fn counters(&self) -> Result<(Box<Counters>, &Counters)> {
+        let hook = hook_of(self.program);
+        Ok((self.kernel.counters(hook)?, self.observer.counters(hook)))
+    }
+
+    fn compare_counters(&self) -> Result<()> {
+        let (kernel, observer) = self.counters()?;
+        ensure!(
+            *kernel == *observer,
+            "{}: the kernel has more than user space, modulo 2^64: {:#?}",
+            self.program.name(),
+            described(&difference(&kernel, observer)),
+        );
+        ensure!(Conservation::of(&kernel).holds());
+        Ok(())
+    }
+
+    /// Runs `packets` mutants.
+    fn run(&mut self, seed: u64, packets: u64) -> Result<()> {
+        let corpus = corpus();
+        let mut random = Random::new(seed);
+        for frame in &corpus {
+            self.compare(frame)?;
+        }
+        for number in 1..=packets {
+            self.compare(&mutant(&mut random, &corpus))?;
+            if number % BATCH == 0 {
+                self.compare_counters()?;
+            }
+        }
+        self.compare_counters()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let written = write!(text, "{byte:02x}");
+        debug_assert!(written.is_ok());
+        text
+    })
+}
+
+#[test]
+fn xdp_and_user_space_agree_on_mutants() -> Result<()> {
+    if !privileged() {
+        return Ok(());
+    }
+    let mut pair = Pair::load(Program::XdpIngress)?;
+    pair.run(1, 200_000)?;
+    ensure!(pair.refused < 20_000, "{} refused", pair.refused);
+    reaches_everything(&pair.counters()?.0)
+}
+
+#[test]
+fn tc_egress_and_user_space_agree_on_mutants() -> Result<()> {
+    if !privileged() {
+        return Ok(());
+    }
+    let mut pair = Pair::load(Program::TcEgress)?;
+    pair.run(2, 50_000)?;
+    ensure!(pair.refused < 5000, "{} refused", pair.refused);
+    reaches_everything(&pair.counters()?.0)
+}
+
+/// Mutants that all end in the same few places would prove nothing.
+fn reaches_everything(counters: &Counters) -> Result<()> {
+    for outcome in Outcome::ALL {
+        let packets = counters.outcomes(*outcome);
+        ensure!(packets > 100, "{packets} packets are {}", outcome.label());
+    }
+    for reason in Reject::ALL {
+        let packets = counters.rejected_packets(*reason);
+        ensure!(packets > 0, "no packet is {}", reason.label());
+    }
+    Ok(())
+}

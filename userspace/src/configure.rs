@@ -1,0 +1,45 @@
+//! `xdsc config`: judges a configuration, or shows what it can be.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use crate::{
+    cli::{ConfigArgs, ConfigCommand},
+    config::{self, Config},
+};
+
+/// Does what the arguments say; errors of a configuration go to `complaints`,
+/// and make the status 1.
+///
+/// # Errors
+/// When `out` or `complaints` cannot be written to.
+pub fn run(
+    args: &ConfigArgs,
+    out: &mut impl Write,
+    complaints: &mut impl Write,
+) -> io::Result<ExitCode> {
+    match &args.command {
+        ConfigCommand::Check { file } => check(file, out, complaints),
+        ConfigCommand::Show => print(&config::example(), out),
+        ConfigCommand::Reference => print(&config::reference(), out),
+    }
+}
+
+fn check(file: &Path, out: &mut impl Write, complaints: &mut impl Write) -> io::Result<ExitCode> {
+    match Config::load(file) {
+        Ok(_) => print(&format!("{}: ok\n", file.display()), out),
+        Err(error) => {
+            writeln!(complaints, "{error}")?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn print(text: &str, out: &mut impl Write) -> io::Result<ExitCode> {
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}

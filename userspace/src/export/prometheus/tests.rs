@@ -1,0 +1,40 @@
+//! What a scrape shows, by the text itself and by Prometheus's own tool.
+
+use super::super::{exposition::to_classic_text, promtool};
+use super::*;
+
+#[test]
+fn prometheus_finds_nothing_to_complain_about() -> fmt::Result {
+    let text = openmetrics(Snapshot::example(), Some(ProcessCollector::new()))?;
+    promtool::check_metrics(&to_classic_text(&text));
+    Ok(())
+}
+
+#[test]
+fn the_example_has_a_sample_of_every_family() -> fmt::Result {
+    let text = openmetrics(Snapshot::example(), None)?;
+    let mut lines = text.lines().peekable();
+    let mut families = 0;
+    while let Some(line) = lines.next() {
+        let Some(family) = line.strip_prefix("# TYPE ") else {
+            continue;
+        };
+        let (name, _) = family.split_once(' ').expect("a name and a type");
+        let _unit = lines.next_if(|line| line.starts_with("# UNIT "));
+        let sample = lines.peek().expect("more than a family's head");
+        assert!(sample.starts_with(name), "no sample of {name}: {sample}");
+        families += 1;
+    }
+    assert!(families > 30, "{families} families");
+    Ok(())
+}
+
+#[test]
+fn a_capture_has_no_families_of_the_live_source() -> fmt::Result {
+    let text = openmetrics(Snapshot::default(), None)?;
+    assert!(text.contains("xdsc_packets_total{"));
+    for family in ["xdsc_ring_", "xdsc_probe_", "xdsc_node_info", "process_"] {
+        assert!(!text.contains(family), "{family}");
+    }
+    Ok(())
+}

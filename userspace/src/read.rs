@@ -1,0 +1,333 @@
+//! `xdsc read`: the statistics of capture files.
+//!
+//! A packet of a file goes the way of a live one: the parser, the counters, the
+//! shard, the pairing. [`Reading`] leads it there and ends with a [`Report`],
+//! `summary` puts that into words and numbers, `text` lays those out for people.
+
+mod summary;
+mod text;
+
+use std::{
+    fmt,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
+
+use dns_wire::{Settings, Slice, counters::Hook, locate::Link};
+use foldhash::quality::RandomState;
+
+use crate::{
+    cli::{ReadArgs, ReadFormat},
+    config::{Config, IpPrefix},
+    export::{
+        exposition,
+        prometheus::openmetrics,
+        snapshot::{HookCounts, Snapshot},
+    },
+    source::{
+        file::{Capture, CaptureError, LinkType, Packet},
+        observer::Observer,
+        stream::Limits,
+    },
+    stats::{pairing::Pairing, shard::Shard},
+};
+
+pub use summary::Summary;
+
+/// Files have as many transactions under way as they like; so many fit into a
+/// hundred megabytes or so, at 5 s and 200,000 queries/s.
+const PENDING: usize = 1 << 20;
+/// Bounds of the TCP reassembly: those of a big server.
+const STREAMS: usize = 1 << 16;
+const STREAM_MEMORY: usize = 1 << 28;
+
+/// Reads the files and prints their statistics to `out`; what is wrong with a
+/// file goes to `complaints`, and makes the status 1.
+///
+/// # Errors
+/// When `out` or `complaints` cannot be written to.
+pub fn run(
+    args: &ReadArgs,
+    out: &mut impl Write,
+    complaints: &mut impl Write,
+) -> io::Result<ExitCode> {
+    let settings = Settings::new(&args.ports.0).with_decapsulation(args.decapsulate);
+    let mut reading = Reading::new(settings, args.service_addresses.clone());
+    for path in &args.files {
+        for error in reading.file(path) {
+            writeln!(complaints, "xdsc: {error}")?;
+        }
+    }
+    let report = reading.finish();
+    print(&report, args.format, out)?;
+    out.flush()?;
+    let clean = report.files.iter().all(|file| file.errors.is_empty());
+    Ok(if clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn print(report: &Report, format: ReadFormat, out: &mut impl Write) -> io::Result<()> {
+    match format {
+        ReadFormat::Text => text::write(&Summary::new(report), out),
+        ReadFormat::Json => {
+            serde_json::to_writer_pretty(&mut *out, &Summary::new(report))?;
+            writeln!(out)
+        }
+        ReadFormat::Prometheus => {
+            let metrics = openmetrics(report.snapshot.clone(), None).map_err(io::Error::other)?;
+            out.write_all(exposition::to_classic_text(&metrics).as_bytes())
+        }
+    }
+}
+
+/// Why a file's packets are not all in the statistics.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The capture cannot be read, or not to its end.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// Packets of link layers that the parser does not know.
+    #[error(
+        "{file}: skipped {packets} packets of link type {links}, as xdsc knows {KNOWN_LINKS} only; \
+         capture on another interface (of a WLAN, without monitor mode)"
+    )]
+    LinkType {
+        /// The file.
+        file: String,
+        /// How many were skipped.
+        packets: u64,
+        /// Their link types.
+        links: LinkTypes,
+    },
+}
+
+const KNOWN_LINKS: &str = "ETHERNET, RAW, IPV4, IPV6, LINUX_SLL, LINUX_SLL2, NULL, LOOP and PPP";
+
+/// Link types in the order of their appearance.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct LinkTypes(pub Vec<LinkType>);
+
+impl fmt::Display for LinkTypes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, link) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{link}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Captures being read, one after the other.
+#[derive(Debug)]
+pub struct Reading {
+    observer: Observer,
+    shard: Shard,
+    pairing: Pairing,
+    timeout: Duration,
+    /// Time of the packet before.
+    now_ns: u64,
+    span: Option<Span>,
+    files: Vec<FileReport>,
+}
+
+/// All that was read.
+#[derive(Debug)]
+pub struct Report {
+    /// The statistics.
+    pub snapshot: Snapshot,
+    /// The files in the order of reading.
+    pub files: Vec<FileReport>,
+    /// The time that the packets cover; none without a packet that has one.
+    pub span: Option<Span>,
+}
+
+/// What was read of one file.
+#[derive(Debug)]
+pub struct FileReport {
+    /// Its path, or what stands for it.
+    pub file: String,
+    /// Packets in it, as far as it could be read.
+    pub packets: u64,
+    /// Those of them that were skipped for their link type.
+    pub skipped: u64,
+    /// What was wrong with it.
+    pub errors: Vec<String>,
+}
+
+/// From the earliest packet to the latest, in ns since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The earliest.
+    pub first_ns: u64,
+    /// The latest.
+    pub last_ns: u64,
+}
+
+impl Reading {
+    /// Nothing read yet; `service_addresses` empty means every address.
+    #[must_use]
+    pub fn new(settings: Settings, service_addresses: Vec<IpPrefix>) -> Self {
+        let defaults = Config::default();
+        let limits = Limits {
+            streams: STREAMS,
+            memory: STREAM_MEMORY,
+            idle_ns: nanoseconds(defaults.tcp.idle_timeout),
+        };
+        let timeout = defaults.pairing.timeout;
+        Self {
+            observer: Observer::new(settings, service_addresses),
+            shard: Shard::new(limits, RandomState::default()),
+            pairing: Pairing::new(PENDING, nanoseconds(timeout)),
+            timeout,
+            now_ns: 0,
+            span: None,
+            files: Vec::new(),
+        }
+    }
+
+    /// Reads a file to its end, or to where it breaks; what was wrong with it.
+    pub fn file(&mut self, path: &Path) -> Vec<ReadError> {
+        let name = path.display().to_string();
+        match Capture::open(path) {
+            Ok(capture) => self.capture(name, capture),
+            Err(error) => self.end_file(name, 0, Skipped::default(), Some(error)),
+        }
+    }
+
+    /// Reads an open capture likewise; `name` stands for it in errors.
+    pub fn capture(&mut self, name: String, mut capture: Capture) -> Vec<ReadError> {
+        let mut skipped = Skipped::default();
+        let error = loop {
+            match capture.next_packet() {
+                Ok(Some(packet)) => match link(packet.link) {
+                    Some(link) => self.packet(&packet, link),
+                    None => skipped.count(packet.link),
+                },
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        self.end_file(name, capture.packets_read(), skipped, error)
+    }
+
+    /// There are no more files.
+    #[must_use]
+    pub fn finish(mut self) -> Report {
+        self.shard.finish();
+        self.pairing.finish();
+        let hooks = [Hook::Ingress, Hook::Egress].map(|hook| HookCounts {
+            packets: Box::new(self.observer.counters(hook).clone()),
+            reassembled: Box::new(self.shard.reassembled(hook).clone()),
+        });
+        let snapshot = Snapshot {
+            hooks,
+            pairing: self.pairing.stats(),
+            streams: self.shard.stream_stats(),
+            live: None,
+        };
+        Report {
+            snapshot,
+            files: self.files,
+            span: self.span,
+        }
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>, link: Link) {
+        self.clock(packet.time_ns);
+        let frame = Slice::captured(packet.bytes, packet.wire_len as usize);
+        let hook = self.observer.hook_of(&frame, link);
+        let shard = &mut self.shard;
+        self.observer
+            .observe(frame, link, hook, packet.time_ns, |record| {
+                shard.record(record);
+            });
+        for event in self.shard.take_events() {
+            self.pairing.event(&event);
+        }
+    }
+
+    /// Takes note of a packet's time. Where it lies far back, as in a file of an
+    /// earlier day, nothing that waits can be meant by what follows.
+    fn clock(&mut self, time_ns: u64) {
+        if time_ns.saturating_add(nanoseconds(self.timeout)) < self.now_ns {
+            self.pairing.restart();
+        }
+        self.now_ns = time_ns;
+        self.shard.advance(time_ns);
+        if time_ns != 0 {
+            let span = self.span.get_or_insert(Span {
+                first_ns: time_ns,
+                last_ns: time_ns,
+            });
+            span.first_ns = span.first_ns.min(time_ns);
+            span.last_ns = span.last_ns.max(time_ns);
+        }
+    }
+
+    fn end_file(
+        &mut self,
+        file: String,
+        packets: u64,
+        skipped: Skipped,
+        error: Option<CaptureError>,
+    ) -> Vec<ReadError> {
+        let mut errors: Vec<_> = error.map(ReadError::from).into_iter().collect();
+        let count = skipped.packets;
+        if count > 0 {
+            errors.push(ReadError::LinkType {
+                file: file.clone(),
+                packets: count,
+                links: skipped.links,
+            });
+        }
+        self.files.push(FileReport {
+            file,
+            packets,
+            skipped: count,
+            errors: errors.iter().map(ToString::to_string).collect(),
+        });
+        errors
+    }
+}
+
+/// Packets of unknown link types.
+#[derive(Default)]
+struct Skipped {
+    packets: u64,
+    links: LinkTypes,
+}
+
+impl Skipped {
+    fn count(&mut self, link: LinkType) {
+        self.packets += 1;
+        if !self.links.0.contains(&link) {
+            self.links.0.push(link);
+        }
+    }
+}
+
+/// The parser's name for a link type.
+const fn link(link: LinkType) -> Option<Link> {
+    match link {
+        LinkType::ETHERNET => Some(Link::Ethernet),
+        LinkType::RAW
+        | LinkType::RAW_BSD
+        | LinkType::RAW_OPENBSD
+        | LinkType::IPV4
+        | LinkType::IPV6 => Some(Link::Raw),
+        LinkType::LINUX_SLL => Some(Link::Sll),
+        LinkType::LINUX_SLL2 => Some(Link::Sll2),
+        LinkType::NULL | LinkType::LOOP => Some(Link::Null),
+        LinkType::PPP => Some(Link::Ppp),
+        _ => None,
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
