@@ -308,6 +308,36 @@ fn streams_give_their_messages() {
             messages(3),
         ),
         (
+            "the beginning last",
+            vec![
+                piece(&all, 2 * LEN, end),
+                piece(&all, 0, LEN),
+                piece(&all, LEN, 2 * LEN),
+                piece(&all, 0, LEN),
+            ],
+            &[3, 4, 1, 2],
+            messages(4),
+        ),
+        (
+            "half a message from before the beginning",
+            vec![piece(&all, LEN, end), piece(&all, 10, LEN)],
+            &[2, 3, 4],
+            StreamStats {
+                out_of_step: 1,
+                ..messages(3)
+            },
+        ),
+        (
+            "whole messages behind a gap, twice",
+            vec![
+                piece(&all, 0, LEN),
+                piece(&all, 2 * LEN, end),
+                piece(&all, 2 * LEN, end),
+            ],
+            &[1, 3, 4],
+            messages(3),
+        ),
+        (
             "a whole message of a stream that is not followed",
             vec![Whole(100, 1)],
             &[],
