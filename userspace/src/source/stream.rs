@@ -4,9 +4,14 @@
 //! parsed on the way. Those are told by [`Streams::skip`], so that a stream in
 //! which both kinds alternate stays in step. A stream is one direction of a
 //! connection. Its beginning is seldom seen: a segment that looks like the start
-//! of a message is taken for one, and what precedes it, or fills a gap that never
-//! closes, is counted as out of step. Everything is bounded: streams, segments
-//! that wait, octets in all, time.
+//! of a message is taken for one.
+//!
+//! A connection that moves from one CPU to another leaves its records in two
+//! rings, which are read one after the other: segments come in any order. So one
+//! that holds nothing but whole messages, as almost all do, is taken at once,
+//! whatever is missing before it; only a part of a message needs those beside it,
+//! and is counted as out of step where they do not come. Everything is bounded:
+//! streams, segments that wait, octets in all, time.
 
 #[cfg(test)]
 mod tests;
@@ -88,6 +93,10 @@ pub struct Streams {
 struct Stream {
     /// Sequence number behind what is in `buffer`; none before the first start.
     next: Option<u32>,
+    /// Sequence number that `next` has grown from without a gap.
+    origin: u32,
+    /// Sequence numbers before `origin` that have come late, newest last.
+    came_late: Vec<u32>,
     /// What has come of a message.
     buffer: Vec<u8>,
     /// When everything up to `next` had come: when an application could read it.
@@ -130,6 +139,34 @@ impl Part<'_> {
 
     fn memory(&self) -> usize {
         if self.is_octets() { self.len() } else { 0 }
+    }
+
+    /// The messages, if it consists of whole ones only.
+    fn whole_messages(&self) -> Option<Vec<&[u8]>> {
+        let Part::Octets(octets) = self else {
+            return None;
+        };
+        let mut messages = Vec::new();
+        let mut left = &**octets;
+        while !left.is_empty() {
+            if !begins_message(left) {
+                return None;
+            }
+            let (prefix, rest) = left.split_first_chunk::<PREFIX>()?;
+            let len = usize::from(u16::from_be_bytes(*prefix));
+            let (message, behind) = rest.split_at_checked(len)?;
+            messages.push(message);
+            left = behind;
+        }
+        Some(messages)
+    }
+
+    /// Whether it looks like the start of a message, as far as it goes.
+    fn begins_message(&self) -> bool {
+        match self {
+            Self::Octets(octets) => begins_message(octets),
+            Self::Skipped(_) => true,
+        }
     }
 
     fn into_owned(self) -> Part<'static> {
@@ -287,15 +324,22 @@ impl Stream {
         if self.next.is_some_and(|next| !is_near(sequence, next)) {
             self.take_over(stats);
         }
-        if self.next.is_none() && begins_message(&part) {
+        if self.next.is_none() && part.begins_message() {
             self.begin(sequence, stats);
         }
         match self.next {
             Some(next) if sequence.wrapping_sub(next) as i32 <= 0 => {
+                if self.is_late(sequence, &part) {
+                    return self.late(arrival, &part, stats, sink);
+                }
                 self.append(next, arrival, &part, stats);
                 self.messages(stats, sink);
             }
-            _ => self.wait(arrival, part, stats),
+            _ if self.waits(sequence, &part) => {}
+            _ => {
+                let part = hand_on_whole(part, arrival.time_ns, stats, sink);
+                self.wait(arrival, part, stats);
+            }
         }
         while let Some((next, waiting)) = self.due() {
             self.append(next, waiting.arrival, &waiting.part, stats);
@@ -320,6 +364,38 @@ impl Stream {
             .retain(|one| one.arrival.sequence.wrapping_sub(sequence) <= WINDOW);
         stats.out_of_step += waiting - self.waiting_segments();
         self.next = Some(sequence);
+        self.origin = sequence;
+        self.came_late.clear();
+    }
+
+    /// Whether the part lies before all that was read in order.
+    fn is_late(&self, sequence: u32, part: &Part<'_>) -> bool {
+        let end = sequence.wrapping_add(part.len() as u32);
+        sequence != self.origin && end.wrapping_sub(self.origin) as i32 <= 0
+    }
+
+    /// Takes a part from before the beginning, unless it is there already.
+    fn late(
+        &mut self,
+        arrival: Arrival,
+        part: &Part<'_>,
+        stats: &mut StreamStats,
+        sink: &mut impl FnMut(&mut StreamStats, &[u8], u64),
+    ) {
+        let sequence = arrival.sequence;
+        if self.came_late.contains(&sequence) {
+            return;
+        }
+        if self.came_late.len() == MAX_WAITING {
+            self.came_late.remove(0);
+        }
+        self.came_late.push(sequence);
+        match part.whole_messages() {
+            Some(messages) => messages
+                .into_iter()
+                .for_each(|bytes| sink(stats, bytes, arrival.time_ns)),
+            None => stats.out_of_step += u64::from(part.is_octets()),
+        }
     }
 
     /// Appends what of the part, which is at or before its turn, is new.
@@ -342,13 +418,13 @@ impl Stream {
         self.next = Some(next.wrapping_add(new));
     }
 
+    /// Whether the part has come before and waits.
+    fn waits(&self, sequence: u32, part: &Part<'_>) -> bool {
+        let here = |one: &Waiting| one.arrival.sequence == sequence && one.part.len() >= part.len();
+        self.waiting.iter().any(here)
+    }
+
     fn wait(&mut self, arrival: Arrival, part: Part<'_>, stats: &mut StreamStats) {
-        let here = |one: &Waiting| {
-            one.arrival.sequence == arrival.sequence && one.part.len() >= part.len()
-        };
-        if self.waiting.iter().any(here) {
-            return;
-        }
         let part = part.into_owned();
         self.waiting.push(Waiting { arrival, part });
         if self.waiting.len() > MAX_WAITING {
@@ -373,7 +449,7 @@ impl Stream {
             .waiting
             .first()
             .map_or(0, |first| first.arrival.sequence);
-        let starts = self.waiting.iter().filter(|one| begins_message(&one.part));
+        let starts = self.waiting.iter().filter(|one| one.part.begins_message());
         let start = starts
             .map(|one| one.arrival.sequence)
             .min_by_key(|sequence| sequence.wrapping_sub(origin) as i32);
@@ -426,11 +502,24 @@ const fn is_near(sequence: u32, next: u32) -> bool {
     sequence.wrapping_sub(next).wrapping_add(WINDOW) <= 2 * WINDOW
 }
 
-/// Whether a part looks like the start of a message, as far as it goes.
-fn begins_message(part: &Part<'_>) -> bool {
-    let Part::Octets(octets) = part else {
-        return true;
+/// Hands on what consists of whole messages; its place is kept then.
+fn hand_on_whole<'a>(
+    part: Part<'a>,
+    time_ns: u64,
+    stats: &mut StreamStats,
+    sink: &mut impl FnMut(&mut StreamStats, &[u8], u64),
+) -> Part<'a> {
+    let Some(messages) = part.whole_messages() else {
+        return part;
     };
+    messages
+        .into_iter()
+        .for_each(|bytes| sink(stats, bytes, time_ns));
+    Part::Skipped(part.len() as u32)
+}
+
+/// Whether octets look like the start of a message, as far as they go.
+fn begins_message(octets: &[u8]) -> bool {
     let Some((prefix, message)) = octets.split_first_chunk::<PREFIX>() else {
         return true;
     };

@@ -160,18 +160,19 @@ fn a_message_has_the_time_at_which_it_could_be_read() {
     let mut run = Run::new(LIMITS);
     for (time_ns, step) in [
         (1_000, piece(&all, 0, 5)),
-        // Complete, but the one before it is not.
-        (3_000, piece(&all, LEN, 2 * LEN)),
+        // Begins a message that the next one of another ring precedes.
+        (8_000, piece(&all, LEN, LEN + 5)),
         (7_000, piece(&all, 5, LEN)),
-        // From another ring: read before the message that came before it.
+        (9_000, piece(&all, LEN + 5, 2 * LEN)),
+        // Whole, and so taken at once, before the one that came before it.
         (9_500, piece(&all, 3 * LEN, 4 * LEN)),
-        (9_000, Whole(100 + 2 * LEN, 3)),
+        (9_300, Whole(100 + 2 * LEN, 3)),
     ] {
         run.time_ns = time_ns;
         run.step(&step);
     }
     assert_eq!(run.ids, [1, 2, 4]);
-    assert_eq!(run.times_ns, [7_000, 7_000, 9_500]);
+    assert_eq!(run.times_ns, [7_000, 9_000, 9_500]);
 }
 
 /// The account of so many messages and nothing wrong.
@@ -330,7 +331,38 @@ fn streams_give_their_messages() {
                 piece(&all, 3 * LEN, end),
                 piece(&all, 10, LEN),
             ],
-            &[1, 2, 4],
+            // What is whole does not wait for what is not.
+            &[2, 4, 1],
+            messages(3),
+        ),
+        (
+            "the beginning last",
+            vec![
+                piece(&all, 2 * LEN, end),
+                piece(&all, 0, LEN),
+                piece(&all, LEN, 2 * LEN),
+                piece(&all, 0, LEN),
+            ],
+            &[3, 4, 1, 2],
+            messages(4),
+        ),
+        (
+            "half a message from before the beginning",
+            vec![piece(&all, LEN, end), piece(&all, 10, LEN)],
+            &[2, 3, 4],
+            StreamStats {
+                out_of_step: 1,
+                ..messages(3)
+            },
+        ),
+        (
+            "whole messages behind a gap, twice",
+            vec![
+                piece(&all, 0, LEN),
+                piece(&all, 2 * LEN, end),
+                piece(&all, 2 * LEN, end),
+            ],
+            &[1, 3, 4],
             messages(3),
         ),
         (

@@ -1,0 +1,201 @@
+//! The `xdsc` binary: started in the server's namespace, scraped, stopped.
+
+use std::{env, path::PathBuf, process::ExitStatus, time::Duration};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use ureq::Agent;
+
+use super::{
+    INTERFACES, Network, Side, eventually,
+    exposition::{Samples, identity},
+    kernel_objects::KernelObjects,
+    process::Process,
+};
+
+/// Each namespace has all ports to itself.
+const ADDRESS: &str = "127.0.0.1:9953";
+const ANSWER: Duration = Duration::from_secs(5);
+/// What a client that knows nothing newer asks for.
+pub const CLASSIC: &str = "text/plain;version=0.0.4";
+
+/// A running xdsc.
+#[derive(Debug)]
+pub struct Daemon<'a> {
+    network: &'a Network,
+    process: Process,
+}
+
+/// What its HTTP endpoint answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The content type.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
+}
+
+impl<'a> Daemon<'a> {
+    /// Starts it at the first cable, and waits until it is ready.
+    ///
+    /// # Errors
+    /// With its log when it does not start.
+    pub fn start(network: &'a Network, config: &str) -> Result<Self> {
+        Self::start_at(network, &INTERFACES[..1], config)
+    }
+
+    /// Starts it at the given interfaces, and waits until it is ready.
+    ///
+    /// # Errors
+    /// With its log when it does not start.
+    pub fn start_at(network: &'a Network, interfaces: &[&str], config: &str) -> Result<Self> {
+        let config = network.file("xdsc.toml", config)?;
+        let mut arguments = vec!["run", "--config", &config, "--web.listen-address", ADDRESS];
+        for interface in interfaces {
+            arguments.extend(["--interface", interface]);
+        }
+        let process = network.start(Side::Server, &binary()?, &arguments)?;
+        let mut daemon = Self { network, process };
+        eventually("xdsc to be ready", || {
+            if let Some(status) = daemon.process.ended()? {
+                // Nothing to wait for; the caller sees it from the answer below.
+                return Ok(Err(status));
+            }
+            daemon.get("/-/ready", CLASSIC).map(Ok)
+        })?
+        .map_err(|status| anyhow::anyhow!("xdsc ended at its start: {status}"))
+        .with_context(|| daemon.log().unwrap_or_default())?;
+        Ok(daemon)
+    }
+
+    /// Asks its endpoint.
+    ///
+    /// # Errors
+    /// When there is no answer, or one of failure.
+    pub fn get(&self, path: &str, accept: &str) -> Result<Answer> {
+        self.network.within(Side::Server, || {
+            let agent: Agent = Agent::config_builder()
+                .timeout_global(Some(ANSWER))
+                .build()
+                .into();
+            let url = format!("http://{ADDRESS}{path}");
+            let mut response = agent.get(url).header("Accept", accept).call()?;
+            let content_type = response.headers().get("Content-Type");
+            Ok(Answer {
+                content_type: content_type
+                    .context("no content type")?
+                    .to_str()?
+                    .to_owned(),
+                body: response.body_mut().read_to_string()?,
+            })
+        })
+    }
+
+    /// The metrics as they are now.
+    ///
+    /// # Errors
+    /// When they cannot be had or read.
+    pub fn scrape(&self) -> Result<Samples> {
+        Samples::parse(&self.get("/metrics", CLASSIC)?.body)
+    }
+
+    /// The metrics once no packet is on its way; the conservation identity holds.
+    ///
+    /// # Errors
+    /// When the cable does not fall silent, or the identity does not hold then.
+    pub fn quiet(&self) -> Result<Samples> {
+        let mut before = None;
+        let samples = eventually("the cable to fall silent", || {
+            let samples = self.scrape()?;
+            let packets = samples.count("xdsc_packets_total", &[])?;
+            let silent = before.replace(packets) == Some(packets);
+            ensure!(silent, "packets still come in");
+            Ok(samples)
+        })?;
+        identity(&samples)?;
+        Ok(samples)
+    }
+
+    /// What it holds in the kernel.
+    ///
+    /// # Errors
+    /// When /proc does not say.
+    pub fn kernel_objects(&self) -> Result<KernelObjects> {
+        KernelObjects::of(self.process.pid())
+    }
+
+    /// Its process's number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// What it has logged so far.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> Result<String> {
+        self.process.log()
+    }
+
+    /// Stops it as systemd does; its whole log.
+    ///
+    /// # Errors
+    /// When it does not end in time and with success.
+    pub fn stop(mut self) -> Result<String> {
+        let status = self.process.end_by(Signal::SIGTERM)?;
+        ensure!(status.success(), "xdsc ended with {status}");
+        self.process.log()
+    }
+
+    /// Ends it without a chance to clean up.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn kill(mut self) -> Result<()> {
+        self.process.end_by(Signal::SIGKILL)?;
+        Ok(())
+    }
+}
+
+/// How xdsc ended when it was not expected to run.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it said.
+    pub said: String,
+}
+
+/// Starts xdsc in the server's namespace with arguments that it must refuse.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn refusal(network: &Network, prefix: &[&str], arguments: &[&str]) -> Result<Refusal> {
+    let binary = binary()?;
+    let line = [prefix, &[binary.as_str()], arguments].concat();
+    let output = network
+        .command(Side::Server, "timeout")
+        .arg("20")
+        .args(line)
+        .output()?;
+    Ok(Refusal {
+        status: output.status,
+        said: String::from_utf8(output.stderr)?,
+    })
+}
+
+/// The binary that cargo has built beside this test.
+fn binary() -> Result<String> {
+    let test = env::current_exe()?;
+    let folder = test.ancestors().nth(2).context("a test lies in deps/")?;
+    let binary: PathBuf = folder.join("xdsc");
+    if !binary.is_file() {
+        bail!(
+            "{} is missing: run `cargo xtask build --probe-only` and `cargo build -p xdsc` first, \
+             or all by `cargo xtask test`",
+            binary.display()
+        );
+    }
+    Ok(binary.to_string_lossy().into_owned())
+}

@@ -1,0 +1,93 @@
+//! A real Prometheus that scrapes the daemon once a second, and answers.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use ureq::Agent;
+
+use super::{Network, Side, eventually, process::Process};
+
+const CONFIG: &str = "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n\
+                      scrape_configs:\n  - job_name: xdsc\n    static_configs:\n      \
+                      - targets: [ '127.0.0.1:9953' ]\n";
+const ADDRESS: &str = "127.0.0.1:9090";
+
+/// A running Prometheus.
+#[derive(Debug)]
+pub struct Prometheus<'a> {
+    network: &'a Network,
+    process: Process,
+}
+
+impl<'a> Prometheus<'a> {
+    /// Starts it beside the daemon, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn start(network: &'a Network) -> Result<Self> {
+        let config = network.file("prometheus.yml", CONFIG)?;
+        let storage = network.directory().join("prometheus");
+        let arguments = [
+            format!("--config.file={config}"),
+            format!("--storage.tsdb.path={}", storage.display()),
+            format!("--web.listen-address={ADDRESS}"),
+        ];
+        let arguments = arguments.each_ref().map(String::as_str);
+        let process = network.start(Side::Server, "prometheus", &arguments)?;
+        let prometheus = Self { network, process };
+        eventually("Prometheus to be ready", || prometheus.get("/-/ready", &[]))?;
+        Ok(prometheus)
+    }
+
+    /// The value of an expression that gives one.
+    ///
+    /// # Errors
+    /// When it gives none or several.
+    pub fn value(&self, expression: &str) -> Result<f64> {
+        let answer = self.json("/api/v1/query", &[("query", expression)])?;
+        let series = answer["data"]["result"].as_array();
+        let [one] = series.context("no result")?.as_slice() else {
+            anyhow::bail!("{expression} gives {answer}");
+        };
+        let value = one["value"][1].as_str().context("no value")?;
+        Ok(value.parse()?)
+    }
+
+    /// Whether the scraped text declared a family of this very name.
+    ///
+    /// # Errors
+    /// When Prometheus does not say.
+    pub fn declares(&self, family: &str) -> Result<bool> {
+        let answer = self.json("/api/v1/targets/metadata", &[("metric", family)])?;
+        Ok(answer["data"].as_array().is_some_and(|all| !all.is_empty()))
+    }
+
+    /// What it has logged so far.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> Result<String> {
+        self.process.log()
+    }
+
+    fn json(&self, path: &str, query: &[(&str, &str)]) -> Result<Value> {
+        let answer: Value = serde_json::from_str(&self.get(path, query)?)?;
+        ensure!(answer["status"] == "success", "{path}: {answer}");
+        Ok(answer)
+    }
+
+    fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<String> {
+        self.network.within(Side::Server, || {
+            let agent: Agent = Agent::config_builder()
+                .timeout_global(Some(Duration::from_secs(5)))
+                .build()
+                .into();
+            let mut request = agent.get(format!("http://{ADDRESS}{path}"));
+            for (name, value) in query {
+                request = request.query(*name, *value);
+            }
+            Ok(request.call()?.body_mut().read_to_string()?)
+        })
+    }
+}
