@@ -48,7 +48,7 @@ impl Transaction {
     }
 
     const fn has_edns(&self) -> bool {
-        self.0 % 2 == 0
+        self.0.is_multiple_of(2)
     }
 
     const fn dnssec_ok(&self) -> bool {
