@@ -1,0 +1,180 @@
+//! `xdsc read` and `xdsc config` as a user has them: arguments in, output,
+//! complaints and status out.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+/// A query for the root over UDP, as a raw IPv4 packet.
+const PACKET: [u8; 45] = [
+    0x45, 0, 0, 45, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 53, // IPv4
+    4, 0, 0, 53, 0, 25, 0, 0, // UDP
+    0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, // DNS: . IN NS
+];
+
+/// A capture with so many queries, a second apart.
+fn capture(link: u32, queries: u32) -> Vec<u8> {
+    let mut file = Vec::new();
+    let head = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, link];
+    let packets = (0..queries).flat_map(|number| [1_700_000_000 + number, 0, 45, 45]);
+    file.extend(head.iter().flat_map(|word| word.to_le_bytes()));
+    for (place, word) in packets.enumerate() {
+        file.extend(word.to_le_bytes());
+        if place % 4 == 3 {
+            file.extend(PACKET);
+        }
+    }
+    file
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, bytes).expect("a file");
+        path
+    }
+}
+
+fn xdsc(args: &[&str], files: &[&Path]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xdsc"));
+    let output = command.args(args).args(files).output();
+    output.expect("xdsc starts")
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_capture_becomes_a_summary() {
+    let folder = Folder::new();
+    let good = folder.file("good.pcap", &capture(101, 3));
+    let output = xdsc(&["read"], &[&good]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(
+        (output.status.code(), complaint(&output)),
+        (Some(0), String::new())
+    );
+    for line in [
+        "Time      2023-11-14T22:13:20Z to 2023-11-14T22:13:22Z, 2.00 s",
+        "Packets   3 (1.5/s), 135 octets",
+        "Messages  3 (1.5/s)",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+}
+
+#[test]
+fn a_broken_capture_is_reported_as_far_as_it_goes() {
+    let folder = Folder::new();
+    let whole = capture(101, 3);
+    let broken = folder.file("broken.pcap", &whole[..whole.len() - 1]);
+    let good = folder.file("good.pcap", &whole);
+    let missing = folder.0.path().join("missing.pcap");
+    let output = xdsc(&["read", "--format=json"], &[&broken, &missing, &good]);
+    assert_eq!(output.status.code(), Some(1));
+    let document = json(&output);
+    assert_eq!(document["packets"]["total"], 5);
+    assert_eq!(document["files"][0]["packets"], 2);
+    assert_eq!(document["files"][2]["packets"], 3);
+    assert_eq!(document["messages"][0]["messages"], 5);
+    assert_eq!(document["qtypes"][0]["value"], "NS");
+    let complaints = complaint(&output);
+    assert!(
+        complaints.contains("broken.pcap: is truncated"),
+        "{complaints}"
+    );
+    assert!(
+        complaints.contains("missing.pcap: cannot be opened"),
+        "{complaints}"
+    );
+    assert_eq!(complaints.lines().count(), 2, "{complaints}");
+}
+
+#[test]
+fn an_unknown_link_type_is_named_once() {
+    let folder = Folder::new();
+    let wlan = folder.file("wlan.pcap", &capture(105, 3));
+    let output = xdsc(&["read", "--format=json"], &[&wlan]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(json(&output)["files"][0]["skipped"], 3);
+    let complaints = complaint(&output);
+    assert!(
+        complaints.contains("skipped 3 packets of link type LINKTYPE 105"),
+        "{complaints}"
+    );
+    assert_eq!(complaints.lines().count(), 1, "{complaints}");
+}
+
+#[test]
+fn metrics_are_those_of_a_scrape() {
+    let folder = Folder::new();
+    let good = folder.file("good.pcap", &capture(101, 3));
+    let output = xdsc(&["read", "--format=prometheus"], &[&good]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = r#"xdsc_packet_outcomes_total{hook="ingress",outcome="dns"} 3"#;
+    assert!(text.lines().any(|found| found == line), "{text}");
+    assert!(!text.contains("# EOF"), "{text}");
+}
+
+#[test]
+fn a_closed_output_ends_it_quietly() {
+    let folder = Folder::new();
+    let good = folder.file("good.pcap", &capture(101, 3));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_xdsc"))
+        .args(["read", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("xdsc starts");
+    // Nobody reads before it has anything to say: it waits for its input.
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    let bytes = fs::read(good).expect("the capture");
+    std::io::Write::write_all(&mut stdin, &bytes).expect("xdsc reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("xdsc ends");
+    assert_eq!(
+        (output.status.code(), complaint(&output)),
+        (Some(0), String::new())
+    );
+}
+
+#[test]
+fn usage_errors_have_status_2() {
+    assert_eq!(xdsc(&["read"], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn a_configuration_is_checked() {
+    let folder = Folder::new();
+    let good = folder.file("good.toml", &xdsc(&["config", "show"], &[]).stdout);
+    let output = xdsc(&["config", "check"], &[&good]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said, format!("{}: ok\n", good.display()));
+    assert_eq!(output.status.code(), Some(0));
+    let bad = folder.file("bad.toml", b"nod = \"x\"\n[web]\ntelemetry_path = 5\n");
+    let output = xdsc(&["config", "check"], &[&bad]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        complaint(&output).lines().count(),
+        2,
+        "{}",
+        complaint(&output)
+    );
+}
