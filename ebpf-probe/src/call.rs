@@ -168,12 +168,7 @@ pub extern "C" fn xdp_extensions(context: *mut xdp_md, protocol: u64, at: u64, e
 /// Follows the extension headers in the frame of a TC run.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn tc_extensions(
-    context: *mut __sk_buff,
-    protocol: u64,
-    at: u64,
-    end: u64,
-) -> u64 {
+pub extern "C" fn tc_extensions(context: *mut __sk_buff, protocol: u64, at: u64, end: u64) -> u64 {
     encode_chain(&Frame::tc(&TcContext::new(context)), protocol, at, end)
 }
 

@@ -197,7 +197,10 @@ impl<C: Context> Packet for Frame<'_, C> {
             // SAFETY: from `NAME_AT` on the area has 256 octets, and it is
             // aligned, as records are.
             Some(words) if len <= SHORT => unsafe {
-                to.as_mut_ptr().add(NAME_AT).cast::<[u64; SHORT / 8]>().write(words);
+                to.as_mut_ptr()
+                    .add(NAME_AT)
+                    .cast::<[u64; SHORT / 8]>()
+                    .write(words);
             },
             Some(_) | None => self.context.copy_name(at, len, to),
         }
