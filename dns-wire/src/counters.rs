@@ -36,7 +36,7 @@ table! {
         NotDns = "not_dns",
         /// Unreadable, by reason.
         Rejected = "rejected",
-        /// A fragment other than the first.
+        /// A fragment other than the first, or a first one too short for a question.
         Fragment = "fragment",
     }
 }

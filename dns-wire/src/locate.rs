@@ -241,7 +241,8 @@ pub enum Located {
     Payload(Payload),
     /// Something else; for `TcpControl` with the flags octet of the TCP header.
     NotDns(NotDns, u8),
-    /// A fragment other than the first: it has no ports to tell by.
+    /// A fragment other than the first: it has no ports to tell by. Or a first
+    /// one that is too short to hold a question.
     Fragment,
     /// It could not be read.
     Rejected(Reject),
@@ -643,6 +644,15 @@ fn gre<P: Packet>(packet: &P, outer: &Ip) -> Result<Option<(u16, usize)>, Reject
     Ok(Some((ether_type, at)))
 }
 
+/// Octets from the start of a message that hold all that is read of it: header,
+/// the longest question, the fixed part of an OPT record.
+const FRONT: usize = 12 + 255 + 4 + 11;
+
+#[inline(always)]
+const fn min(a: usize, b: usize) -> usize {
+    if a < b { a } else { b }
+}
+
 /// What is above IP.
 #[inline(always)]
 fn transport<P: Packet>(
@@ -676,7 +686,11 @@ fn udp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
     }
     let len = usize::from(be16(packet, ip.at + 4, Reject::Snapped)?);
     // RFC 768: "the length in octets of this user datagram including this
-    // header"; in a first fragment it is that of the whole datagram.
+    // header"; in a first fragment it is that of the whole datagram. Such a
+    // fragment is read only if nothing behind it could be taken for its content.
+    if ip.first_fragment && ip.at + 8 + min(len, FRONT) > ip.end {
+        return Ok(Located::Fragment);
+    }
     if len < 8 || (ip.at + len > ip.end && !ip.first_fragment) {
         return Err(Reject::UdpLength);
     }

@@ -280,31 +280,39 @@ fn question<P: Packet>(packet: &P, at: usize, end: usize) -> Result<Question, Re
 /// Why it is no name.
 #[inline(always)]
 pub fn name_len<P: Packet + ?Sized>(packet: &P, at: usize, end: usize) -> Result<usize, Reject> {
-    let mut len = 0;
+    // Each step waits for the load of the one before: nothing but an addition
+    // stands between them.
+    let mut next = at;
     for _ in 0..MAX_LABELS {
-        if at + len >= end {
+        if next >= end {
             return Err(Reject::NameTruncated);
         }
-        let [label] = packet.read(at + len).ok_or(Reject::Snapped)?;
-        len += 1;
+        let [label] = packet.read(next).ok_or(Reject::Snapped)?;
         if label == 0 {
-            return Ok(len);
-        }
-        // RFC 1035, section 4.1.4: "the first two bits are ones" in a pointer.
-        if label >= 0xc0 {
-            return Err(Reject::NamePointer);
+            return Ok(next + 1 - at);
         }
         // RFC 1035, section 2.3.4: labels have 63 octets or less.
         if label > 63 {
-            return Err(Reject::NameLabelType);
+            return Err(label_type(label));
         }
-        len += usize::from(label);
+        next += 1 + usize::from(label);
         // The root label is still to come.
-        if len >= MAX_NAME {
+        if next - at >= MAX_NAME {
             return Err(Reject::NameLength);
         }
     }
     Err(Reject::NameLength)
+}
+
+/// Why an octet does not begin a label.
+#[inline(always)]
+const fn label_type(octet: u8) -> Reject {
+    // RFC 1035, section 4.1.4: "the first two bits are ones" in a pointer.
+    if octet >= 0xc0 {
+        Reject::NamePointer
+    } else {
+        Reject::NameLabelType
+    }
 }
 
 #[inline(always)]

@@ -35,6 +35,9 @@ pub mod word {
     pub const LEVEL: usize = 32;
     /// Producer: the last tail it has read.
     pub const TAIL_SEEN: usize = 40;
+    /// Producer: the kernel's tick at which it read the coarse clock last, and
+    /// what that said.
+    pub const CLOCK: usize = 48;
     /// Consumer: position up to which everything was read.
     pub const TAIL: usize = 64;
     /// Daemon: one transaction in 2^(this value) is paired.

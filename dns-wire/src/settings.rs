@@ -85,7 +85,7 @@ impl Settings {
     #[must_use]
     pub fn watches(&self, port: u16) -> bool {
         let [low, high, _, _] = self.words;
-        port != 0 && (holds(low, port) || holds(high, port))
+        port != 0 && (holds(low, port) || (high != 0 && holds(high, port)))
     }
 
     /// Whether tunnels are looked into.
@@ -122,14 +122,23 @@ const fn set(word: u64, flag: u64, on: bool) -> u64 {
     if on { word | flag } else { word & !flag }
 }
 
-/// Whether one of four packed ports is `port`. An unused place needs no
-/// comparison: the verifier knows the word and removes it.
+/// Whether one of four packed ports is `port`, which is not 0. The verifier
+/// knows the word: where no further place is used it removes the rest.
 #[inline(always)]
 const fn holds(word: u64, port: u16) -> bool {
-    (word as u16 != 0 && word as u16 == port)
-        || ((word >> 16) as u16 != 0 && (word >> 16) as u16 == port)
-        || ((word >> 32) as u16 != 0 && (word >> 32) as u16 == port)
-        || ((word >> 48) as u16 != 0 && (word >> 48) as u16 == port)
+    if word as u16 == port {
+        return true;
+    }
+    if word >> 16 == 0 {
+        return false;
+    }
+    if (word >> 16) as u16 == port {
+        return true;
+    }
+    if word >> 32 == 0 {
+        return false;
+    }
+    (word >> 32) as u16 == port || (word >> 48) as u16 == port
 }
 
 #[cfg(test)]

@@ -44,6 +44,10 @@ const SHARE_BITS: u32 = 3;
 #[btf_map]
 static RINGBUFS: ArrayOfMaps<RingBuf<u64, RINGBUF>, 1> = ArrayOfMaps::new();
 
+/// What the real programs keep among a ring's control words.
+#[btf_map]
+static CLOCK: PerCpuArray<ring::Clock, 1> = PerCpuArray::new();
+
 /// Where a record is built before it is copied.
 #[btf_map]
 static SCRATCH: PerCpuArray<[u64; LINES * LINE / 8], 1> = PerCpuArray::new();
@@ -138,13 +142,7 @@ impl<W: Way> Host for Baseline<'_, W> {
     }
 
     #[inline(always)]
-    fn payload<P: Packet>(
-        &mut self,
-        _: &P,
-        payload: &Payload,
-        _: Hook,
-        _: &Settings,
-    ) -> Outcome {
+    fn payload<P: Packet>(&mut self, _: &P, payload: &Payload, _: Hook, _: &Settings) -> Outcome {
         let [where_, what] = payload.pack();
         let outcome = W::payload(self.context, where_, what);
         Outcome::from_index(call::result(outcome)).unwrap_or(Outcome::Rejected)
@@ -161,8 +159,12 @@ impl<W: Way> Host for Baseline<'_, W> {
     fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery {
         let hash = ring::hash(context, message, maps::settings().seed());
         let paired = record::is_paired(hash, SHARE_BITS);
+        let Some(clock) = CLOCK.get_ptr_mut(0) else {
+            return Delivery::RingFull;
+        };
         let stamp = Stamp {
-            time_ns: ring::time_ns(paired),
+            // SAFETY: a map value of this CPU.
+            time_ns: unsafe { ring::time_ns(paired, clock) },
             position: 0,
             level: 0,
             share_bits: 0,

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Results above are errors: this plus the reason's index.
-const ERROR: u64 = 0x100;
+pub const ERROR: u64 = 0x100;
 
 /// The result of a call as an index. The compiler looks into the function and
 /// would leave a bounds check out; the verifier does not, and demands it.
@@ -69,8 +69,9 @@ fn reason(index: u64) -> Reject {
     Reject::Snapped
 }
 
+/// The length of a name, or the reason why it is none, as a number.
 #[inline(always)]
-fn encode<P: Packet>(packet: &P, at: u64, end: u64) -> u64 {
+pub fn encode<P: Packet>(packet: &P, at: u64, end: u64) -> u64 {
     let (at, end) = (at as usize & 0x7fff, end as usize);
     match message::name_len(packet, at, end) {
         Ok(len) => len as u64,
@@ -147,20 +148,6 @@ fn hook_of(index: u64) -> Hook {
     }
 }
 
-/// Length of a name in the frame of an XDP run.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn xdp_name_len(context: *mut xdp_md, at: u64, end: u64) -> u64 {
-    encode(&Frame::xdp(&XdpContext::new(context)), at, end)
-}
-
-/// Length of a name in the frame of a TC run.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn tc_name_len(context: *mut __sk_buff, at: u64, end: u64) -> u64 {
-    encode(&Frame::tc(&TcContext::new(context)), at, end)
-}
-
 /// Length of a name in the window.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -181,12 +168,7 @@ pub extern "C" fn xdp_extensions(context: *mut xdp_md, protocol: u64, at: u64, e
 /// Follows the extension headers in the frame of a TC run.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn tc_extensions(
-    context: *mut __sk_buff,
-    protocol: u64,
-    at: u64,
-    end: u64,
-) -> u64 {
+pub extern "C" fn tc_extensions(context: *mut __sk_buff, protocol: u64, at: u64, end: u64) -> u64 {
     encode_chain(&Frame::tc(&TcContext::new(context)), protocol, at, end)
 }
 

@@ -46,6 +46,7 @@ pub fn xdp_ingress(context: XdpContext) -> u32 {
 /// What arrives, where another program holds the XDP slot.
 #[classifier]
 pub fn tc_ingress(context: TcContext) -> i32 {
+    make_headers_linear(&context);
     observe(&Frame::tc(&context), Hook::Ingress);
     PASS_ON
 }
@@ -55,6 +56,18 @@ pub fn tc_ingress(context: TcContext) -> i32 {
 pub fn tc_egress(context: TcContext) -> i32 {
     observe(&Frame::tc(&context), Hook::Egress);
     PASS_ON
+}
+
+/// Some drivers leave only the Ethernet header of what arrives in the first
+/// buffer. What leaves has its headers there.
+#[inline(always)]
+fn make_headers_linear(context: &TcContext) {
+    const ENOUGH: u32 = 512;
+    let wanted = ENOUGH.min(context.len());
+    if context.data_end() - context.data() < wanted as usize {
+        // Where it fails, the packet is counted as unreadable.
+        let _ = context.pull_data(wanted);
+    }
 }
 
 /// "Not decided here": the next program or filter decides. tcx and clsact

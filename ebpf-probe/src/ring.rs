@@ -5,7 +5,7 @@
 use core::{arch::asm, ffi::c_void, hint::black_box};
 
 use aya_ebpf::helpers::{
-    bpf_get_smp_processor_id, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_loop,
+    bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_loop,
 };
 use dns_wire::{
     counters::{Delivery, Hook},
@@ -69,18 +69,33 @@ pub fn hash(context: &Context, message: &Message, seed: u64) -> u32 {
     context.flow.hash(id, seed)
 }
 
-/// Nanoseconds of `CLOCK_MONOTONIC`; precise ones, which cost as much as the
-/// parsing, for what is paired.
+/// When the coarse clock was read last, in ticks, and what it said.
+pub type Clock = [u64; 2];
+
+/// Nanoseconds of `CLOCK_MONOTONIC`: precise ones for what is paired, coarse
+/// ones for the rest. The coarse clock moves once per tick, and the tick is read
+/// without a call, so the clock is asked only when the tick is another.
+///
+/// # Safety
+/// - `clock` points to a clock that no other CPU writes.
 #[inline(always)]
-pub fn time_ns(paired: bool) -> u64 {
-    // SAFETY: the helpers have no preconditions.
-    unsafe {
-        if paired {
-            bpf_ktime_get_ns()
-        } else {
-            bpf_ktime_get_coarse_ns()
-        }
+pub unsafe fn time_ns(paired: bool, clock: *mut Clock) -> u64 {
+    if paired {
+        // SAFETY: the helper has no preconditions.
+        return unsafe { bpf_ktime_get_ns() };
     }
+    // SAFETY: the helper has no preconditions.
+    let tick = unsafe { bpf_jiffies64() };
+    // SAFETY: the caller vouches for it.
+    let [read_at, said] = unsafe { clock.read_volatile() };
+    if tick == read_at {
+        return said;
+    }
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    // SAFETY: the caller vouches for it.
+    unsafe { clock.write_volatile([tick, now]) };
+    now
 }
 
 /// Hands a segment on, in as many records as it takes, or not at all.
@@ -151,7 +166,7 @@ impl Ring {
         // chunk ends in slack of one largest record.
         let area = unsafe { &mut *at.add(HEAD - NAME_AT).cast::<NameArea>() };
         packet.copy_name(question.name_at, question.name_len, area);
-        let head = record::message_head(context, message, &place.stamp());
+        let head = record::message_head(context, message, &self.stamp(place));
         // SAFETY: `at` is the start of a record of at least two lines.
         unsafe { at.cast::<[u64; HEAD_WORDS]>().write(head) };
         self.publish(ring::advance(
@@ -194,6 +209,22 @@ impl Ring {
             return Delivery::Unreadable;
         }
         Delivery::Delivered
+    }
+
+    #[inline(always)]
+    fn stamp(&self, place: &Place) -> Stamp {
+        // SAFETY: `CLOCK` is the offset of two control words, and `control`
+        // points to all of them; this CPU writes them only.
+        let clock = unsafe { self.control.add(word::CLOCK) };
+        Stamp {
+            // SAFETY: as above.
+            time_ns: unsafe { time_ns(place.paired, clock.cast()) },
+            position: place.position as u32,
+            level: place.level,
+            share_bits: place.share_bits,
+            paired: place.paired,
+            hash: place.hash,
+        }
     }
 
     #[inline(always)]
@@ -308,26 +339,12 @@ extern "C" fn write_part<C: frame::Context>(_: u32, parts: *mut Parts<'_, C>) ->
     // SAFETY: `at` is the start of a record of at least two lines.
     let head = unsafe { &mut *at.cast::<[u64; HEAD_WORDS]>() };
     *head = parts.head;
-    record::complete_segment_head(head, offset, len, &parts.place.stamp());
+    record::complete_segment_head(head, offset, len, &parts.ring.stamp(&parts.place));
     let lines = record::lines(len) as u64;
     parts.place.position = ring::advance(parts.place.position, lines);
     parts.ring.publish(parts.place.position);
     parts.written = offset + len;
     GO_ON
-}
-
-impl Place {
-    #[inline(always)]
-    fn stamp(&self) -> Stamp {
-        Stamp {
-            time_ns: time_ns(self.paired),
-            position: self.position as u32,
-            level: self.level,
-            share_bits: self.share_bits,
-            paired: self.paired,
-            hash: self.hash,
-        }
-    }
 }
 
 /// Copies up to [`MAX_SEGMENT`] octets behind the head of the record at `to`,
