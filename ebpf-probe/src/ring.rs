@@ -26,6 +26,7 @@ use crate::{
 const MAX_PARTS: usize = 65_536 / MAX_SEGMENT + 1;
 
 /// The ring of this CPU and hook, held for one packet.
+#[derive(Clone, Copy)]
 struct Ring {
     control: *mut u8,
     /// Index of its first chunk.
@@ -187,8 +188,8 @@ impl Ring {
         place: Place,
     ) -> Delivery {
         let mut parts = Parts {
-            ring: self,
-            frame,
+            ring: *self,
+            context: frame.context(),
             head: record::segment_head(context, payload),
             at: payload.at,
             len: payload.len,
@@ -306,8 +307,8 @@ impl Ring {
 
 /// A segment on its way into the ring.
 struct Parts<'a, C> {
-    ring: &'a Ring,
-    frame: &'a Frame<'a, C>,
+    ring: Ring,
+    context: &'a C,
     /// What the heads have in common.
     head: [u64; HEAD_WORDS],
     /// Where the payload is, and its octets.
@@ -332,7 +333,7 @@ extern "C" fn write_part<C: frame::Context>(_: u32, parts: *mut Parts<'_, C>) ->
         return STOP;
     };
     let left = parts.len - offset;
-    let len = copy_part(parts.frame, parts.at + offset, left, at);
+    let len = copy_part(parts.context, parts.at + offset, left, at);
     if len == 0 {
         return STOP;
     }
@@ -350,12 +351,7 @@ extern "C" fn write_part<C: frame::Context>(_: u32, parts: *mut Parts<'_, C>) ->
 /// Copies up to [`MAX_SEGMENT`] octets behind the head of the record at `to`,
 /// and tells how many.
 #[inline(always)]
-fn copy_part<C: frame::Context>(
-    frame: &Frame<'_, C>,
-    from: usize,
-    left: usize,
-    to: *mut u8,
-) -> usize {
+fn copy_part<C: frame::Context>(context: &C, from: usize, left: usize, to: *mut u8) -> usize {
     // The verifier must see the bounds on the value that the helper gets.
     let len = black_box(left.min(MAX_SEGMENT)) & 0x7ff;
     if len == 0 || len > MAX_SEGMENT {
@@ -364,7 +360,7 @@ fn copy_part<C: frame::Context>(
     // SAFETY: the record has `HEAD + MAX_SEGMENT` octets.
     let to: *mut c_void = unsafe { to.add(HEAD).cast() };
     // SAFETY: as above.
-    let copied = unsafe { frame.context().load_bytes(from as u32, to, len as u32) };
+    let copied = unsafe { context.load_bytes(from as u32, to, len as u32) };
     if copied { len } else { 0 }
 }
 
