@@ -39,15 +39,15 @@ struct Budget {
 }
 
 const BUDGETS: [Budget; 9] = [
-    Budget::new("probe.o", "xdp_ingress", 382_000, 30_500),
-    Budget::new("probe.o", "tc_ingress", 278_000, 31_300),
-    Budget::new("probe.o", "tc_egress", 278_000, 31_300),
-    Budget::new("probe-trace.o", "xdp_ingress", 485_000, 33_900),
-    Budget::new("probe-trace.o", "tc_ingress", 374_000, 34_600),
-    Budget::new("probe-trace.o", "tc_egress", 374_000, 34_600),
-    Budget::new("probe-bench.o", "xdp_ingress", 382_000, 30_500),
-    Budget::new("probe-bench.o", "tc_ingress", 278_000, 31_300),
-    Budget::new("probe-bench.o", "tc_egress", 278_000, 31_300),
+    Budget::new("probe.o", "xdp_ingress", 453_000, 35_200),
+    Budget::new("probe.o", "tc_ingress", 343_000, 35_700),
+    Budget::new("probe.o", "tc_egress", 343_000, 35_700),
+    Budget::new("probe-trace.o", "xdp_ingress", CEILING, 38_700),
+    Budget::new("probe-trace.o", "tc_ingress", 431_000, 39_100),
+    Budget::new("probe-trace.o", "tc_egress", 431_000, 39_100),
+    Budget::new("probe-bench.o", "xdp_ingress", 453_000, 35_200),
+    Budget::new("probe-bench.o", "tc_ingress", 343_000, 35_700),
+    Budget::new("probe-bench.o", "tc_egress", 343_000, 35_700),
 ];
 
 impl Budget {
