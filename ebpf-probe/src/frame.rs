@@ -194,14 +194,12 @@ impl<C: Context> Packet for Frame<'_, C> {
     #[inline(always)]
     fn copy_name(&self, at: usize, len: usize, to: &mut NameArea) {
         match self.short_name(at) {
-            // SAFETY: from `NAME_AT` on the area has 256 octets, and it is
-            // aligned, as records are.
-            Some(words) if len <= SHORT => unsafe {
-                to.as_mut_ptr()
-                    .add(NAME_AT)
-                    .cast::<[u64; SHORT / 8]>()
-                    .write(words);
-            },
+            Some(words) if len <= SHORT => {
+                // SAFETY: from `NAME_AT` on the area has 256 octets.
+                let to = unsafe { to.as_mut_ptr().add(NAME_AT) };
+                // SAFETY: as above; records and their heads are whole words.
+                unsafe { to.cast::<[u64; SHORT / 8]>().write(words) };
+            }
             Some(_) | None => self.context.copy_name(at, len, to),
         }
     }

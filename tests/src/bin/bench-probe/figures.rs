@@ -39,12 +39,17 @@ impl Figures {
         let output = self.median("ipv4_query_ringbuf_output_ns");
         let (theirs, ours) = (reserve.min(output), self.median("ipv4_query_ns"));
         let empty = self.median("empty_ns");
+        let counting = self.median("counting_only_ns");
         self.further = vec![
             ("ipv4_query_ringbuf_ns", theirs),
             ("ringbuf_ratio", theirs / ours),
             (
                 "ringbuf_ratio_above_empty",
                 (theirs - empty) / (ours - empty),
+            ),
+            (
+                "ringbuf_ratio_above_counting",
+                (theirs - counting) / (ours - counting),
             ),
         ];
     }
