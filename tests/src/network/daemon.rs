@@ -96,7 +96,12 @@ impl<'a> Daemon<'a> {
     /// # Errors
     /// When they cannot be had or read.
     pub fn scrape(&self) -> Result<Samples> {
-        Samples::parse(&self.get("/metrics", CLASSIC)?.body)
+        let text = self.get("/metrics", CLASSIC)?.body;
+        // Shown when the test fails.
+        let counted = text.lines().filter(|line| !line.ends_with(" 0"));
+        let counted: Vec<_> = counted.filter(|line| !line.starts_with('#')).collect();
+        self.network.file("metrics.log", &counted.join("\n"))?;
+        Samples::parse(&text)
     }
 
     /// The metrics once no packet is on its way; the conservation identity holds.

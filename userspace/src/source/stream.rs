@@ -28,8 +28,11 @@ use dns_wire::{
 use foldhash::quality::RandomState;
 use lru::LruCache;
 
-/// Segments of one stream that wait for one before them.
-const MAX_WAITING: usize = 64;
+/// Segments of one stream that wait for one before them: what one CPU sees of a
+/// connection between two looks at the ring of another.
+const MAX_WAITING: usize = 256;
+/// Beginnings of one stream that are followed at a time.
+const MAX_BEGINNINGS: usize = 8;
 /// How far ahead of its turn a segment may come, in octets; beyond that the
 /// ports were taken by another connection.
 const WINDOW: u32 = 1 << 20;
@@ -95,18 +98,39 @@ struct Stream {
     next: Option<u32>,
     /// Sequence number that `next` has grown from without a gap.
     origin: u32,
-    /// Sequence numbers before `origin` that have come late, newest last.
-    came_late: Vec<u32>,
     /// What has come of a message.
     buffer: Vec<u8>,
+    /// When the last octet in order left or came.
+    newest_ns: u64,
     waiting: Vec<Waiting>,
+    /// What lies before `origin` and has come late: a stream by itself.
+    earlier: Option<Box<Self>>,
     last_ns: u64,
 }
 
 #[derive(Debug)]
 struct Waiting {
     sequence: u32,
+    time_ns: u64,
     part: Part<'static>,
+}
+
+/// What comes of segments.
+struct Sink<'a, S> {
+    stats: &'a mut StreamStats,
+    messages: S,
+}
+
+impl<S: FnMut(&Message, &[u8], u64)> Sink<'_, S> {
+    fn message(&mut self, bytes: &[u8], time_ns: u64) {
+        match dns_wire::message::parse(&Slice::new(bytes), 0, bytes.len()) {
+            Ok(message) => {
+                self.stats.messages += 1;
+                (self.messages)(&message, bytes, time_ns);
+            }
+            Err(reason) => count(&mut self.stats.rejected, reason),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -181,8 +205,8 @@ impl Streams {
     }
 
     /// Takes a segment's record in; calls `sink` with each message that it
-    /// completes, and the bytes of that message.
-    pub fn segment(&mut self, record: &Record<'_>, sink: impl FnMut(&Message, &[u8])) {
+    /// completes, the bytes of that message, and when its last octet was seen.
+    pub fn segment(&mut self, record: &Record<'_>, sink: impl FnMut(&Message, &[u8], u64)) {
         let flow = stream_key(record);
         if self.streams.len() >= self.streams.cap().get() && !self.streams.contains(&flow) {
             self.evict();
@@ -195,7 +219,7 @@ impl Streams {
 
     /// Takes note of a message that was one whole segment; calls `sink` with
     /// each message that waited for it.
-    pub fn skip(&mut self, record: &Record<'_>, sink: impl FnMut(&Message, &[u8])) {
+    pub fn skip(&mut self, record: &Record<'_>, sink: impl FnMut(&Message, &[u8], u64)) {
         if self.streams.is_empty() {
             return;
         }
@@ -208,25 +232,22 @@ impl Streams {
         flow: &Flow,
         record: &Record<'_>,
         part: Part<'_>,
-        mut sink: impl FnMut(&Message, &[u8]),
+        messages: impl FnMut(&Message, &[u8], u64),
     ) {
         let Some(stream) = self.streams.get_mut(flow) else {
             return;
         };
         stream.last_ns = record.time_ns();
         let before = stream.memory();
-        let stats = &mut self.stats;
-        let mut hand_on = |stats: &mut StreamStats, bytes: &[u8]| match parse(bytes) {
-            Ok(message) => {
-                stats.messages += 1;
-                sink(&message, bytes);
-            }
-            Err(reason) => count(&mut stats.rejected, reason),
+        let mut sink = Sink {
+            stats: &mut self.stats,
+            messages,
         };
-        stream.take(record.sequence(), part, stats, &mut hand_on);
+        let (sequence, time_ns) = (record.sequence(), record.time_ns());
+        stream.take(sequence, time_ns, part, 0, &mut sink);
         let after = stream.memory();
         let ended = record.tcp_flags() & (tcp_flag::FIN | tcp_flag::RST) != 0;
-        let done = ended && stream.waiting.is_empty() && stream.buffer.is_empty();
+        let done = ended && stream.is_complete();
         self.account(before, after);
         if done {
             self.streams.pop(flow);
@@ -277,20 +298,23 @@ impl Streams {
     fn forget(&mut self) {
         if let Some((_, stream)) = self.streams.pop_lru() {
             self.stats.memory -= stream.memory() as u64;
-            self.stats.out_of_step += stream.waiting_segments();
-            self.stats.unfinished += u64::from(!stream.buffer.is_empty());
+            stream.account_for_rest(&mut self.stats);
         }
     }
 }
 
 impl Stream {
     fn memory(&self) -> usize {
-        let waiting: usize = self
-            .waiting
-            .iter()
-            .map(|waiting| waiting.part.memory())
-            .sum();
-        self.buffer.len() + waiting
+        let waiting = self.waiting.iter().map(|one| one.part.memory());
+        let earlier = self.earlier.as_ref().map_or(0, |earlier| earlier.memory());
+        self.buffer.len() + waiting.sum::<usize>() + earlier
+    }
+
+    fn is_complete(&self) -> bool {
+        let earlier = self.earlier.as_ref();
+        self.waiting.is_empty()
+            && self.buffer.is_empty()
+            && earlier.is_none_or(|earlier| earlier.is_complete())
     }
 
     fn waiting_segments(&self) -> u64 {
@@ -298,45 +322,53 @@ impl Stream {
         octets.count() as u64
     }
 
+    /// Counts what will never be complete.
+    fn account_for_rest(&self, stats: &mut StreamStats) {
+        stats.out_of_step += self.waiting_segments();
+        stats.unfinished += u64::from(!self.buffer.is_empty());
+        if let Some(earlier) = &self.earlier {
+            earlier.account_for_rest(stats);
+        }
+    }
+
     /// Puts a part where it belongs, and behind it what waited for it; hands on
-    /// each message that is complete.
-    fn take(
+    /// each message that is complete. `depth` tells how many beginnings of the
+    /// stream lie behind this one.
+    fn take<S: FnMut(&Message, &[u8], u64)>(
         &mut self,
         sequence: u32,
+        time_ns: u64,
         part: Part<'_>,
-        stats: &mut StreamStats,
-        sink: &mut impl FnMut(&mut StreamStats, &[u8]),
+        depth: usize,
+        sink: &mut Sink<'_, S>,
     ) {
         if self.next.is_some_and(|next| !is_near(sequence, next)) {
-            self.take_over(stats);
+            self.take_over(sink.stats);
         }
         if self.next.is_none() && part.begins_message() {
-            self.begin(sequence, stats);
+            self.begin(sequence, sink.stats);
         }
         match self.next {
-            Some(next) if sequence.wrapping_sub(next) as i32 <= 0 => {
-                if self.is_late(sequence, &part) {
-                    return self.late(sequence, &part, stats, sink);
-                }
-                self.append(next, sequence, &part, stats);
-                self.messages(stats, sink);
+            Some(_) if self.is_late(sequence, &part) => {
+                return self.late(sequence, time_ns, part, depth, sink);
             }
-            _ if self.waits(sequence, &part) => {}
+            Some(next) if sequence.wrapping_sub(next) as i32 <= 0 => {
+                self.append(next, sequence, time_ns, &part, sink);
+            }
+            _ if self.waits(sequence, &part) => return,
             _ => {
-                let part = hand_on_whole(part, stats, sink);
-                self.wait(sequence, part, stats);
+                let part = hand_on_whole(part, time_ns, sink);
+                self.wait(sequence, time_ns, part, sink.stats);
             }
         }
-        while let Some((next, waiting)) = self.due() {
-            self.append(next, waiting.sequence, &waiting.part, stats);
-            self.messages(stats, sink);
+        while let Some((next, one)) = self.due() {
+            self.append(next, one.sequence, one.time_ns, &one.part, sink);
         }
     }
 
     /// Another connection has taken the ports.
     fn take_over(&mut self, stats: &mut StreamStats) {
-        stats.unfinished += u64::from(!self.buffer.is_empty());
-        stats.out_of_step += self.waiting_segments();
+        self.account_for_rest(stats);
         *self = Self {
             last_ns: self.last_ns,
             ..Self::default()
@@ -351,7 +383,9 @@ impl Stream {
         stats.out_of_step += waiting - self.waiting_segments();
         self.next = Some(sequence);
         self.origin = sequence;
-        self.came_late.clear();
+        if let Some(earlier) = self.earlier.take() {
+            earlier.account_for_rest(stats);
+        }
     }
 
     /// Whether the part lies before all that was read in order.
@@ -360,29 +394,34 @@ impl Stream {
         sequence != self.origin && end.wrapping_sub(self.origin) as i32 <= 0
     }
 
-    /// Takes a part from before the beginning, unless it is there already.
-    fn late(
+    /// Takes a part from before the beginning.
+    fn late<S: FnMut(&Message, &[u8], u64)>(
         &mut self,
         sequence: u32,
-        part: &Part<'_>,
-        stats: &mut StreamStats,
-        sink: &mut impl FnMut(&mut StreamStats, &[u8]),
+        time_ns: u64,
+        part: Part<'_>,
+        depth: usize,
+        sink: &mut Sink<'_, S>,
     ) {
-        if self.came_late.contains(&sequence) {
+        if depth == MAX_BEGINNINGS {
+            let part = hand_on_whole(part, time_ns, sink);
+            sink.stats.out_of_step += u64::from(part.is_octets());
             return;
         }
-        if self.came_late.len() == MAX_WAITING {
-            self.came_late.remove(0);
-        }
-        self.came_late.push(sequence);
-        match part.whole_messages() {
-            Some(messages) => messages.into_iter().for_each(|bytes| sink(stats, bytes)),
-            None => stats.out_of_step += u64::from(part.is_octets()),
-        }
+        let earlier = self.earlier.get_or_insert_default();
+        earlier.take(sequence, time_ns, part, depth + 1, sink);
     }
 
-    /// Appends what of the part, which is at or before its turn, is new.
-    fn append(&mut self, next: u32, sequence: u32, part: &Part<'_>, stats: &mut StreamStats) {
+    /// Appends what of the part, which is at or before its turn, is new, and
+    /// hands on what is complete then.
+    fn append<S: FnMut(&Message, &[u8], u64)>(
+        &mut self,
+        next: u32,
+        sequence: u32,
+        time_ns: u64,
+        part: &Part<'_>,
+        sink: &mut Sink<'_, S>,
+    ) {
         let overlap = next.wrapping_sub(sequence);
         let new = match part {
             Part::Octets(octets) => {
@@ -394,10 +433,12 @@ impl Stream {
         };
         if !part.is_octets() && new > 0 && !self.buffer.is_empty() {
             // It was a message by itself, so no other was under way.
-            stats.unfinished += 1;
+            sink.stats.unfinished += 1;
             self.buffer.clear();
         }
         self.next = Some(next.wrapping_add(new));
+        self.newest_ns = self.newest_ns.max(time_ns);
+        self.messages(sink);
     }
 
     /// Whether the part has come before and waits.
@@ -406,9 +447,13 @@ impl Stream {
         self.waiting.iter().any(here)
     }
 
-    fn wait(&mut self, sequence: u32, part: Part<'_>, stats: &mut StreamStats) {
+    fn wait(&mut self, sequence: u32, time_ns: u64, part: Part<'_>, stats: &mut StreamStats) {
         let part = part.into_owned();
-        self.waiting.push(Waiting { sequence, part });
+        self.waiting.push(Waiting {
+            sequence,
+            time_ns,
+            part,
+        });
         if self.waiting.len() > MAX_WAITING {
             self.start_over(stats);
         }
@@ -443,11 +488,7 @@ impl Stream {
     }
 
     /// Hands on each message that is complete.
-    fn messages(
-        &mut self,
-        stats: &mut StreamStats,
-        sink: &mut impl FnMut(&mut StreamStats, &[u8]),
-    ) {
+    fn messages<S: FnMut(&Message, &[u8], u64)>(&mut self, sink: &mut Sink<'_, S>) {
         let mut done = 0;
         while let Some((prefix, rest)) = self
             .buffer
@@ -457,7 +498,7 @@ impl Stream {
             let len = usize::from(u16::from_be_bytes(*prefix));
             if len < HEADER_LEN {
                 // No message is so short: the stream is no DNS, or out of step.
-                stats.out_of_step += 1;
+                sink.stats.out_of_step += 1;
                 self.buffer.clear();
                 self.next = None;
                 return;
@@ -465,15 +506,11 @@ impl Stream {
             let Some(message) = rest.get(..len) else {
                 break;
             };
-            sink(stats, message);
+            sink.message(message, self.newest_ns);
             done += PREFIX + len;
         }
         self.buffer.drain(..done);
     }
-}
-
-fn parse(bytes: &[u8]) -> Result<Message, Reject> {
-    dns_wire::message::parse(&Slice::new(bytes), 0, bytes.len())
 }
 
 /// Whether a sequence number can belong to the stream whose turn is `next`.
@@ -482,15 +519,17 @@ const fn is_near(sequence: u32, next: u32) -> bool {
 }
 
 /// Hands on what consists of whole messages; its place is kept then.
-fn hand_on_whole<'a>(
+fn hand_on_whole<'a, S: FnMut(&Message, &[u8], u64)>(
     part: Part<'a>,
-    stats: &mut StreamStats,
-    sink: &mut impl FnMut(&mut StreamStats, &[u8]),
+    time_ns: u64,
+    sink: &mut Sink<'_, S>,
 ) -> Part<'a> {
     let Some(messages) = part.whole_messages() else {
         return part;
     };
-    messages.into_iter().for_each(|bytes| sink(stats, bytes));
+    for bytes in messages {
+        sink.message(bytes, time_ns);
+    }
     Part::Skipped(part.len() as u32)
 }
 

@@ -82,7 +82,7 @@ struct Choice {
 impl Event {
     /// The event that the record of a message tells, if its transaction was
     /// chosen. `message` is the record's own, or one that was reassembled from
-    /// segments of which `record` is the last; `name` is its question's.
+    /// segments of which `record` was read last; `name` is its question's.
     #[must_use]
     pub fn new(
         record: &Record<'_>,
@@ -123,6 +123,13 @@ impl Event {
             time_ns: record.time_ns(),
             choice,
         })
+    }
+
+    /// The same at another time: the last segment of a message need not be the
+    /// last one to be read.
+    #[must_use]
+    pub const fn at(self, time_ns: u64) -> Self {
+        Self { time_ns, ..self }
     }
 }
 

@@ -88,12 +88,13 @@ impl Shard {
             Hook::Egress => egress,
         };
         let (events, hasher) = (&mut self.events, &self.hasher);
-        let sink = |message: &Message, bytes: &[u8]| {
+        let sink = |message: &Message, bytes: &[u8], time_ns: u64| {
             let weight = 1 << record.level();
             counters.messages_like(record.role(), flow.family, flow.transport, message, weight);
             let question = &message.question;
             let name = bytes.get(question.name_at..question.name_at + question.name_len);
-            events.extend(Event::new(record, message, name.unwrap_or(&[]), hasher));
+            let event = Event::new(record, message, name.unwrap_or(&[]), hasher);
+            events.extend(event.map(|event| event.at(time_ns)));
         };
         if record.is_segment() {
             self.streams.segment(record, sink);

@@ -128,19 +128,21 @@ impl Run {
         let record = Record::parse(&bytes).expect("a record");
         let ids = &mut self.ids;
         self.streams
-            .segment(&record, |message, _| ids.push(message.header.id()));
+            .segment(&record, |message, _, _| ids.push(message.header.id()));
     }
 
     fn whole(&mut self, sequence: u32, id: u16) {
         let bytes = framed(id);
-        let message = parse(&bytes[PREFIX..]).expect("a message");
+        let message =
+            dns_wire::message::parse(&Slice::new(&bytes[PREFIX..]), 0, bytes.len() - PREFIX)
+                .expect("a message");
         let context = context(flow(self.port), sequence);
         let head = record::message_head(&context, &message, &stamp(self.time_ns));
         let bytes = record_of(&head, &[1, b'a', 0]);
         let record = Record::parse(&bytes).expect("a record");
         let ids = &mut self.ids;
         self.streams
-            .skip(&record, |message, _| ids.push(message.header.id()));
+            .skip(&record, |message, _, _| ids.push(message.header.id()));
     }
 }
 
@@ -316,6 +318,17 @@ fn streams_give_their_messages() {
                 piece(&all, 0, LEN),
             ],
             &[3, 4, 1, 2],
+            messages(4),
+        ),
+        (
+            "the beginning last, cut within messages",
+            vec![
+                piece(&all, 3 * LEN, end),
+                piece(&all, 0, 30),
+                piece(&all, 30, 3 * LEN),
+                piece(&all, 30, 3 * LEN),
+            ],
+            &[4, 1, 2, 3],
             messages(4),
         ),
         (
