@@ -306,7 +306,7 @@ fn streams_give_their_messages() {
                 piece(&all, 3 * LEN, end),
                 piece(&all, 10, LEN),
             ],
-            &[1, 2, 4],
+            &[2, 4, 1],
             messages(3),
         ),
         (
