@@ -49,6 +49,21 @@ fn sees_and_leaves(config: &str, ingress: &str, egress: &str) -> Result<()> {
     })
 }
 
+/// The programs hold no relocation against the kernel's types.
+#[test]
+fn kernel_without_btf_will_do() -> Result<()> {
+    in_network(|network| {
+        let _server = NameServer::start(network, Kind::Knot)?;
+        let daemon = Daemon::start_without_btf(network)?;
+        let btf = format!("/proc/{}/root/sys/kernel/btf/vmlinux", daemon.pid());
+        ensure!(!std::fs::exists(btf)?);
+        attached_as(&daemon, "xdp_native", "tcx")?;
+        sees(&daemon, network)?;
+        daemon.stop()?;
+        Ok(())
+    })
+}
+
 fn attached_as(daemon: &Daemon<'_>, ingress: &str, egress: &str) -> Result<()> {
     let samples = daemon.scrape()?;
     for (hook, mode) in [("ingress", ingress), ("egress", egress)] {

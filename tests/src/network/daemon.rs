@@ -50,7 +50,18 @@ impl<'a> Daemon<'a> {
     /// # Errors
     /// With its log when it does not start.
     pub fn start_on_port(network: &'a Network, port: u16, config: &str) -> Result<Self> {
-        Self::launch(network, &INTERFACES[..1], port, config)
+        Self::launch(network, &[], &INTERFACES[..1], port, config)
+    }
+
+    /// Starts it where the kernel's own BTF cannot be seen.
+    ///
+    /// # Errors
+    /// With its log when it does not start.
+    pub fn start_without_btf(network: &'a Network) -> Result<Self> {
+        // `ip netns exec` has made mounts private.
+        const HIDE: &str = "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"";
+        let prefix = ["sh", "-c", HIDE, "sh"];
+        Self::launch(network, &prefix, &INTERFACES[..1], PORT, "")
     }
 
     /// Starts it at the given interfaces, and waits until it is ready.
@@ -58,17 +69,26 @@ impl<'a> Daemon<'a> {
     /// # Errors
     /// With its log when it does not start.
     pub fn start_at(network: &'a Network, interfaces: &[&str], config: &str) -> Result<Self> {
-        Self::launch(network, interfaces, PORT, config)
+        Self::launch(network, &[], interfaces, PORT, config)
     }
 
-    fn launch(network: &'a Network, interfaces: &[&str], port: u16, config: &str) -> Result<Self> {
+    fn launch(
+        network: &'a Network,
+        prefix: &[&str],
+        interfaces: &[&str],
+        port: u16,
+        config: &str,
+    ) -> Result<Self> {
         let config = network.file(&format!("xdsc-{port}.toml"), config)?;
         let address = format!("127.0.0.1:{port}");
-        let mut arguments = vec!["run", "--config", &config, "--web.listen-address", &address];
+        let binary = binary()?;
+        let mut line = [prefix, &[binary.as_str()]].concat();
+        line.extend(["run", "--config", &config, "--web.listen-address", &address]);
         for interface in interfaces {
-            arguments.extend(["--interface", interface]);
+            line.extend(["--interface", interface]);
         }
-        let process = network.start(Side::Server, &binary()?, &arguments)?;
+        let (program, arguments) = line.split_first().context("a program")?;
+        let process = network.start(Side::Server, program, arguments)?;
         let mut daemon = Self {
             network,
             process,
