@@ -169,6 +169,54 @@ fn killed_daemon_leaves_the_server_answering_and_the_place_free() -> Result<()> 
     })
 }
 
+/// A program at a clsact qdisc has no link that ends with its owner: the next
+/// daemon clears it away, or every packet would be parsed twice from then on.
+#[test]
+fn killed_daemon_at_clsact_is_cleared_away_by_the_next() -> Result<()> {
+    in_network(|network| {
+        const CONFIG: &str = "[probe]\negress = \"clsact\"\n";
+        let server = NameServer::start(network, Kind::Knot)?;
+        let daemon = Daemon::start(network, CONFIG)?;
+        let objects = daemon.kernel_objects()?;
+        daemon.kill()?;
+        server.answers(Side::Client)?;
+
+        let again = Daemon::start(network, CONFIG)?;
+        objects.gone()?;
+        let log = again.log()?;
+        ensure!(log.contains("a killed xdsc had left"), "{log}");
+        sees(&again, network)?;
+        again.stop()?;
+        nothing_at_interface(network)
+    })
+}
+
+#[test]
+fn qdisc_that_others_use_stays() -> Result<()> {
+    in_network(|network| {
+        let daemon = Daemon::start(network, "[probe]\negress = \"clsact\"\n")?;
+        // Classic BPF: return 0, no match.
+        let filter = ["bpf", "bytecode", "1,6 0 0 0"];
+        let add = [
+            "filter",
+            "add",
+            "dev",
+            INTERFACES[0],
+            "ingress",
+            "prio",
+            "1",
+        ];
+        network.output(Side::Server, "tc", &[&add[..], &filter].concat())?;
+        let objects = daemon.kernel_objects()?;
+        daemon.stop()?;
+        objects.gone()?;
+        let show = ["filter", "show", "dev", INTERFACES[0], "ingress"];
+        let filters = network.output(Side::Server, "tc", &show)?;
+        ensure!(filters.contains("bytecode"), "{filters}");
+        Ok(())
+    })
+}
+
 #[test]
 fn stop_under_load_reads_every_record_and_disturbs_nobody() -> Result<()> {
     in_network(|network| {
