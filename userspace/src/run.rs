@@ -171,18 +171,31 @@ impl Daemon {
     }
 }
 
+/// The account of a hook: `dns` and `segments` are `delivered`, `sampled_out` or
+/// `lost`, and what was `produced` for the ring is `consumed`.
 fn log_end(snapshot: &Snapshot) {
     use dns_wire::counters::{Delivery, Hook, Outcome};
     for hook in Hook::ALL {
         let counters = &snapshot.hook(*hook).packets;
         let packets: u64 = Outcome::ALL.iter().map(|o| counters.outcomes(*o)).sum();
+        let rings = snapshot.live.iter().flat_map(|live| &live.rings);
+        let rings = rings.filter(|ring| ring.hook == *hook);
+        let (produced, consumed) = rings.fold((0, 0), |(produced, consumed), ring| {
+            (produced + ring.produced, consumed + ring.consumed)
+        });
         info!(
             hook = hook.label(),
             packets,
             dns = counters.outcomes(Outcome::Dns),
+            segments = counters.outcomes(Outcome::Segment),
             rejected = counters.outcomes(Outcome::Rejected),
-            lost = counters.records(Delivery::RingFull) + counters.records(Delivery::Reentered),
+            delivered = counters.records(Delivery::Delivered),
             sampled_out = counters.records(Delivery::SampledOut),
+            lost = counters.records(Delivery::RingFull)
+                + counters.records(Delivery::Reentered)
+                + counters.records(Delivery::Unreadable),
+            produced,
+            consumed,
             "seen"
         );
     }

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Each namespace has all ports to itself.
-const ADDRESS: &str = "127.0.0.1:9953";
+const PORT: u16 = 9953;
 const ANSWER: Duration = Duration::from_secs(5);
 /// What a client that knows nothing newer asks for.
 pub const CLASSIC: &str = "text/plain;version=0.0.4";
@@ -24,6 +24,7 @@ pub const CLASSIC: &str = "text/plain;version=0.0.4";
 pub struct Daemon<'a> {
     network: &'a Network,
     process: Process,
+    port: u16,
 }
 
 /// What its HTTP endpoint answered.
@@ -44,18 +45,55 @@ impl<'a> Daemon<'a> {
         Self::start_at(network, &INTERFACES[..1], config)
     }
 
+    /// Starts one more, that serves another port.
+    ///
+    /// # Errors
+    /// With its log when it does not start.
+    pub fn start_on_port(network: &'a Network, port: u16, config: &str) -> Result<Self> {
+        Self::launch(network, &[], &INTERFACES[..1], port, config)
+    }
+
+    /// Starts it where the kernel's own BTF cannot be seen.
+    ///
+    /// # Errors
+    /// With its log when it does not start.
+    pub fn start_without_btf(network: &'a Network) -> Result<Self> {
+        // `ip netns exec` has made mounts private.
+        const HIDE: &str = "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"";
+        let prefix = ["sh", "-c", HIDE, "sh"];
+        Self::launch(network, &prefix, &INTERFACES[..1], PORT, "")
+    }
+
     /// Starts it at the given interfaces, and waits until it is ready.
     ///
     /// # Errors
     /// With its log when it does not start.
     pub fn start_at(network: &'a Network, interfaces: &[&str], config: &str) -> Result<Self> {
-        let config = network.file("xdsc.toml", config)?;
-        let mut arguments = vec!["run", "--config", &config, "--web.listen-address", ADDRESS];
+        Self::launch(network, &[], interfaces, PORT, config)
+    }
+
+    fn launch(
+        network: &'a Network,
+        prefix: &[&str],
+        interfaces: &[&str],
+        port: u16,
+        config: &str,
+    ) -> Result<Self> {
+        let config = network.file(&format!("xdsc-{port}.toml"), config)?;
+        let address = format!("127.0.0.1:{port}");
+        let binary = binary()?;
+        let mut line = [prefix, &[binary.as_str()]].concat();
+        line.extend(["run", "--config", &config, "--web.listen-address", &address]);
         for interface in interfaces {
-            arguments.extend(["--interface", interface]);
+            line.extend(["--interface", interface]);
         }
-        let process = network.start(Side::Server, &binary()?, &arguments)?;
-        let mut daemon = Self { network, process };
+        let (program, arguments) = line.split_first().context("a program")?;
+        let process = network.start(Side::Server, program, arguments)?;
+        let mut daemon = Self {
+            network,
+            process,
+            port,
+        };
         eventually("xdsc to be ready", || {
             if let Some(status) = daemon.process.ended()? {
                 // Nothing to wait for; the caller sees it from the answer below.
@@ -73,12 +111,12 @@ impl<'a> Daemon<'a> {
     /// # Errors
     /// When there is no answer, or one of failure.
     pub fn get(&self, path: &str, accept: &str) -> Result<Answer> {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
         self.network.within(Side::Server, || {
             let agent: Agent = Agent::config_builder()
                 .timeout_global(Some(ANSWER))
                 .build()
                 .into();
-            let url = format!("http://{ADDRESS}{path}");
             let mut response = agent.get(url).header("Accept", accept).call()?;
             let content_type = response.headers().get("Content-Type");
             Ok(Answer {
@@ -96,7 +134,13 @@ impl<'a> Daemon<'a> {
     /// # Errors
     /// When they cannot be had or read.
     pub fn scrape(&self) -> Result<Samples> {
-        Samples::parse(&self.get("/metrics", CLASSIC)?.body)
+        let text = self.get("/metrics", CLASSIC)?.body;
+        // Shown when the test fails.
+        let counted = text.lines().filter(|line| !line.ends_with(" 0"));
+        let counted: Vec<_> = counted.filter(|line| !line.starts_with('#')).collect();
+        self.network
+            .file(&format!("metrics-{}.log", self.port), &counted.join("\n"))?;
+        Samples::parse(&text)
     }
 
     /// The metrics once no packet is on its way; the conservation identity holds.

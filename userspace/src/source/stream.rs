@@ -28,8 +28,11 @@ use dns_wire::{
 use foldhash::quality::RandomState;
 use lru::LruCache;
 
-/// Segments of one stream that wait for one before them.
-const MAX_WAITING: usize = 64;
+/// Segments of one stream that wait for one before them: what one CPU sees of a
+/// connection between two looks at the ring of another.
+const MAX_WAITING: usize = 256;
+/// Beginnings of one stream that are followed at a time.
+const MAX_BEGINNINGS: usize = 8;
 /// How far ahead of its turn a segment may come, in octets; beyond that the
 /// ports were taken by another connection.
 const WINDOW: u32 = 1 << 20;
@@ -95,27 +98,39 @@ struct Stream {
     next: Option<u32>,
     /// Sequence number that `next` has grown from without a gap.
     origin: u32,
-    /// Sequence numbers before `origin` that have come late, newest last.
-    came_late: Vec<u32>,
     /// What has come of a message.
     buffer: Vec<u8>,
-    /// When everything up to `next` had come: when an application could read it.
-    readable_ns: u64,
+    /// When the last octet in order left or came.
+    newest_ns: u64,
     waiting: Vec<Waiting>,
+    /// What lies before `origin` and has come late: a stream by itself.
+    earlier: Option<Box<Self>>,
     last_ns: u64,
-}
-
-/// Where a part belongs, and when it came.
-#[derive(Clone, Copy, Debug)]
-struct Arrival {
-    sequence: u32,
-    time_ns: u64,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    arrival: Arrival,
+    sequence: u32,
+    time_ns: u64,
     part: Part<'static>,
+}
+
+/// What comes of segments.
+struct Sink<'a, S> {
+    stats: &'a mut StreamStats,
+    messages: S,
+}
+
+impl<S: FnMut(&Message, &[u8], u64)> Sink<'_, S> {
+    fn message(&mut self, bytes: &[u8], time_ns: u64) {
+        match dns_wire::message::parse(&Slice::new(bytes), 0, bytes.len()) {
+            Ok(message) => {
+                self.stats.messages += 1;
+                (self.messages)(&message, bytes, time_ns);
+            }
+            Err(reason) => count(&mut self.stats.rejected, reason),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -190,7 +205,7 @@ impl Streams {
     }
 
     /// Takes a segment's record in; calls `sink` with each message that it
-    /// completes, the bytes of that message, and when it could be read.
+    /// completes, the bytes of that message, and when its last octet was seen.
     pub fn segment(&mut self, record: &Record<'_>, sink: impl FnMut(&Message, &[u8], u64)) {
         let flow = stream_key(record);
         if self.streams.len() >= self.streams.cap().get() && !self.streams.contains(&flow) {
@@ -217,29 +232,22 @@ impl Streams {
         flow: &Flow,
         record: &Record<'_>,
         part: Part<'_>,
-        mut sink: impl FnMut(&Message, &[u8], u64),
+        messages: impl FnMut(&Message, &[u8], u64),
     ) {
         let Some(stream) = self.streams.get_mut(flow) else {
             return;
         };
         stream.last_ns = record.time_ns();
         let before = stream.memory();
-        let stats = &mut self.stats;
-        let mut hand_on = |stats: &mut StreamStats, bytes: &[u8], time_ns| match parse(bytes) {
-            Ok(message) => {
-                stats.messages += 1;
-                sink(&message, bytes, time_ns);
-            }
-            Err(reason) => count(&mut stats.rejected, reason),
+        let mut sink = Sink {
+            stats: &mut self.stats,
+            messages,
         };
-        let arrival = Arrival {
-            sequence: record.sequence(),
-            time_ns: record.time_ns(),
-        };
-        stream.take(arrival, part, stats, &mut hand_on);
+        let (sequence, time_ns) = (record.sequence(), record.time_ns());
+        stream.take(sequence, time_ns, part, 0, &mut sink);
         let after = stream.memory();
         let ended = record.tcp_flags() & (tcp_flag::FIN | tcp_flag::RST) != 0;
-        let done = ended && stream.waiting.is_empty() && stream.buffer.is_empty();
+        let done = ended && stream.is_complete();
         self.account(before, after);
         if done {
             self.streams.pop(flow);
@@ -290,20 +298,23 @@ impl Streams {
     fn forget(&mut self) {
         if let Some((_, stream)) = self.streams.pop_lru() {
             self.stats.memory -= stream.memory() as u64;
-            self.stats.out_of_step += stream.waiting_segments();
-            self.stats.unfinished += u64::from(!stream.buffer.is_empty());
+            stream.account_for_rest(&mut self.stats);
         }
     }
 }
 
 impl Stream {
     fn memory(&self) -> usize {
-        let waiting: usize = self
-            .waiting
-            .iter()
-            .map(|waiting| waiting.part.memory())
-            .sum();
-        self.buffer.len() + waiting
+        let waiting = self.waiting.iter().map(|one| one.part.memory());
+        let earlier = self.earlier.as_ref().map_or(0, |earlier| earlier.memory());
+        self.buffer.len() + waiting.sum::<usize>() + earlier
+    }
+
+    fn is_complete(&self) -> bool {
+        let earlier = self.earlier.as_ref();
+        self.waiting.is_empty()
+            && self.buffer.is_empty()
+            && earlier.is_none_or(|earlier| earlier.is_complete())
     }
 
     fn waiting_segments(&self) -> u64 {
@@ -311,46 +322,53 @@ impl Stream {
         octets.count() as u64
     }
 
+    /// Counts what will never be complete.
+    fn account_for_rest(&self, stats: &mut StreamStats) {
+        stats.out_of_step += self.waiting_segments();
+        stats.unfinished += u64::from(!self.buffer.is_empty());
+        if let Some(earlier) = &self.earlier {
+            earlier.account_for_rest(stats);
+        }
+    }
+
     /// Puts a part where it belongs, and behind it what waited for it; hands on
-    /// each message that is complete.
-    fn take(
+    /// each message that is complete. `depth` tells how many beginnings of the
+    /// stream lie behind this one.
+    fn take<S: FnMut(&Message, &[u8], u64)>(
         &mut self,
-        arrival: Arrival,
+        sequence: u32,
+        time_ns: u64,
         part: Part<'_>,
-        stats: &mut StreamStats,
-        sink: &mut impl FnMut(&mut StreamStats, &[u8], u64),
+        depth: usize,
+        sink: &mut Sink<'_, S>,
     ) {
-        let sequence = arrival.sequence;
         if self.next.is_some_and(|next| !is_near(sequence, next)) {
-            self.take_over(stats);
+            self.take_over(sink.stats);
         }
         if self.next.is_none() && part.begins_message() {
-            self.begin(sequence, stats);
+            self.begin(sequence, sink.stats);
         }
         match self.next {
-            Some(next) if sequence.wrapping_sub(next) as i32 <= 0 => {
-                if self.is_late(sequence, &part) {
-                    return self.late(arrival, &part, stats, sink);
-                }
-                self.append(next, arrival, &part, stats);
-                self.messages(stats, sink);
+            Some(_) if self.is_late(sequence, &part) => {
+                return self.late(sequence, time_ns, part, depth, sink);
             }
-            _ if self.waits(sequence, &part) => {}
+            Some(next) if sequence.wrapping_sub(next) as i32 <= 0 => {
+                self.append(next, sequence, time_ns, &part, sink);
+            }
+            _ if self.waits(sequence, &part) => return,
             _ => {
-                let part = hand_on_whole(part, arrival.time_ns, stats, sink);
-                self.wait(arrival, part, stats);
+                let part = hand_on_whole(part, time_ns, sink);
+                self.wait(sequence, time_ns, part, sink.stats);
             }
         }
-        while let Some((next, waiting)) = self.due() {
-            self.append(next, waiting.arrival, &waiting.part, stats);
-            self.messages(stats, sink);
+        while let Some((next, one)) = self.due() {
+            self.append(next, one.sequence, one.time_ns, &one.part, sink);
         }
     }
 
     /// Another connection has taken the ports.
     fn take_over(&mut self, stats: &mut StreamStats) {
-        stats.unfinished += u64::from(!self.buffer.is_empty());
-        stats.out_of_step += self.waiting_segments();
+        self.account_for_rest(stats);
         *self = Self {
             last_ns: self.last_ns,
             ..Self::default()
@@ -361,11 +379,13 @@ impl Stream {
     fn begin(&mut self, sequence: u32, stats: &mut StreamStats) {
         let waiting = self.waiting_segments();
         self.waiting
-            .retain(|one| one.arrival.sequence.wrapping_sub(sequence) <= WINDOW);
+            .retain(|one| one.sequence.wrapping_sub(sequence) <= WINDOW);
         stats.out_of_step += waiting - self.waiting_segments();
         self.next = Some(sequence);
         self.origin = sequence;
-        self.came_late.clear();
+        if let Some(earlier) = self.earlier.take() {
+            earlier.account_for_rest(stats);
+        }
     }
 
     /// Whether the part lies before all that was read in order.
@@ -374,34 +394,35 @@ impl Stream {
         sequence != self.origin && end.wrapping_sub(self.origin) as i32 <= 0
     }
 
-    /// Takes a part from before the beginning, unless it is there already.
-    fn late(
+    /// Takes a part from before the beginning.
+    fn late<S: FnMut(&Message, &[u8], u64)>(
         &mut self,
-        arrival: Arrival,
-        part: &Part<'_>,
-        stats: &mut StreamStats,
-        sink: &mut impl FnMut(&mut StreamStats, &[u8], u64),
+        sequence: u32,
+        time_ns: u64,
+        part: Part<'_>,
+        depth: usize,
+        sink: &mut Sink<'_, S>,
     ) {
-        let sequence = arrival.sequence;
-        if self.came_late.contains(&sequence) {
+        if depth == MAX_BEGINNINGS {
+            let part = hand_on_whole(part, time_ns, sink);
+            sink.stats.out_of_step += u64::from(part.is_octets());
             return;
         }
-        if self.came_late.len() == MAX_WAITING {
-            self.came_late.remove(0);
-        }
-        self.came_late.push(sequence);
-        match part.whole_messages() {
-            Some(messages) => messages
-                .into_iter()
-                .for_each(|bytes| sink(stats, bytes, arrival.time_ns)),
-            None => stats.out_of_step += u64::from(part.is_octets()),
-        }
+        let earlier = self.earlier.get_or_insert_default();
+        earlier.take(sequence, time_ns, part, depth + 1, sink);
     }
 
-    /// Appends what of the part, which is at or before its turn, is new.
-    fn append(&mut self, next: u32, arrival: Arrival, part: &Part<'_>, stats: &mut StreamStats) {
-        let overlap = next.wrapping_sub(arrival.sequence);
-        self.readable_ns = self.readable_ns.max(arrival.time_ns);
+    /// Appends what of the part, which is at or before its turn, is new, and
+    /// hands on what is complete then.
+    fn append<S: FnMut(&Message, &[u8], u64)>(
+        &mut self,
+        next: u32,
+        sequence: u32,
+        time_ns: u64,
+        part: &Part<'_>,
+        sink: &mut Sink<'_, S>,
+    ) {
+        let overlap = next.wrapping_sub(sequence);
         let new = match part {
             Part::Octets(octets) => {
                 let new = octets.get(overlap as usize..).unwrap_or(&[]);
@@ -412,21 +433,27 @@ impl Stream {
         };
         if !part.is_octets() && new > 0 && !self.buffer.is_empty() {
             // It was a message by itself, so no other was under way.
-            stats.unfinished += 1;
+            sink.stats.unfinished += 1;
             self.buffer.clear();
         }
         self.next = Some(next.wrapping_add(new));
+        self.newest_ns = self.newest_ns.max(time_ns);
+        self.messages(sink);
     }
 
     /// Whether the part has come before and waits.
     fn waits(&self, sequence: u32, part: &Part<'_>) -> bool {
-        let here = |one: &Waiting| one.arrival.sequence == sequence && one.part.len() >= part.len();
+        let here = |one: &Waiting| one.sequence == sequence && one.part.len() >= part.len();
         self.waiting.iter().any(here)
     }
 
-    fn wait(&mut self, arrival: Arrival, part: Part<'_>, stats: &mut StreamStats) {
+    fn wait(&mut self, sequence: u32, time_ns: u64, part: Part<'_>, stats: &mut StreamStats) {
         let part = part.into_owned();
-        self.waiting.push(Waiting { arrival, part });
+        self.waiting.push(Waiting {
+            sequence,
+            time_ns,
+            part,
+        });
         if self.waiting.len() > MAX_WAITING {
             self.start_over(stats);
         }
@@ -435,7 +462,7 @@ impl Stream {
     /// The part that has its turn, if there is one, and where its turn begins.
     fn due(&mut self) -> Option<(u32, Waiting)> {
         let next = self.next?;
-        let due = |waiting: &Waiting| waiting.arrival.sequence.wrapping_sub(next) as i32 <= 0;
+        let due = |waiting: &Waiting| waiting.sequence.wrapping_sub(next) as i32 <= 0;
         let place = self.waiting.iter().position(due)?;
         Some((next, self.waiting.swap_remove(place)))
     }
@@ -445,13 +472,10 @@ impl Stream {
     fn start_over(&mut self, stats: &mut StreamStats) {
         stats.unfinished += u64::from(!self.buffer.is_empty());
         self.buffer.clear();
-        let origin = self
-            .waiting
-            .first()
-            .map_or(0, |first| first.arrival.sequence);
+        let origin = self.waiting.first().map_or(0, |first| first.sequence);
         let starts = self.waiting.iter().filter(|one| one.part.begins_message());
         let start = starts
-            .map(|one| one.arrival.sequence)
+            .map(|one| one.sequence)
             .min_by_key(|sequence| sequence.wrapping_sub(origin) as i32);
         match start {
             Some(sequence) => self.begin(sequence, stats),
@@ -464,11 +488,7 @@ impl Stream {
     }
 
     /// Hands on each message that is complete.
-    fn messages(
-        &mut self,
-        stats: &mut StreamStats,
-        sink: &mut impl FnMut(&mut StreamStats, &[u8], u64),
-    ) {
+    fn messages<S: FnMut(&Message, &[u8], u64)>(&mut self, sink: &mut Sink<'_, S>) {
         let mut done = 0;
         while let Some((prefix, rest)) = self
             .buffer
@@ -478,7 +498,7 @@ impl Stream {
             let len = usize::from(u16::from_be_bytes(*prefix));
             if len < HEADER_LEN {
                 // No message is so short: the stream is no DNS, or out of step.
-                stats.out_of_step += 1;
+                sink.stats.out_of_step += 1;
                 self.buffer.clear();
                 self.next = None;
                 return;
@@ -486,15 +506,11 @@ impl Stream {
             let Some(message) = rest.get(..len) else {
                 break;
             };
-            sink(stats, message, self.readable_ns);
+            sink.message(message, self.newest_ns);
             done += PREFIX + len;
         }
         self.buffer.drain(..done);
     }
-}
-
-fn parse(bytes: &[u8]) -> Result<Message, Reject> {
-    dns_wire::message::parse(&Slice::new(bytes), 0, bytes.len())
 }
 
 /// Whether a sequence number can belong to the stream whose turn is `next`.
@@ -503,18 +519,17 @@ const fn is_near(sequence: u32, next: u32) -> bool {
 }
 
 /// Hands on what consists of whole messages; its place is kept then.
-fn hand_on_whole<'a>(
+fn hand_on_whole<'a, S: FnMut(&Message, &[u8], u64)>(
     part: Part<'a>,
     time_ns: u64,
-    stats: &mut StreamStats,
-    sink: &mut impl FnMut(&mut StreamStats, &[u8], u64),
+    sink: &mut Sink<'_, S>,
 ) -> Part<'a> {
     let Some(messages) = part.whole_messages() else {
         return part;
     };
-    messages
-        .into_iter()
-        .for_each(|bytes| sink(stats, bytes, time_ns));
+    for bytes in messages {
+        sink.message(bytes, time_ns);
+    }
     Part::Skipped(part.len() as u32)
 }
 

@@ -82,7 +82,7 @@ struct Choice {
 impl Event {
     /// The event that the record of a message tells, if its transaction was
     /// chosen. `message` is the record's own, or one that was reassembled from
-    /// segments of which `record` is the last; `name` is its question's.
+    /// segments of which `record` was read last; `name` is its question's.
     #[must_use]
     pub fn new(
         record: &Record<'_>,
@@ -124,10 +124,9 @@ impl Event {
             choice,
         })
     }
-}
 
-impl Event {
-    /// The same at another time: a message is complete when its last segment is.
+    /// The same at another time: the last segment of a message need not be the
+    /// last one to be read.
     #[must_use]
     pub const fn at(self, time_ns: u64) -> Self {
         Self { time_ns, ..self }

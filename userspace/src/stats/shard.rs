@@ -88,7 +88,7 @@ impl Shard {
             Hook::Egress => egress,
         };
         let (events, hasher) = (&mut self.events, &self.hasher);
-        let sink = |message: &Message, bytes: &[u8], time_ns| {
+        let sink = |message: &Message, bytes: &[u8], time_ns: u64| {
             let weight = 1 << record.level();
             counters.messages_like(record.role(), flow.family, flow.transport, message, weight);
             let question = &message.question;

@@ -15,6 +15,9 @@ use crate::{
     export::snapshot::AttachmentState,
 };
 
+/// The program for packets on their way out.
+const EGRESS: &str = "tc_egress";
+
 /// Why the programs could not be attached.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
@@ -108,7 +111,12 @@ impl Attachments {
         interface: &str,
     ) -> Result<&'static str, AttachError> {
         const MODE: &str = "clsact";
-        if tc::qdisc_add_clsact(interface).is_ok() {
+        // Unlike links, these programs outlive a daemon that was killed.
+        let leftover = tc::qdisc_detach_program(interface, TcAttachType::Egress, EGRESS).is_ok();
+        if leftover {
+            warn!(interface, "removed the program that a killed xdsc had left");
+        }
+        if tc::qdisc_add_clsact(interface).is_ok() || leftover {
             self.qdiscs.push(interface.to_owned());
         }
         let options = TcAttachOptions::Netlink(NlOptions::default());
@@ -120,6 +128,13 @@ impl Attachments {
     /// themselves go with their links.
     pub fn remove_qdiscs(&mut self) {
         for interface in self.qdiscs.drain(..) {
+            if !is_unused(&interface) {
+                info!(
+                    interface,
+                    "the clsact qdisc stays: others have filters there"
+                );
+                continue;
+            }
             let removed = Command::new("tc")
                 .args(["qdisc", "del", "dev", &interface, "clsact"])
                 .status();
@@ -137,6 +152,16 @@ impl Drop for Attachments {
     fn drop(&mut self) {
         self.remove_qdiscs();
     }
+}
+
+/// Whether nobody else has come to use a clsact qdisc meanwhile.
+fn is_unused(interface: &str) -> bool {
+    ["ingress", "egress"].into_iter().all(|direction| {
+        let shown = Command::new("tc")
+            .args(["filter", "show", "dev", interface, direction])
+            .output();
+        shown.is_ok_and(|shown| shown.status.success() && shown.stdout.is_empty())
+    })
 }
 
 fn check(interface: &str) -> Result<(), AttachError> {
@@ -255,7 +280,7 @@ fn attach_classifier(
 ) -> Result<(), AttachError> {
     let (name, place) = match hook {
         Hook::Ingress => ("tc_ingress", TcAttachType::Ingress),
-        Hook::Egress => ("tc_egress", TcAttachType::Egress),
+        Hook::Egress => (EGRESS, TcAttachType::Egress),
     };
     let program = probe.ebpf.program_mut(name);
     let attached = program.ok_or(ProgramError::NotLoaded).and_then(|program| {

@@ -47,7 +47,16 @@ impl Variant {
             Self::Plain => PLAIN,
             Self::Trace => TRACE,
         };
-        (!object.is_empty()).then_some(object)
+        built(object)
+    }
+}
+
+/// The build script leaves an empty file where there was no object.
+const fn built(object: &[u8]) -> Option<&[u8]> {
+    if object.is_empty() {
+        None
+    } else {
+        Some(object)
     }
 }
 
@@ -331,14 +340,18 @@ fn load_programs(ebpf: &mut Ebpf) -> Result<(), LoadError> {
 }
 
 fn check_kernel() -> Result<(), LoadError> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    check_version(KernelVersion::current().ok(), release.trim())
+}
+
+fn check_version(running: Option<KernelVersion>, release: &str) -> Result<(), LoadError> {
     let (major, minor) = MINIMUM_KERNEL;
     let minimum = KernelVersion::new(major, minor, 0);
-    if KernelVersion::current().is_ok_and(|running| running >= minimum) {
+    if running.is_some_and(|running| running >= minimum) {
         return Ok(());
     }
-    let found = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     Err(LoadError::Kernel {
-        found: found.trim().to_owned(),
+        found: release.to_owned(),
     })
 }
 
@@ -405,4 +418,45 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_from_the_minimum_on_are_taken() {
+        for version in [(5, 18, 0), (5, 18, 7), (6, 1, 0), (7, 0, 0)] {
+            let (major, minor, patch) = version;
+            let running = KernelVersion::new(major, minor, patch);
+            assert!(check_version(Some(running), "").is_ok(), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn older_kernels_are_told_what_is_needed() {
+        for (running, release) in [
+            (Some(KernelVersion::new(5, 17, 255)), "5.17.15-generic"),
+            (Some(KernelVersion::new(4, 19, 0)), "4.19.0"),
+            (None, "unheard-of"),
+        ] {
+            let error = check_version(running, release).expect_err(release);
+            let text = error.to_string();
+            assert!(
+                text.contains(&format!("kernel {release} is too old")),
+                "{text}"
+            );
+            assert!(text.contains("5.18 or newer"), "{text}");
+            assert!(text.contains("`xdsc read`"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_binary_without_programs_says_how_to_build_them() {
+        assert_eq!(built(&[]), None);
+        assert_eq!(built(b"\x7fELF"), Some(&b"\x7fELF"[..]));
+        let text = LoadError::NotBuilt.to_string();
+        assert!(text.contains("without its kernel programs"), "{text}");
+        assert!(text.contains("`cargo xtask build --release`"), "{text}");
+    }
 }

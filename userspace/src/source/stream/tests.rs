@@ -86,7 +86,6 @@ use Step::{Data, Fin, Whole};
 struct Run {
     streams: Streams,
     ids: Vec<u16>,
-    times_ns: Vec<u64>,
     time_ns: u64,
     port: u16,
 }
@@ -96,7 +95,6 @@ impl Run {
         Self {
             streams: Streams::new(limits),
             ids: Vec::new(),
-            times_ns: Vec::new(),
             time_ns: 0,
             port: 1024,
         }
@@ -128,51 +126,28 @@ impl Run {
         record::complete_segment_head(&mut head, 0, bytes.len(), &stamp(self.time_ns));
         let bytes = record_of(&head, bytes);
         let record = Record::parse(&bytes).expect("a record");
-        let (ids, times_ns) = (&mut self.ids, &mut self.times_ns);
-        self.streams.segment(&record, |message, _, time_ns| {
-            ids.push(message.header.id());
-            times_ns.push(time_ns);
-        });
+        let ids = &mut self.ids;
+        self.streams
+            .segment(&record, |message, _, _| ids.push(message.header.id()));
     }
 
     fn whole(&mut self, sequence: u32, id: u16) {
         let bytes = framed(id);
-        let message = parse(&bytes[PREFIX..]).expect("a message");
+        let message =
+            dns_wire::message::parse(&Slice::new(&bytes[PREFIX..]), 0, bytes.len() - PREFIX)
+                .expect("a message");
         let context = context(flow(self.port), sequence);
         let head = record::message_head(&context, &message, &stamp(self.time_ns));
         let bytes = record_of(&head, &[1, b'a', 0]);
         let record = Record::parse(&bytes).expect("a record");
-        let (ids, times_ns) = (&mut self.ids, &mut self.times_ns);
-        self.streams.skip(&record, |message, _, time_ns| {
-            ids.push(message.header.id());
-            times_ns.push(time_ns);
-        });
+        let ids = &mut self.ids;
+        self.streams
+            .skip(&record, |message, _, _| ids.push(message.header.id()));
     }
 }
 
 fn piece(bytes: &[u8], from: u32, to: u32) -> Step {
     Data(100 + from, bytes[from as usize..to as usize].to_vec())
-}
-
-#[test]
-fn a_message_has_the_time_at_which_it_could_be_read() {
-    let all = four();
-    let mut run = Run::new(LIMITS);
-    for (time_ns, step) in [
-        (1_000, piece(&all, 0, 5)),
-        // Begins a message that the next one of another ring precedes.
-        (8_000, piece(&all, LEN, LEN + 5)),
-        (7_000, piece(&all, 5, LEN)),
-        (9_000, piece(&all, LEN + 5, 2 * LEN)),
-        // Whole, and so taken at once, before the one that came before it.
-        (9_500, piece(&all, 3 * LEN, 4 * LEN)),
-        (9_300, Whole(100 + 2 * LEN, 3)),
-    ] {
-        run.time_ns = time_ns;
-        run.step(&step);
-    }
-    assert_eq!(run.ids, [1, 2, 4]);
-    assert_eq!(run.times_ns, [7_000, 9_000, 9_500]);
 }
 
 /// The account of so many messages and nothing wrong.
@@ -331,7 +306,6 @@ fn streams_give_their_messages() {
                 piece(&all, 3 * LEN, end),
                 piece(&all, 10, LEN),
             ],
-            // What is whole does not wait for what is not.
             &[2, 4, 1],
             messages(3),
         ),
@@ -344,6 +318,17 @@ fn streams_give_their_messages() {
                 piece(&all, 0, LEN),
             ],
             &[3, 4, 1, 2],
+            messages(4),
+        ),
+        (
+            "the beginning last, cut within messages",
+            vec![
+                piece(&all, 3 * LEN, end),
+                piece(&all, 0, 30),
+                piece(&all, 30, 3 * LEN),
+                piece(&all, 30, 3 * LEN),
+            ],
+            &[4, 1, 2, 3],
             messages(4),
         ),
         (
