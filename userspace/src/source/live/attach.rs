@@ -1,6 +1,6 @@
 //! Attaches the kernel programs to an interface, in the best way that it allows.
 
-use std::{fs, io, path::Path, process::Command};
+use std::{fmt, fs, io, path::Path, process::Command};
 
 use aya::programs::{
     LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode as Mode,
@@ -50,8 +50,42 @@ pub enum AttachError {
         /// What the kernel said.
         cause: String,
         /// What to do.
-        cure: &'static str,
+        cure: Cure,
     },
+}
+
+/// What helps where the kernel refuses a way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cure {
+    /// The place is taken.
+    GoBeside,
+    /// The driver lacks it.
+    OtherXdpMode,
+    /// Whatever it is.
+    OtherMode,
+    /// The kernel lacks it.
+    OtherClassifier,
+}
+
+impl fmt::Display for Cure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::GoBeside => {
+                "another XDP program is there: remove it (`ip link set dev IF xdp off`), or leave \
+                 `xdp_mode` at \"auto\" to go beside it"
+            }
+            Self::OtherXdpMode => {
+                "the driver has no XDP of this kind: set `xdp_mode` to \"auto\" or \"generic\""
+            }
+            Self::OtherMode => {
+                "set `xdp_mode` to \"generic\" or \"tcx\", or look at the kernel log (`dmesg`)"
+            }
+            Self::OtherClassifier => {
+                "tcx needs kernel 6.6, clsact the sch_ingress module; choose by `egress` and \
+                 `xdp_mode`"
+            }
+        })
+    }
 }
 
 /// Clsact qdiscs made by this process, to be removed again.
@@ -229,11 +263,14 @@ fn attach_best(probe: &mut Probe, interface: &str) -> Result<&'static str, Attac
 
 /// Whether another program is in the place.
 const fn is_busy(error: &AttachError) -> bool {
-    matches!(error, AttachError::Refused { cure, .. } if cure.len() == BUSY.len())
+    matches!(
+        error,
+        AttachError::Refused {
+            cure: Cure::GoBeside,
+            ..
+        }
+    )
 }
-
-const BUSY: &str = "another XDP program is there: remove it (`ip link set dev IF xdp off`), or \
-                    leave `xdp_mode` at \"auto\" to go beside it";
 
 fn attach_xdp(probe: &mut Probe, interface: &str, mode: Mode) -> Result<&'static str, AttachError> {
     let name = if mode == Mode::Driver {
@@ -252,13 +289,9 @@ fn attach_xdp(probe: &mut Probe, interface: &str, mode: Mode) -> Result<&'static
             mode: name,
             cause: chain(&error),
             cure: match errno(&error) {
-                Some(libc::EBUSY | libc::EEXIST) => BUSY,
-                Some(libc::EOPNOTSUPP) => {
-                    "the driver has no XDP of this kind: set `xdp_mode` to \"auto\" or \"generic\""
-                }
-                _ => {
-                    "set `xdp_mode` to \"generic\" or \"tcx\", or look at the kernel log (`dmesg`)"
-                }
+                Some(libc::EBUSY | libc::EEXIST) => Cure::GoBeside,
+                Some(libc::EOPNOTSUPP) => Cure::OtherXdpMode,
+                _ => Cure::OtherMode,
             },
         }),
     }
@@ -292,7 +325,7 @@ fn attach_classifier(
             name: interface.to_owned(),
             mode,
             cause: chain(&error),
-            cure: "tcx needs kernel 6.6, clsact the sch_ingress module; choose by `egress` and `xdp_mode`",
+            cure: Cure::OtherClassifier,
         }),
     }
 }
