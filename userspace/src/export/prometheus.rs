@@ -428,6 +428,13 @@ impl Families<'_> {
                 samples.counter(labels(ring.hook, cpu.as_str()), ring.consumed)
             })
         })?;
+        let help =
+            "Records that were lost since a ring was full at the highest sampling level, or in use";
+        self.counter("ring_dropped_records", help, |samples| {
+            rings.iter().try_for_each(|(ring, cpu)| {
+                samples.counter(labels(ring.hook, cpu.as_str()), ring.dropped)
+            })
+        })?;
         let help = "Age of the oldest record in a ring; 0 when it is empty";
         self.gauge("ring_lag", help, Some(&Unit::Seconds), |samples| {
             rings.iter().try_for_each(|(ring, cpu)| {

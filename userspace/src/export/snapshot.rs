@@ -124,6 +124,7 @@ impl LiveState {
                 cpu: 0,
                 produced: 0,
                 consumed: 0,
+                dropped: 0,
                 fill: 0.0,
                 lag_seconds: 0.0,
                 one_in: 1,
@@ -161,6 +162,8 @@ pub struct RingReport {
     pub produced: u64,
     /// Records taken out.
     pub consumed: u64,
+    /// Records that were lost before it.
+    pub dropped: u64,
     /// Share of the ring in use.
     pub fill: f64,
     /// Age of the oldest record in it, in seconds; 0 when it is empty.

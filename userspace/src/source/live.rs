@@ -34,7 +34,7 @@ use self::{
 };
 use crate::{
     config::Config,
-    export::snapshot::{HookCounts, LiveState, Snapshot},
+    export::snapshot::{HookCounts, LiveState, RingReport, Snapshot},
     source::stream::{Limits, StreamStats},
     stats::pairing::Pairing,
 };
@@ -107,12 +107,14 @@ impl Live {
         let (ingress, egress, programs) = {
             let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
             (
-                probe.counters(Hook::Ingress)?,
-                probe.counters(Hook::Egress)?,
+                probe.counters_and_losses(Hook::Ingress)?,
+                probe.counters_and_losses(Hook::Egress)?,
                 probe.costs(),
             )
         };
         let now = now_ns();
+        let (ingress, ingress_losses) = ingress;
+        let (egress, egress_losses) = egress;
         let mut hooks = [ingress, egress].map(|packets| HookCounts {
             packets,
             ..HookCounts::default()
@@ -122,25 +124,26 @@ impl Live {
                 hook.reassembled.merge(reassembled);
             }
         }
+        let streams = sum_streams(&reports);
+        let drain_lag_seconds = longest(reports.iter().map(|report| report.drain_lag_ns));
+        let waits = reports
+            .iter()
+            .map(|report| now.saturating_sub(report.time_ns));
+        let aggregate_lag_seconds = longest(waits);
+        let damaged_records = reports.iter().map(|report| report.damaged).sum();
+        let rings = ring_reports(reports, [ingress_losses, egress_losses]);
         Ok(Snapshot {
             hooks,
             pairing,
-            streams: sum_streams(&reports),
+            streams,
             live: Some(LiveState {
                 node: self.node.clone(),
                 site: self.site.clone(),
                 attachments: self.attachments.states.clone(),
-                drain_lag_seconds: longest(reports.iter().map(|report| report.drain_lag_ns)),
-                aggregate_lag_seconds: longest(
-                    reports
-                        .iter()
-                        .map(|report| now.saturating_sub(report.time_ns)),
-                ),
-                damaged_records: reports.iter().map(|report| report.damaged).sum(),
-                rings: reports
-                    .into_iter()
-                    .flat_map(|report| report.rings)
-                    .collect(),
+                drain_lag_seconds,
+                aggregate_lag_seconds,
+                damaged_records,
+                rings,
                 programs,
             }),
         })
@@ -252,6 +255,23 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 fn longest(nanoseconds: impl Iterator<Item = u64>) -> f64 {
     nanoseconds.max().unwrap_or(0) as f64 / 1e9
+}
+
+/// The rings' reports, with what the kernel lost before each: by hook, by CPU.
+fn ring_reports(reports: Vec<Report>, losses: [Vec<u64>; 2]) -> Vec<RingReport> {
+    let [ingress, egress] = losses;
+    let mut rings: Vec<_> = reports
+        .into_iter()
+        .flat_map(|report| report.rings)
+        .collect();
+    for ring in &mut rings {
+        let losses = match ring.hook {
+            Hook::Ingress => &ingress,
+            Hook::Egress => &egress,
+        };
+        ring.dropped = losses.get(ring.cpu as usize).copied().unwrap_or(0);
+    }
+    rings
 }
 
 fn sum_streams(reports: &[Report]) -> StreamStats {

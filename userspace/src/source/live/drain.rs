@@ -309,6 +309,8 @@ fn ring_report(ring: &Ring, now: u64) -> RingReport {
         cpu: ring.cpu(),
         produced: state.produced,
         consumed: state.consumed,
+        // The kernel counts them; see `Live::snapshot`.
+        dropped: 0,
         fill: state.used_lines as f64 / state.lines as f64,
         lag_seconds: age_ns as f64 / 1e9,
         one_in: 1 << state.level,

@@ -14,7 +14,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use dns_wire::{
     Settings,
-    counters::{Counters, Hook, SLOTS},
+    counters::{Counters, Delivery, Hook, SLOTS, slot},
     ring,
 };
 
@@ -224,15 +224,27 @@ impl Probe {
     /// # Errors
     /// When the kernel does not hand them out.
     pub fn counters(&self, hook: Hook) -> Result<Box<Counters>, LoadError> {
+        Ok(self.counters_and_losses(hook)?.0)
+    }
+
+    /// The counters of a hook, and by CPU how many records were lost there.
+    ///
+    /// # Errors
+    /// When the kernel does not hand them out.
+    pub fn counters_and_losses(&self, hook: Hook) -> Result<(Box<Counters>, Vec<u64>), LoadError> {
         let values = self
             .counters
             .get(&(hook.index() as u32), 0)
             .map_err(|error| map_error("COUNTERS", &error))?;
         let mut sum = Box::new(Counters::default());
+        let mut losses = Vec::new();
         for cells in values.iter() {
             sum.merge_cells(cells);
+            let of = |delivery: Delivery| cells.get(slot::RECORDS + delivery.index());
+            let lost = [Delivery::RingFull, Delivery::Reentered];
+            losses.push(lost.into_iter().filter_map(of).sum());
         }
-        Ok(sum)
+        Ok((sum, losses))
     }
 
     /// What the programs cost so far, in the time that the kernel measured.
