@@ -204,8 +204,8 @@ impl Payload {
         let (source, destination) = match self.family {
             Family::Ipv6 => (address(packet, at)?, address(packet, at + 16)?),
             Family::Ipv4 | Family::Other => {
-                let source: [u8; 4] = packet.read(at).ok_or(Reject::Snapped)?;
-                let destination: [u8; 4] = packet.read(at + 4).ok_or(Reject::Snapped)?;
+                let [a, b, c, d, e, f, g, h] = packet.read(at).ok_or(Reject::Snapped)?;
+                let (source, destination) = ([a, b, c, d], [e, f, g, h]);
                 ([word4(source), 0], [word4(destination), 0])
             }
         };

@@ -158,24 +158,16 @@ impl Question {
 /// The fixed part of an OPT record (RFC 6891, section 6.1.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Opt {
-    /// In memory order: RDLEN (the record's TYPE is known), CLASS, TTL.
+    /// In memory order: CLASS, TTL, RDLEN.
     pub(crate) word: u64,
 }
 
 impl Opt {
-    /// Octets of options.
-    #[inline(always)]
-    #[must_use]
-    pub const fn options_len(&self) -> u16 {
-        let [a, b, ..] = self.word.to_ne_bytes();
-        u16::from_be_bytes([a, b])
-    }
-
     /// The requestor's UDP payload size.
     #[inline(always)]
     #[must_use]
     pub const fn udp_size(&self) -> u16 {
-        let [_, _, a, b, ..] = self.word.to_ne_bytes();
+        let [a, b, ..] = self.word.to_ne_bytes();
         u16::from_be_bytes([a, b])
     }
 
@@ -183,20 +175,28 @@ impl Opt {
     #[inline(always)]
     #[must_use]
     pub const fn extended_rcode(&self) -> u8 {
-        self.word.to_ne_bytes()[4]
+        self.word.to_ne_bytes()[2]
     }
 
     /// EDNS version.
     #[inline(always)]
     #[must_use]
     pub const fn version(&self) -> u8 {
-        self.word.to_ne_bytes()[5]
+        self.word.to_ne_bytes()[3]
     }
 
     /// DO (0x8000, RFC 3225), CO (0x4000), DE (0x2000) and the rest of Z.
     #[inline(always)]
     #[must_use]
     pub const fn flags(&self) -> u16 {
+        let [_, _, _, _, a, b, ..] = self.word.to_ne_bytes();
+        u16::from_be_bytes([a, b])
+    }
+
+    /// Octets of options.
+    #[inline(always)]
+    #[must_use]
+    pub const fn options_len(&self) -> u16 {
         let [.., a, b] = self.word.to_ne_bytes();
         u16::from_be_bytes([a, b])
     }
@@ -250,8 +250,7 @@ pub fn parse<P: Packet>(packet: &P, at: usize, len: usize) -> Result<Message, Re
 
 #[inline(always)]
 fn header<P: Packet>(packet: &P, at: usize) -> Result<Header, Reject> {
-    let first: [u8; 8] = packet.read(at).ok_or(Reject::Snapped)?;
-    let second: [u8; 4] = packet.read(at + 8).ok_or(Reject::Snapped)?;
+    let (first, second) = packet.read_header(at).ok_or(Reject::Snapped)?;
     Ok(Header {
         first: u64::from_ne_bytes(first),
         second: u32::from_ne_bytes(second),
@@ -334,8 +333,7 @@ fn edns<P: Packet>(
     if at + 11 > end {
         return Ok((EdnsState::Malformed, none));
     }
-    let [owner] = packet.read(at).ok_or(Reject::Snapped)?;
-    let [a, b, class_ttl @ ..]: [u8; 8] = packet.read(at + 1).ok_or(Reject::Snapped)?;
+    let [owner, a, b, ..]: [u8; 8] = packet.read(at).ok_or(Reject::Snapped)?;
     if owner != 0 || u16::from_be_bytes([a, b]) != OPT {
         // RFC 6891, section 6.1.1: it may stand anywhere in the section.
         let only = header.additionals() == 1;
@@ -346,11 +344,10 @@ fn edns<P: Packet>(
         };
         return Ok((state, none));
     }
-    let [high, low] = packet.read(at + 9).ok_or(Reject::Snapped)?;
+    let [c, d, e, f, g, h, high, low] = packet.read(at + 3).ok_or(Reject::Snapped)?;
     if at + 11 + usize::from(u16::from_be_bytes([high, low])) > end {
         return Ok((EdnsState::Malformed, none));
     }
-    let [c, d, e, f, g, h] = class_ttl;
-    let word = u64::from_ne_bytes([high, low, c, d, e, f, g, h]);
+    let word = u64::from_ne_bytes([c, d, e, f, g, h, high, low]);
     Ok((EdnsState::Present, Opt { word }))
 }

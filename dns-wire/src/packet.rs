@@ -23,6 +23,13 @@ pub trait Packet {
     /// `N` is one of 1, 2, 4, 8 and 16.
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
 
+    /// The 12 octets of a DNS header at offset `at`, in one check where that is
+    /// cheaper than two.
+    #[inline(always)]
+    fn read_header(&self, at: usize) -> Option<([u8; 8], [u8; 4])> {
+        Some((self.read(at)?, self.read(at + 8)?))
+    }
+
     /// Octets of the whole frame on the wire, link header included. More than
     /// can be read where a capture was cut by its snapshot length.
     fn wire_len(&self) -> usize;

@@ -13,7 +13,7 @@
 //! | 6 | source port (16), destination port (16), length (16), hop limit (8), TCP flags (8) |
 //! | 7 | as in the packet: ID, header flags, QDCOUNT, ANCOUNT |
 //! | 8 | as in the packet: NSCOUNT, ARCOUNT, QTYPE, QCLASS |
-//! | 9 | of the OPT record, as in the packet: RDLEN, CLASS, TTL |
+//! | 9 | of the OPT record, as in the packet: CLASS, TTL, RDLEN |
 //! | 10 | hash (32), TCP sequence number (32) |
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};

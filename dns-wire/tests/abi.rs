@@ -250,7 +250,7 @@ fn every_field_has_its_place() {
         0x0031_001c_5354_5152,
         u64::from_ne_bytes([1, 2, 0x83, 4, 0, 1, 0, 0]),
         u64::from_ne_bytes([0, 0, 0, 1, 0x11, 0x12, 0x13, 0x14]),
-        u64::from_ne_bytes([0, 0, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26]),
+        u64::from_ne_bytes([0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0, 0]),
         0x6162_6364_9192_9394,
     ];
     assert_eq!(head, expected, "{head:#018x?}");

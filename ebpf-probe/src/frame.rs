@@ -164,6 +164,19 @@ impl<C: Context> Packet for Frame<'_, C> {
     }
 
     #[inline(always)]
+    fn read_header(&self, at: usize) -> Option<([u8; 8], [u8; 4])> {
+        let from = self.start + (at & 0x7fff);
+        if behind::<12>(from) > self.end {
+            return None;
+        }
+        // SAFETY: checked, as in `read`.
+        let first = unsafe { load(from) };
+        // SAFETY: as above.
+        let second = unsafe { load(from + 8) };
+        Some((first, second))
+    }
+
+    #[inline(always)]
     fn wire_len(&self) -> usize {
         self.end - self.start
     }
