@@ -258,6 +258,9 @@ pub(crate) fn fragments() -> Vec<Case> {
         len: 1200,
         ..Dns::default()
     };
+    // RFC 1858, section 3: tiny fragments hide what they carry. Behind this one the
+    // padding of a short Ethernet frame would pass for a question.
+    let tiny = Udp::query().carry(&message).cut(16);
     let later = Payload::new(proto::UDP, &[0x35; 64]);
     let first4 = Ipv4 {
         more_fragments: true,
@@ -284,6 +287,16 @@ pub(crate) fn fragments() -> Vec<Case> {
             "first fragment over IPv6 has the length of the whole message",
             frame(&first6.carry(&first)),
             udp6(whole),
+        ),
+        Case::new(
+            "first fragment over IPv4 that is too short for a question",
+            frame(&first4.carry(&tiny)),
+            fragment(Family::Ipv4),
+        ),
+        Case::new(
+            "first fragment over IPv6 that is too short for a question",
+            frame(&first6.carry(&tiny)),
+            fragment(Family::Ipv6),
         ),
         Case::new(
             "middle fragment over IPv4",
