@@ -86,7 +86,7 @@ settings! {
             vec![]
         ),
         /// When the kernel measures the run time of the programs, which costs
-        /// some 20 ns per packet.
+        /// some 20 ns per packet, and needs CAP_SYS_ADMIN where xdsc is not root.
         pub run_time_stats: RunTimeStats = (one_of(), RunTimeStats::Sampled),
     }
 }

@@ -26,6 +26,8 @@ use crate::workspace;
 const PRIVILEGED: &str = "integration-tests";
 /// Tells these tests to skip what needs privileges.
 const SKIP: &str = "XDSC_SKIP_PRIVILEGED";
+/// Tells tests to fail without the programs that `setup` has installed.
+const REQUIRE_TOOLS: &str = "XDSC_REQUIRE_TOOLS";
 /// The workspaces that cargo's `--all` does not reach.
 const OTHER_WORKSPACES: [&str; 2] = ["ebpf-probe", "fuzz"];
 
@@ -111,6 +113,7 @@ fn build_workspace() -> Result<()> {
 fn run_tests(privileges: Privileges) -> Result<()> {
     let mut command = cargo();
     command.args(["test", "--quiet", "--workspace"]);
+    command.env(REQUIRE_TOOLS, "1");
     match privileges {
         Privileges::Skip => drop(command.env(SKIP, "1")),
         Privileges::Use if is_root() => {}

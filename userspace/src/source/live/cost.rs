@@ -73,7 +73,7 @@ fn measure(pause: Duration, stop: &AtomicBool) {
         let measuring = match enable_stats(Stats::RunTime) {
             Ok(measuring) => measuring,
             Err(error) => {
-                warn!(%error, "the kernel does not measure the programs; their cost is not exported");
+                warn!(%error, "the kernel does not measure the programs, which takes CAP_SYS_ADMIN; their cost is not exported");
                 return;
             }
         };
