@@ -3,5 +3,8 @@
 //! Deliberately absent: a clock, tokio, I/O. Time arrives with the messages, so
 //! that files and live traffic give the same numbers.
 
+pub mod dataset;
+pub mod observed;
 pub mod pairing;
 pub mod shard;
+pub mod table;
