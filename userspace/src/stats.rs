@@ -3,6 +3,7 @@
 //! Deliberately absent: a clock, tokio, I/O. Time arrives with the messages, so
 //! that files and live traffic give the same numbers.
 
+pub mod cells;
 pub mod dataset;
 pub mod observed;
 pub mod pairing;
