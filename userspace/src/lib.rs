@@ -8,6 +8,7 @@ pub mod config;
 pub mod configure;
 pub mod export;
 pub mod http;
+pub mod names;
 pub mod read;
 pub mod run;
 pub mod source;
