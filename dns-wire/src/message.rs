@@ -63,6 +63,16 @@ pub struct Header {
 }
 
 impl Header {
+    /// The header of these octets.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new([a, b, c, d, e, f, g, h, rest @ ..]: [u8; HEADER_LEN]) -> Self {
+        Self {
+            first: u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            second: u32::from_ne_bytes(rest),
+        }
+    }
+
     /// ID.
     #[inline(always)]
     #[must_use]
@@ -138,6 +148,18 @@ pub struct Question {
 }
 
 impl Question {
+    /// A question whose name has `name_len` octets and stands at `name_at`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(name_at: usize, name_len: usize, qtype: u16, qclass: u16) -> Self {
+        let ([a, b], [c, d]) = (qtype.to_be_bytes(), qclass.to_be_bytes());
+        Self {
+            name_at,
+            name_len,
+            fixed: u32::from_ne_bytes([a, b, c, d]),
+        }
+    }
+
     /// QTYPE.
     #[inline(always)]
     #[must_use]

@@ -2,6 +2,7 @@
 
 /// Declares an enum whose variants carry a label text and a description, so
 /// that a counter slot, its label value and its documentation cannot part.
+#[macro_export]
 macro_rules! table {
     (
         $(#[$meta:meta])*

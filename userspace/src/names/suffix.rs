@@ -82,12 +82,13 @@ impl SuffixList {
     /// name has. A name that no rule matches has its last label as its suffix;
     /// the root has none.
     ///
-    /// `name` is in lower case; `offsets` are those of its labels, from the left.
+    /// `name` is on the wire and in lower case; `starts` are the offsets of its
+    /// labels, from the left.
     #[must_use]
-    pub fn labels(&self, name: &[u8], offsets: &[u8]) -> usize {
-        let mut found = offsets.len().min(1);
+    pub fn labels(&self, name: &[u8], starts: &[u16]) -> usize {
+        let mut found = starts.len().min(1);
         let mut wildcard = false;
-        for (suffix, labels) in suffixes(name, offsets) {
+        for (suffix, labels) in suffixes(name, starts) {
             if wildcard {
                 found = labels;
             }
@@ -111,12 +112,16 @@ impl SuffixList {
     /// The same as DSC has it. It looks at no wildcards and never at the whole
     /// name; and where it comes to the name's begin while the list still knows
     /// longer suffixes, it forgets what it has found and takes the last label.
+    ///
+    /// `text` is DSC's text of the name ([`text::dsc_text`]), in which a dot
+    /// within a label parts it; `starts` are the offsets of the parts.
     #[must_use]
-    pub fn dsc_labels(&self, name: &[u8], offsets: &[u8]) -> usize {
-        let last = offsets.len().min(1);
+    pub fn dsc_labels(&self, text: &[u8], starts: &[u16]) -> usize {
+        let last = starts.len().min(1);
         let mut found = last;
-        for (suffix, labels) in suffixes(name, offsets) {
-            if labels == offsets.len() {
+        let (wire, len) = as_wire(text, starts);
+        for (suffix, labels) in suffixes(wire.get(..len).unwrap_or(&[]), starts) {
+            if labels == starts.len() {
                 return last;
             }
             let node = self.nodes.get(suffix).copied().unwrap_or_default();
@@ -192,10 +197,31 @@ fn wire(name: &str) -> Result<Vec<u8>, Problem> {
     Ok(wire)
 }
 
+/// Longest text of DSC, and the root label.
+const MAX_TEXT: usize = 512;
+
+/// A text on the wire, and its octets there. The length of each part takes the
+/// place of the dot of the one before, so that the offsets stay the same.
+fn as_wire(text: &[u8], starts: &[u16]) -> ([u8; MAX_TEXT], usize) {
+    let mut wire = [0; MAX_TEXT];
+    let len = text.len().min(MAX_TEXT - 2);
+    for (to, from) in wire.iter_mut().skip(1).zip(text.iter().take(len)) {
+        *to = *from;
+    }
+    let ends = starts.iter().skip(1).map(|next| usize::from(*next));
+    for (start, end) in starts.iter().zip(ends.chain([len + 1])) {
+        let part = end.saturating_sub(usize::from(*start) + 1);
+        if let Some(octet) = wire.get_mut(usize::from(*start)) {
+            *octet = part as u8;
+        }
+    }
+    (wire, len + 2)
+}
+
 /// The suffixes of a name, the shortest first, and the labels of each.
-fn suffixes<'a>(name: &'a [u8], offsets: &'a [u8]) -> impl Iterator<Item = (&'a [u8], usize)> {
-    let from_right = offsets.iter().rev().zip(1..);
-    from_right.map_while(|(offset, labels)| Some((name.get(usize::from(*offset)..)?, labels)))
+fn suffixes<'a>(name: &'a [u8], starts: &'a [u16]) -> impl Iterator<Item = (&'a [u8], usize)> {
+    let from_right = starts.iter().rev().zip(1..);
+    from_right.map_while(|(start, labels)| Some((name.get(usize::from(*start)..)?, labels)))
 }
 
 #[cfg(test)]
@@ -207,33 +233,42 @@ mod tests {
     use super::SuffixList;
     use crate::names::text;
 
-    fn offsets(name: &[u8]) -> Vec<u8> {
+    /// The offsets of labels on the wire.
+    fn starts(name: &[u8]) -> Vec<u16> {
         let mut next = 0;
         text::labels(name)
             .map(|label| {
                 let at = next;
                 next += 1 + label.len();
-                at as u8
+                at as u16
             })
             .collect()
     }
 
-    /// The suffix of a name by this lookup, as text.
-    fn suffix(
-        list: &SuffixList,
-        lookup: fn(&SuffixList, &[u8], &[u8]) -> usize,
-        name: &str,
-    ) -> String {
+    /// The last labels of a name as text.
+    fn last(name: &str, labels: usize) -> String {
+        let parts: Vec<_> = name.split('.').filter(|part| !part.is_empty()).collect();
+        match labels {
+            0 => ".".to_owned(),
+            _ => parts[parts.len() - labels..].join("."),
+        }
+    }
+
+    fn suffix(list: &SuffixList, name: &str) -> String {
         let wire = text::parse(name).expect("a name");
-        let offsets = offsets(&wire);
-        let labels = lookup(list, &wire, &offsets);
-        let at = match labels {
-            0 => wire.len() - 1,
-            _ => usize::from(offsets[offsets.len() - labels]),
+        last(name, list.labels(&wire, &starts(&wire)))
+    }
+
+    fn dsc_suffix(list: &SuffixList, name: &str) -> String {
+        let dots = name.bytes().enumerate().filter(|(_, octet)| *octet == b'.');
+        let starts: Vec<u16> = match name {
+            "." => Vec::new(),
+            _ => [0]
+                .into_iter()
+                .chain(dots.map(|(at, _)| at as u16 + 1))
+                .collect(),
         };
-        let mut text = String::new();
-        text::push_text(&wire[at..], &mut text);
-        text
+        last(name, list.dsc_labels(name.as_bytes(), &starts))
     }
 
     const RULES: &str = "\
@@ -259,7 +294,7 @@ a.b.c.example
         let cases = [
             (".", "."),
             ("com", "com"),
-            ("www.Example.COM", "com"),
+            ("www.Example.COM", "COM"),
             ("notcom", "notcom"),
             ("example.notcom", "notcom"),
             ("co.uk", "co.uk"),
@@ -273,7 +308,7 @@ a.b.c.example
             ("a.b.kawasaki.jp", "b.kawasaki.jp"),
             ("kawasaki.jp", "jp"),
             ("a.city.kawasaki.jp", "kawasaki.jp"),
-            ("www.食狮.公司.cn", "xn--55qx5d.cn"),
+            ("www.食狮.公司.cn", "公司.cn"),
             ("cn", "cn"),
             // Names between a rule and the root are no suffixes themselves.
             ("x.b.c.example", "example"),
@@ -281,7 +316,7 @@ a.b.c.example
             ("unlisted", "unlisted"),
         ];
         for (name, expected) in cases {
-            assert_eq!(suffix(&list, SuffixList::labels, name), expected, "{name}");
+            assert_eq!(suffix(&list, name), expected, "{name}");
         }
     }
 
@@ -305,11 +340,7 @@ a.b.c.example
             (".", "."),
         ];
         for (name, expected) in cases {
-            assert_eq!(
-                suffix(&list, SuffixList::dsc_labels, name),
-                expected,
-                "{name}"
-            );
+            assert_eq!(dsc_suffix(&list, name), expected, "{name}");
         }
     }
 
@@ -358,17 +389,17 @@ a.b.c.example
                 .find(|from| rules.contains(&name[*from..].join(".")))
                 .map_or(name.len().min(1), |from| name.len() - from);
             let wire = text::parse(&format!("{}.", name.join("."))).expect("a name");
-            prop_assert_eq!(list.labels(&wire, &offsets(&wire)), expected);
+            prop_assert_eq!(list.labels(&wire, &starts(&wire)), expected);
         }
 
         #[test]
         fn any_octets_and_offsets_are_looked_up_without_panic(
             name in vec(any::<u8>(), 0..260),
-            offsets in vec(any::<u8>(), 0..130),
+            starts in vec(0_u16..600, 0..130),
         ) {
             let list = SuffixList::parse("rules", RULES).expect("valid");
-            prop_assert!(list.labels(&name, &offsets) <= offsets.len());
-            prop_assert!(list.dsc_labels(&name, &offsets) <= offsets.len());
+            prop_assert!(list.labels(&name, &starts) <= starts.len());
+            prop_assert!(list.dsc_labels(&name, &starts) <= starts.len());
         }
     }
 }

@@ -97,6 +97,36 @@ impl KnownTlds {
     pub fn contains(&self, label: &[u8]) -> bool {
         self.labels.contains(label)
     }
+
+    /// What there is behind a top-level domain, by its label in lower case.
+    #[must_use]
+    pub fn state(&self, label: &[u8]) -> TldState {
+        if self.contains(label) {
+            TldState::Delegated
+        } else if SpecialUse::is_top_level(label) {
+            TldState::SpecialUse
+        } else {
+            TldState::Unknown
+        }
+    }
+}
+
+impl Default for KnownTlds {
+    fn default() -> Self {
+        Self::embedded()
+    }
+}
+
+dns_wire::table! {
+    /// What there is behind a top-level domain.
+    pub enum TldState {
+        /// It is delegated from the root.
+        Delegated = "delegated",
+        /// It is set aside (RFC 6761), and asked of no server on purpose.
+        SpecialUse = "special_use",
+        /// Nothing: a mistake, a leak, or younger than the list.
+        Unknown = "unknown",
+    }
 }
 
 /// A name that is set aside, with all names below it (RFC 6761).
@@ -133,13 +163,22 @@ impl SpecialUse {
 
     /// The one that a name is, or is below.
     ///
-    /// `name` is in lower case; `offsets` are those of its labels.
+    /// `name` is on the wire and in lower case; `starts` are the offsets of its
+    /// labels.
     #[must_use]
-    pub fn of(name: &[u8], offsets: &[u8]) -> Option<&'static Self> {
+    pub fn of(name: &[u8], starts: &[u16]) -> Option<&'static Self> {
         Self::ALL.iter().find(|special| {
             let before = name.strip_suffix(special.wire).map(<[u8]>::len);
-            before.is_some_and(|at| offsets.iter().any(|offset| usize::from(*offset) == at))
+            before.is_some_and(|at| starts.iter().any(|start| usize::from(*start) == at))
         })
+    }
+
+    /// Whether a top-level domain of this label, in lower case, is set aside.
+    #[must_use]
+    pub fn is_top_level(label: &[u8]) -> bool {
+        Self::ALL
+            .iter()
+            .any(|special| special.name.as_bytes() == label)
     }
 }
 
@@ -169,7 +208,7 @@ fn label(entry: &str) -> Result<Box<[u8]>, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::{EMBEDDED, KnownTlds, SpecialUse};
+    use super::{EMBEDDED, KnownTlds, SpecialUse, TldState};
     use crate::names::text;
 
     #[test]
@@ -190,6 +229,21 @@ mod tests {
         }
         for label in ["", "local", "onion", "belkin", "home", "corp", "COM"] {
             assert!(!list.contains(label.as_bytes()), "{label}");
+        }
+    }
+
+    #[test]
+    fn states_tell_delegated_set_aside_and_unknown_apart() {
+        let list = KnownTlds::default();
+        let cases: [(&[u8], TldState); 5] = [
+            (b"com", TldState::Delegated),
+            (b"arpa", TldState::Delegated),
+            (b"onion", TldState::SpecialUse),
+            (b"internal", TldState::SpecialUse),
+            (b"home", TldState::Unknown),
+        ];
+        for (label, expected) in cases {
+            assert_eq!(list.state(label), expected);
         }
     }
 
@@ -233,7 +287,7 @@ mod tests {
 
     #[test]
     fn special_names_and_those_below_are_found() {
-        type Case = (&'static [u8], &'static [u8], Option<&'static str>);
+        type Case = (&'static [u8], &'static [u16], Option<&'static str>);
         let cases: [Case; 7] = [
             (b"\x05local\0", &[0], Some("local")),
             (b"\x07printer\x05local\0", &[0, 8], Some("local")),
@@ -244,8 +298,8 @@ mod tests {
             // One label that ends in the octets of another name.
             (b"\x07a\x05local\0", &[0], None),
         ];
-        for (name, offsets, expected) in cases {
-            let found = SpecialUse::of(name, offsets).map(|special| special.name);
+        for (name, starts, expected) in cases {
+            let found = SpecialUse::of(name, starts).map(|special| special.name);
             assert_eq!(found, expected, "{name:?}");
         }
     }
