@@ -13,7 +13,10 @@ use dns_wire::{
 };
 use flate2::{Compression, write::GzEncoder};
 
-use crate::mutation::{corpus, messages};
+use crate::{
+    mutation::{corpus, messages},
+    packet::{Dns, RootRecord, labels_of, name},
+};
 
 /// An input: the name of its file in the target's folder, and its octets.
 pub type Input = (String, Vec<u8>);
@@ -26,6 +29,8 @@ pub fn all() -> std::io::Result<Vec<(&'static str, Vec<Input>)>> {
     Ok(vec![
         ("packet", packets()),
         ("message", named("message", messages())),
+        ("options", named("options", options())),
+        ("name", named("name", names())),
         ("record", named("record", records())),
         ("capture", captures()?),
     ])
@@ -60,6 +65,66 @@ fn packets() -> Vec<Input> {
         .step_by(9)
         .map(|frame| [&[RAW, 0], &frame[14..]].concat());
     named("packet", whole.chain(cut).chain(raw).collect())
+}
+
+/// Messages with OPT records and options of every kind, whole and broken.
+fn options() -> Vec<Vec<u8>> {
+    const NSID: &[u8] = &[0, 3, 0, 3, b'n', b's', b'1'];
+    const ECS: &[u8] = &[0, 8, 0, 7, 0, 1, 24, 0, 203, 0, 113];
+    const COOKIE: &[u8] = &[0, 10, 0, 16, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+    const EDE: &[u8] = &[0, 15, 0, 6, 0, 22, b't', b'e', b'x', b't'];
+    const CUT: &[u8] = &[0, 12, 0, 9, 0];
+    let www = name("www.example.com");
+    let record = |parts: &[&[u8]]| RootRecord {
+        options: parts.concat(),
+        ..RootRecord::dnssec_ok()
+    };
+    let other = RootRecord {
+        kind: 250,
+        ..RootRecord::default()
+    };
+    let overrun = RootRecord {
+        options_len: Some(99),
+        ..record(&[EDE])
+    };
+    let all = record(&[NSID, ECS, COOKIE, EDE]);
+    let messages = [
+        Dns::query(&www, 1).additional(&all),
+        Dns::query(&www, 1).additional(&record(&[ECS, CUT])),
+        Dns::query(&www, 1).additional(&record(&[&COOKIE[..19]])),
+        Dns::query(&www, 1).additional(&overrun),
+        Dns::query(&www, 1).additional(&other).additional(&all),
+        Dns::query(&www, 1).question(&www, 28).additional(&all),
+        Dns::response(&www, 1).answer().answer().additional(&all),
+        Dns::response(&www, 1).answer().additional(&overrun),
+        Dns::header(Dns::RESPONSE).answer().additional(&all),
+    ];
+    messages.iter().map(Dns::bytes).collect()
+}
+
+/// Names on the wire, names as text, and lists of names.
+fn names() -> Vec<Vec<u8>> {
+    const SUFFIXES: &str = "// list\ncom\nco.uk\n*.ck\n!www.ck\n\u{516c}\u{53f8}.cn\nwww.www.ck\n";
+    let longest = "x".repeat(63);
+    let texts = [
+        SUFFIXES,
+        "# Version 1\nCOM\nXN--P1AI\n",
+        r"a\.b\\\010.com.",
+        "!com",
+        "*",
+    ];
+    let wires = [
+        name("."),
+        name("Www.Example.COM"),
+        name("xn--bcher-kva.example"),
+        labels_of(&["3w.w", "a\\b", "\n\r \0x", "\u{fc}"]),
+        labels_of(&[&*longest; 4]),
+        name(&"a.".repeat(127)),
+        name("example.com")[..9].to_vec(),
+        [&name("www.example")[..12], &[0xc0, 0x0c]].concat(),
+    ];
+    let texts = texts.iter().map(|text| text.as_bytes().to_vec());
+    wires.into_iter().chain(texts).collect()
 }
 
 fn records() -> Vec<Vec<u8>> {
