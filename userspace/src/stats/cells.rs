@@ -160,7 +160,11 @@ impl Cells {
 /// Two multiplications with their high halves folded in, as in wyhash.
 #[inline(always)]
 const fn mix(first: Key, second: Key, seed: u64) -> u64 {
-    fold(first ^ seed, second ^ 0x9e37_79b9_7f4a_7c15)
+    // Neither factor may be 0 for the values of a flat dataset, whatever the seed.
+    fold(
+        first ^ seed ^ 0xa076_1d64_78bd_642f,
+        second ^ 0x9e37_79b9_7f4a_7c15,
+    )
 }
 
 #[inline(always)]
@@ -282,6 +286,15 @@ mod tests {
         cells.add(1, 1, 1);
         cells.clear();
         assert!(cells.memory() * 8 < flood);
+    }
+
+    #[test]
+    fn flat_datasets_spread_without_a_seed() {
+        let mut cells = Cells::new(usize::MAX, 0);
+        for key in 0..1_000_000 {
+            cells.add(0, key, 1);
+        }
+        assert_eq!(cells.len(), 1_000_000);
     }
 
     #[test]
