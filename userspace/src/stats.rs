@@ -12,6 +12,7 @@ pub mod label;
 pub mod observed;
 pub mod pairing;
 pub mod plan;
+mod prefetch;
 pub mod qname;
 pub mod shard;
 pub mod table;

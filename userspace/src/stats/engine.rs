@@ -4,11 +4,15 @@
 //! has counted is taken out by [`Engine::tables`] with values as text, or handed
 //! over cell by cell. Messages are never lost to a dataset: those whose cell
 //! finds no room are counted as such.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an arm names the indexers that it is about, among more than sixty"
+)]
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    cells::{Cells, Counted, Key, Texts},
+    cells::{Cells, Counted, Key, Spot, Texts},
     dataset::Indexer,
     label::{Style, label},
     observed::{Observed, ObservedPacket},
@@ -17,12 +21,17 @@ use super::{
     values::{At, IPV6, SKIP, Values, packet_key},
 };
 
+/// So many counts are under way at a time.
+const MAX_PENDING: usize = 64;
+
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
     plan: Arc<Plan>,
     counts: Counts,
     values: Values,
+    /// Cells of the message at hand.
+    pending: Vec<(Step, Spot)>,
 }
 
 /// What datasets have counted, cell by cell.
@@ -51,6 +60,7 @@ impl Engine {
         Self {
             counts: Counts::new(&plan, cells, seed),
             values: Values::new(seed),
+            pending: Vec::with_capacity(MAX_PENDING),
             plan,
         }
     }
@@ -68,6 +78,7 @@ impl Engine {
             plan,
             counts,
             values,
+            pending,
         } = self;
         values.begin();
         let at = At {
@@ -75,20 +86,30 @@ impl Engine {
             rules: &plan.rules,
         };
         let holding = values.conditions(plan.tested, at);
-        for step in &plan.dns {
-            if holding & step.required != step.required {
-                continue;
+        // First all values, then all counts: the places of the counts come from
+        // memory while the values are being computed.
+        for steps in plan.dns.chunks(MAX_PENDING) {
+            pending.clear();
+            for step in steps {
+                if holding & step.required != step.required {
+                    continue;
+                }
+                let (first, second) = (values.key(step.first, at), values.key(step.second, at));
+                let Some(dataset) = counts.datasets.get(step.dataset) else {
+                    continue;
+                };
+                if first != SKIP && second != SKIP {
+                    pending.push((*step, dataset.cells.spot(first, second)));
+                }
             }
-            let (first, second) = (values.key(step.first, at), values.key(step.second, at));
-            if first == SKIP || second == SKIP {
-                continue;
-            }
-            let Some(dataset) = counts.datasets.get_mut(step.dataset) else {
-                continue;
-            };
-            dataset.total += observed.weight;
-            if dataset.cells.add(first, second, observed.weight) == Counted::New {
-                keep_texts(&mut counts.texts, values, step, at);
+            for (step, spot) in &*pending {
+                let Some(dataset) = counts.datasets.get_mut(step.dataset) else {
+                    continue;
+                };
+                dataset.total += observed.weight;
+                if dataset.cells.count(spot, observed.weight) == Counted::New {
+                    keep_texts(&mut counts.texts, values, step, at);
+                }
             }
         }
     }
