@@ -5,7 +5,7 @@
 //! the fuzzers all run the code of this crate. [`observe`] is the whole way of
 //! one packet: find the DNS message ([`locate`](mod@locate)), parse it
 //! ([`message`]), count it ([`counters`]), hand a record on ([`record`],
-//! [`ring`]).
+//! [`ring`]). [`opt`] reads what stands deeper in a whole message.
 //!
 //! Deliberately absent: `unsafe`, allocation, the BPF library, a clock.
 #![no_std]
@@ -23,6 +23,7 @@ pub mod iana;
 pub mod locate;
 pub mod message;
 pub mod observe;
+pub mod opt;
 pub mod packet;
 pub mod record;
 pub mod reject;

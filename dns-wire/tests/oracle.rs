@@ -4,7 +4,8 @@
 use dns_wire::{
     Slice,
     locate::{Link, locate},
-    message::{self, EdnsState, Message},
+    message::{self, EdnsState, Message, Opt},
+    opt::{self, Options},
     record::Record,
     reject::Reject,
     settings::Settings,
@@ -13,7 +14,10 @@ use hickory_proto::{
     op::{self, Edns, OpCode, Query, ResponseCode},
     rr::{
         DNSClass, Name, RData, Record as ResourceRecord, RecordType,
-        rdata::{A, opt::EdnsOption},
+        rdata::{
+            A,
+            opt::{EdnsCode, EdnsOption},
+        },
     },
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -166,15 +170,42 @@ fn agree_on_fixed_part(ours: &Message, theirs: &op::Message, octets: &[u8]) {
 
 /// An OPT record that was read must be the same.
 fn agree_on_opt(ours: &Message, theirs: &op::Message) {
+    agree_on_fixed_part_of_opt(&ours.opt, theirs);
+    assert_eq!(ours.rcode(), u16::from(theirs.metadata.response_code));
+}
+
+fn agree_on_fixed_part_of_opt(ours: &Opt, theirs: &op::Message) {
     let edns = theirs.edns.as_ref().expect("an OPT record");
     // RFC 6891, section 6.2.3: "values lower than 512 MUST be treated as equal
     // to 512"; hickory-proto does so when it reads.
-    assert_eq!(ours.opt.udp_size().max(512), edns.max_payload());
-    assert_eq!(ours.opt.extended_rcode(), edns.rcode_high());
-    assert_eq!(ours.opt.version(), edns.version());
-    assert_eq!(ours.opt.dnssec_ok(), edns.flags().dnssec_ok);
-    assert_eq!(ours.opt.flags() & 0x7fff, edns.flags().z);
-    assert_eq!(ours.rcode(), u16::from(theirs.metadata.response_code));
+    assert_eq!(ours.udp_size().max(512), edns.max_payload());
+    assert_eq!(ours.extended_rcode(), edns.rcode_high());
+    assert_eq!(ours.version(), edns.version());
+    assert_eq!(ours.dnssec_ok(), edns.flags().dnssec_ok);
+    assert_eq!(ours.flags() & 0x7fff, edns.flags().z);
+}
+
+/// The OPT record behind all others, and its options, as they were meant.
+fn agree_on_whole(octets: &[u8], meant: &op::Message) {
+    let found = opt::find(octets).expect("a valid message");
+    assert_eq!(found.is_some(), meant.edns.is_some());
+    let (Some(found), Some(edns)) = (found, &meant.edns) else {
+        return;
+    };
+    agree_on_fixed_part_of_opt(&found.opt, meant);
+    let mut options = Options::new(found.options);
+    let read: Vec<_> = options
+        .by_ref()
+        .map(|(code, octets)| (code.0, octets.to_vec()))
+        .collect();
+    let written: Vec<_> = edns.options().as_ref().iter().map(option).collect();
+    assert_eq!(read, written);
+    assert!(!options.is_broken());
+}
+
+fn option((code, option): &(EdnsCode, EdnsOption)) -> (u16, Vec<u8>) {
+    let octets = Vec::<u8>::try_from(option).expect("it was written");
+    (u16::from(*code), octets)
 }
 
 proptest! {
@@ -183,6 +214,7 @@ proptest! {
         let octets = meant.to_vec().expect("it fits");
         let ours = parse(&octets).expect("a valid message");
         agree_on_fixed_part(&ours, &meant, &octets);
+        agree_on_whole(&octets, &meant);
         let reachable = meant.queries.len() < 2
             && meant.answers.is_empty()
             && meant.authorities.is_empty();

@@ -9,6 +9,7 @@ pub mod configure;
 pub mod dsc_conf;
 pub mod export;
 pub mod http;
+pub mod names;
 pub mod read;
 pub mod run;
 pub mod source;

@@ -12,6 +12,7 @@ use std::{
     io::{self, Write},
     path::Path,
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -31,7 +32,12 @@ use crate::{
         observer::Observer,
         stream::Limits,
     },
-    stats::{pairing::Pairing, shard::Shard},
+    stats::{
+        engine::Engine,
+        pairing::Pairing,
+        plan::{Plan, Rules},
+        shard::Shard,
+    },
 };
 
 pub use summary::Summary;
@@ -39,6 +45,8 @@ pub use summary::Summary;
 /// Files have as many transactions under way as they like; so many fit into a
 /// hundred megabytes or so, at 5 s and 200,000 queries/s.
 const PENDING: usize = 1 << 20;
+/// Cells of a dataset: half a gigabyte at worst with their names.
+const CELLS: usize = 1 << 22;
 /// Bounds of the TCP reassembly: those of a big server.
 const STREAMS: usize = 1 << 16;
 const STREAM_MEMORY: usize = 1 << 28;
@@ -179,9 +187,11 @@ impl Reading {
             idle_ns: nanoseconds(defaults.tcp.idle_timeout),
         };
         let timeout = defaults.pairing.timeout;
+        let plan = Arc::new(Plan::new(Vec::new(), Rules::default()));
+        let engine = Engine::new(plan, CELLS, 0);
         Self {
             observer: Observer::new(settings, service_addresses),
-            shard: Shard::new(limits, RandomState::default()),
+            shard: Shard::new(limits, RandomState::default(), engine),
             pairing: Pairing::new(PENDING, nanoseconds(timeout)),
             timeout,
             now_ns: 0,

@@ -13,7 +13,7 @@ pub mod test_run;
 
 use std::{
     io,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -36,7 +36,10 @@ use crate::{
     config::Config,
     export::snapshot::{HookCounts, LiveState, RingReport, Snapshot},
     source::stream::{Limits, StreamStats},
-    stats::pairing::Pairing,
+    stats::{
+        pairing::Pairing,
+        plan::{Plan, Rules},
+    },
 };
 
 /// Why there is no live traffic.
@@ -80,7 +83,8 @@ impl Live {
             config.pairing.capacity as usize,
             nanoseconds(config.pairing.timeout),
         );
-        let drains = Drains::start(rings, pairing, drain_options(config))?;
+        let plan = Arc::new(Plan::new(Vec::new(), Rules::default()));
+        let drains = Drains::start(rings, pairing, drain_options(config), &plan)?;
         let mut attachments = Attachments::default();
         for interface in &config.interfaces {
             let (ingress, egress) = (config.probe.xdp_mode, config.probe.egress);

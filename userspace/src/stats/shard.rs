@@ -4,12 +4,13 @@
 use dns_wire::{
     counters::{Counters, Hook},
     locate::Transport,
-    message::Message,
+    message::{EdnsState, Message, Opt},
+    opt,
     record::Record,
 };
 use foldhash::quality::RandomState;
 
-use super::pairing::Event;
+use super::{engine::Engine, observed::Observed, pairing::Event};
 use crate::source::stream::{Limits, StreamStats, Streams};
 
 /// The counters and the streams of one consumer of records.
@@ -19,17 +20,19 @@ pub struct Shard {
     reassembled: Box<[Counters; 2]>,
     events: Vec<Event>,
     hasher: RandomState,
+    engine: Engine,
 }
 
 impl Shard {
     /// Shards that feed one table of transactions share its `hasher`.
     #[must_use]
-    pub fn new(limits: Limits, hasher: RandomState) -> Self {
+    pub fn new(limits: Limits, hasher: RandomState, engine: Engine) -> Self {
         Self {
             streams: Streams::new(limits),
             reassembled: Box::default(),
             events: Vec::new(),
             hasher,
+            engine,
         }
     }
 
@@ -45,6 +48,13 @@ impl Shard {
         let message = record.message();
         let event = Event::new(record, &message, record.payload(), &self.hasher);
         self.events.extend(event);
+        self.engine
+            .message(&observed(record, message, record.payload(), &[]));
+    }
+
+    /// The datasets.
+    pub const fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
     }
 
     /// The messages of chosen transactions since the last call, to be paired.
@@ -87,14 +97,18 @@ impl Shard {
             Hook::Ingress => ingress,
             Hook::Egress => egress,
         };
-        let (events, hasher) = (&mut self.events, &self.hasher);
+        let (events, hasher, engine) = (&mut self.events, &self.hasher, &mut self.engine);
         let sink = |message: &Message, bytes: &[u8], time_ns: u64| {
             let weight = 1 << record.level();
             counters.messages_like(record.role(), flow.family, flow.transport, message, weight);
             let question = &message.question;
             let name = bytes.get(question.name_at..question.name_at + question.name_len);
-            let event = Event::new(record, message, name.unwrap_or(&[]), hasher);
+            let name = name.unwrap_or(&[]);
+            let event = Event::new(record, message, name, hasher);
             events.extend(event.map(|event| event.at(time_ns)));
+            let (message, options) = with_opt(message, bytes);
+            let seen = observed(record, message, name, options);
+            engine.message(&Observed { time_ns, ..seen });
         };
         if record.is_segment() {
             self.streams.segment(record, sink);
@@ -102,4 +116,39 @@ impl Shard {
             self.streams.skip(record, sink);
         }
     }
+}
+
+/// A message as the datasets see it; `record` is its own, or that of its last
+/// segment.
+fn observed<'a>(
+    record: &Record<'_>,
+    message: Message,
+    name: &'a [u8],
+    options: &'a [u8],
+) -> Observed<'a> {
+    Observed {
+        time_ns: record.time_ns(),
+        hook: record.hook(),
+        role: record.role(),
+        flow: record.flow(),
+        message,
+        name,
+        options,
+        weight: 1 << record.level(),
+    }
+}
+
+/// A message with its OPT record, wherever that stands, and the options in it.
+fn with_opt<'a>(message: &Message, bytes: &'a [u8]) -> (Message, &'a [u8]) {
+    let (edns, opt, options) = match opt::find(bytes) {
+        Ok(Some(found)) => (EdnsState::Present, found.opt, found.options),
+        Ok(None) => (EdnsState::Absent, Opt::default(), &[][..]),
+        Err(_) => (EdnsState::Malformed, Opt::default(), &[][..]),
+    };
+    let message = Message {
+        edns,
+        opt,
+        ..*message
+    };
+    (message, options)
 }

@@ -6,6 +6,7 @@
 //! it lays a copy of its numbers out for whoever exports them.
 
 use std::{
+    hash::BuildHasher as _,
     io,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -23,13 +24,16 @@ use super::{clock::now_ns, ring::Ring};
 use crate::{
     export::snapshot::RingReport,
     source::stream::{Limits, StreamStats},
-    stats::{pairing::Pairing, shard::Shard},
+    stats::{engine::Engine, pairing::Pairing, plan::Plan, shard::Shard},
 };
 
 /// How long whoever asks waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a thread lays its numbers out unasked.
 const INTERVAL_NS: u64 = 1_000_000_000;
+
+/// Cells of a dataset between two hand-overs.
+const CELLS: usize = 1 << 14;
 
 /// How the rings are to be drained.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +92,12 @@ impl Drains {
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub fn start(rings: Vec<Ring>, pairing: Pairing, options: DrainOptions) -> io::Result<Self> {
+    pub fn start(
+        rings: Vec<Ring>,
+        pairing: Pairing,
+        options: DrainOptions,
+        plan: &Arc<Plan>,
+    ) -> io::Result<Self> {
         let threads = options.threads.clamp(1, rings.len().max(1));
         let shared = Arc::new(Shared {
             pairing: Mutex::new(pairing),
@@ -98,6 +107,7 @@ impl Drains {
             stop: AtomicBool::new(false),
         });
         let hasher = RandomState::default();
+        let seed = hasher.hash_one(0);
         let limits = Limits {
             streams: options.limits.streams / threads,
             memory: options.limits.memory / threads,
@@ -118,7 +128,11 @@ impl Drains {
         for (index, rings) in owned.into_iter().enumerate() {
             let drain = Drain {
                 rings,
-                shard: Shard::new(limits, hasher.clone()),
+                shard: Shard::new(
+                    limits,
+                    hasher.clone(),
+                    Engine::new(Arc::clone(plan), CELLS, seed),
+                ),
                 shared: Arc::clone(&drains.shared),
                 index,
                 options,

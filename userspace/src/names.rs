@@ -1,0 +1,4 @@
+//! temp
+pub mod suffix;
+pub mod text;
+pub mod tld;

@@ -1,0 +1,298 @@
+//! The cells of one dataset: a table from two values to a count.
+//!
+//! This is the innermost loop of the statistics: one probe per message and
+//! dataset. Open addressing with linear probing in one array, 24 octets a cell,
+//! no tombstones: cells are only ever added, and all forgotten at once. Places
+//! come from a seeded hash, so that nobody can choose names that collide.
+
+/// What stands for a value of an indexer: the number itself, or the hash of its
+/// text, which [`Texts`] keeps.
+pub type Key = u64;
+
+/// Cells of an empty table.
+const SMALLEST: usize = 16;
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Cells {
+    /// A power of two; a count of 0 marks a free place.
+    places: Box<[Place]>,
+    used: usize,
+    limit: usize,
+    uncounted: u64,
+    seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    first: Key,
+    second: Key,
+    count: u64,
+}
+
+/// What counting a message did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Its cell was there.
+    Known,
+    /// Its cell is new: its texts must be kept.
+    New,
+    /// There is no room for another cell.
+    Full,
+}
+
+impl Cells {
+    /// At most `limit` cells.
+    #[must_use]
+    pub fn new(limit: usize, seed: u64) -> Self {
+        Self {
+            places: vec![Place::default(); SMALLEST].into_boxed_slice(),
+            used: 0,
+            limit,
+            uncounted: 0,
+            seed,
+        }
+    }
+
+    /// Counts `weight` messages of a cell.
+    #[inline]
+    pub fn add(&mut self, first: Key, second: Key, weight: u64) -> Counted {
+        let mask = self.places.len() - 1;
+        let mut index = mix(first, second, self.seed) as usize & mask;
+        loop {
+            let Some(place) = self.places.get_mut(index) else {
+                return Counted::Full;
+            };
+            if place.count == 0 {
+                return self.insert(index, first, second, weight);
+            }
+            if place.first == first && place.second == second {
+                place.count += weight;
+                return Counted::Known;
+            }
+            index = (index + 1) & mask;
+        }
+    }
+
+    #[cold]
+    fn insert(&mut self, index: usize, first: Key, second: Key, weight: u64) -> Counted {
+        if weight == 0 {
+            return Counted::Known;
+        }
+        if self.used >= self.limit {
+            self.uncounted += weight;
+            return Counted::Full;
+        }
+        if let Some(place) = self.places.get_mut(index) {
+            *place = Place {
+                first,
+                second,
+                count: weight,
+            };
+        }
+        self.used += 1;
+        // Three quarters full: probes grow long beyond.
+        if self.used * 4 > self.places.len() * 3 {
+            self.grow();
+        }
+        Counted::New
+    }
+
+    fn grow(&mut self) {
+        let doubled = vec![Place::default(); self.places.len() * 2].into_boxed_slice();
+        let mask = doubled.len() - 1;
+        let old = std::mem::replace(&mut self.places, doubled);
+        for moved in old.iter().filter(|place| place.count != 0) {
+            let mut index = mix(moved.first, moved.second, self.seed) as usize & mask;
+            while let Some(place) = self.places.get_mut(index) {
+                if place.count == 0 {
+                    *place = *moved;
+                    break;
+                }
+                index = (index + 1) & mask;
+            }
+        }
+    }
+
+    /// The cells and their counts, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, Key, u64)> {
+        let used = self.places.iter().filter(|place| place.count != 0);
+        used.map(|place| (place.first, place.second, place.count))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.used
+    }
+
+    /// Whether nothing was counted in a cell.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// Messages that found no cell.
+    #[must_use]
+    pub const fn uncounted(&self) -> u64 {
+        self.uncounted
+    }
+
+    /// Forgets everything, but keeps its room where that was needed.
+    pub fn clear(&mut self) {
+        let needed = (self.used * 2).next_power_of_two().max(SMALLEST);
+        if self.places.len() > needed * 4 {
+            self.places = vec![Place::default(); needed].into_boxed_slice();
+        } else if self.used > 0 {
+            self.places.fill(Place::default());
+        }
+        self.used = 0;
+        self.uncounted = 0;
+    }
+
+    /// Octets of memory.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        size_of_val(&*self.places)
+    }
+}
+
+/// Two multiplications with their high halves folded in, as in wyhash.
+#[inline(always)]
+const fn mix(first: Key, second: Key, seed: u64) -> u64 {
+    fold(first ^ seed, second ^ 0x9e37_79b9_7f4a_7c15)
+}
+
+#[inline(always)]
+const fn fold(a: u64, b: u64) -> u64 {
+    let product = (a as u128).wrapping_mul(b as u128);
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// The texts of keys that are hashes.
+#[derive(Clone, Debug, Default)]
+pub struct Texts {
+    places: hashbrown::HashMap<Key, (u32, u32), BuildIdentity>,
+    octets: Vec<u8>,
+}
+
+/// The keys are hashes already.
+type BuildIdentity = std::hash::BuildHasherDefault<Identity>;
+
+/// Hands a key on as its own hash.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Identity(u64);
+
+impl std::hash::Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}
+
+impl Texts {
+    /// Keeps the text of a key.
+    pub fn keep(&mut self, key: Key, text: &[u8]) {
+        let octets = &mut self.octets;
+        self.places.entry(key).or_insert_with(|| {
+            let at = octets.len() as u32;
+            octets.extend_from_slice(text);
+            (at, text.len() as u32)
+        });
+    }
+
+    /// The text of a key.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<&[u8]> {
+        let (at, len) = *self.places.get(&key)?;
+        self.octets.get(at as usize..)?.get(..len as usize)
+    }
+
+    /// Forgets all texts.
+    pub fn clear(&mut self) {
+        self.places.clear();
+        self.octets.clear();
+    }
+
+    /// Octets of memory.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.octets.capacity() + self.places.allocation_size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn counts(cells: &Cells) -> HashMap<(Key, Key), u64> {
+        cells.iter().map(|(a, b, count)| ((a, b), count)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn cells_count_as_a_map_does(
+            seed: u64,
+            adds in prop::collection::vec((0_u64..40, 0_u64..40, 1_u64..1000), 0..2000),
+        ) {
+            let mut cells = Cells::new(usize::MAX, seed);
+            let mut map = HashMap::new();
+            for (first, second, weight) in adds {
+                let is_new = !map.contains_key(&(first, second));
+                let expected = if is_new { Counted::New } else { Counted::Known };
+                prop_assert_eq!(cells.add(first, second, weight), expected);
+                *map.entry((first, second)).or_insert(0) += weight;
+            }
+            prop_assert_eq!(cells.len(), map.len());
+            prop_assert_eq!(counts(&cells), map);
+        }
+    }
+
+    #[test]
+    fn a_full_table_goes_on_counting_what_it_has() {
+        let mut cells = Cells::new(2, 7);
+        assert_eq!(cells.add(1, 1, 1), Counted::New);
+        assert_eq!(cells.add(2, 2, 1), Counted::New);
+        assert_eq!(cells.add(3, 3, 5), Counted::Full);
+        assert_eq!(cells.add(1, 1, 4), Counted::Known);
+        assert_eq!(cells.uncounted(), 5);
+        assert_eq!(counts(&cells), HashMap::from([((1, 1), 5), ((2, 2), 1)]));
+        cells.clear();
+        assert!(cells.is_empty() && cells.uncounted() == 0);
+        assert_eq!(cells.add(3, 3, 5), Counted::New);
+    }
+
+    #[test]
+    fn room_that_is_not_needed_any_more_is_given_back() {
+        let mut cells = Cells::new(usize::MAX, 7);
+        for key in 0..10_000 {
+            cells.add(key, 0, 1);
+        }
+        let flood = cells.memory();
+        cells.clear();
+        cells.add(1, 1, 1);
+        cells.clear();
+        assert!(cells.memory() * 8 < flood);
+    }
+
+    #[test]
+    fn texts_are_kept_once() {
+        let mut texts = Texts::default();
+        texts.keep(1, b"com");
+        texts.keep(2, b"");
+        texts.keep(1, b"com");
+        assert_eq!(texts.get(1), Some(&b"com"[..]));
+        assert_eq!(texts.get(2), Some(&b""[..]));
+        assert_eq!(texts.get(3), None);
+        assert_eq!(texts.octets.len(), 3);
+    }
+}

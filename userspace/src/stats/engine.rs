@@ -1,0 +1,247 @@
+//! The statistics engine: counts messages in the cells of all datasets.
+//!
+//! One per drain thread, or per file that is read; no lock, no clock. What it
+//! has counted is taken out by [`Engine::tables`] with values as text, or handed
+//! over cell by cell. Messages are never lost to a dataset: those whose cell
+//! finds no room are counted as such.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    cells::{Cells, Counted, Key, Texts},
+    dataset::Indexer,
+    label::{Style, label},
+    observed::{Observed, ObservedPacket},
+    plan::{Compat, Plan, Step},
+    table::{Cell, Row, Table},
+    values::{At, IPV6, SKIP, Values, packet_key},
+};
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    plan: Arc<Plan>,
+    counts: Counts,
+    values: Values,
+}
+
+/// What datasets have counted, cell by cell.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    /// By dataset, in the order of the plan.
+    pub datasets: Vec<DatasetCounts>,
+    /// The texts of keys.
+    pub texts: Texts,
+}
+
+/// What one dataset has counted.
+#[derive(Clone, Debug)]
+pub struct DatasetCounts {
+    /// Messages that passed its filters and have a value.
+    pub total: u64,
+    /// By values.
+    pub cells: Cells,
+}
+
+impl Engine {
+    /// Each dataset has at most `cells` cells. Engines whose counts are to be
+    /// added up have the same `seed`.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, cells: usize, seed: u64) -> Self {
+        Self {
+            counts: Counts::new(&plan, cells, seed),
+            values: Values::new(seed),
+            plan,
+        }
+    }
+
+    /// What it runs.
+    #[must_use]
+    pub const fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Counts a message.
+    #[inline]
+    pub fn message(&mut self, observed: &Observed<'_>) {
+        let Self {
+            plan,
+            counts,
+            values,
+        } = self;
+        values.begin();
+        let at = At {
+            observed,
+            rules: &plan.rules,
+        };
+        let holding = values.conditions(plan.tested, at);
+        for step in &plan.dns {
+            if holding & step.required != step.required {
+                continue;
+            }
+            let (first, second) = (values.key(step.first, at), values.key(step.second, at));
+            if first == SKIP || second == SKIP {
+                continue;
+            }
+            let Some(dataset) = counts.datasets.get_mut(step.dataset) else {
+                continue;
+            };
+            dataset.total += observed.weight;
+            if dataset.cells.add(first, second, observed.weight) == Counted::New {
+                keep_texts(&mut counts.texts, values, step, at);
+            }
+        }
+    }
+
+    /// Counts a packet, DNS or not, in the datasets of layer `ip`.
+    pub fn packet(&mut self, packet: &ObservedPacket) {
+        let rules = &self.plan.rules;
+        for step in &self.plan.ip {
+            let keys =
+                packet_key(step.first, packet, rules).zip(packet_key(step.second, packet, rules));
+            let dataset = self.counts.datasets.get_mut(step.dataset);
+            if let (Some((first, second)), Some(dataset)) = (keys, dataset) {
+                dataset.total += 1;
+                dataset.cells.add(first, second, 1);
+            }
+        }
+    }
+
+    /// What was counted so far, with values as text.
+    #[must_use]
+    pub fn tables(&self, style: Style) -> Vec<Table> {
+        let datasets = self.plan.datasets.iter().zip(&self.counts.datasets);
+        let table = |(dataset, counts): (&Arc<_>, &DatasetCounts)| Table {
+            dataset: Arc::clone(dataset),
+            total: counts.total,
+            uncounted: counts.cells.uncounted(),
+            rows: self.rows(dataset, counts, style),
+        };
+        datasets.map(table).collect()
+    }
+
+    fn rows(
+        &self,
+        dataset: &super::dataset::Dataset,
+        counts: &DatasetCounts,
+        style: Style,
+    ) -> Vec<Row> {
+        let [first, second] = [0, 1].map(|n| {
+            dataset
+                .dimensions
+                .get(n)
+                .map_or(Indexer::Null, |d| d.indexer)
+        });
+        let mut rows: HashMap<Vec<u8>, HashMap<Vec<u8>, u64>> = HashMap::new();
+        for (one, other, count) in counts.cells.iter() {
+            let (Some(one), Some(other)) = (
+                self.printed(first, one, style),
+                self.printed(second, other, style),
+            ) else {
+                continue;
+            };
+            // Different names may be printed alike, as DSC does it.
+            *rows.entry(one).or_default().entry(other).or_default() += count;
+        }
+        let mut rows: Vec<_> = rows
+            .into_iter()
+            .map(|(value, cells)| Row {
+                value,
+                cells: sorted(cells),
+            })
+            .collect();
+        rows.sort_by(|a, b| a.value.cmp(&b.value));
+        rows
+    }
+
+    /// A value as it is printed; none for what DSC never prints.
+    fn printed(&self, indexer: Indexer, key: Key, style: Style) -> Option<Vec<u8>> {
+        if self.plan.rules.compat == Compat::Dsc {
+            match indexer {
+                Indexer::DnsSportRange if key == 0 => return None,
+                // Each port is printed as the one that appeared before it.
+                Indexer::DnsSourcePort => {
+                    let before = (key as usize)
+                        .checked_sub(1)
+                        .and_then(|n| self.values.ports().get(n));
+                    return Some(before.copied().unwrap_or(0).to_string().into_bytes());
+                }
+                _ => {}
+            }
+        }
+        let text = self.counts.texts.get(key).unwrap_or(&[]);
+        Some(label(indexer, key, text, &self.plan.rules, style))
+    }
+
+    /// Forgets what was counted: another interval begins.
+    pub fn clear(&mut self) {
+        self.counts.clear();
+        self.values.end_interval();
+    }
+
+    /// Hands over what was counted since the last time, and goes on with
+    /// `emptied`, which was handed over before.
+    pub fn exchange(&mut self, emptied: &mut Counts) {
+        emptied.clear();
+        std::mem::swap(&mut self.counts, emptied);
+        self.values.end_interval();
+    }
+
+    /// Octets of memory.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let cells: usize = self
+            .counts
+            .datasets
+            .iter()
+            .map(|one| one.cells.memory())
+            .sum();
+        cells + self.counts.texts.memory()
+    }
+}
+
+impl Counts {
+    /// Nothing counted; see [`Engine::new`].
+    #[must_use]
+    pub fn new(plan: &Plan, cells: usize, seed: u64) -> Self {
+        let empty = |_: &_| DatasetCounts {
+            total: 0,
+            cells: Cells::new(cells, seed),
+        };
+        Self {
+            datasets: plan.datasets.iter().map(empty).collect(),
+            texts: Texts::default(),
+        }
+    }
+
+    fn clear(&mut self) {
+        for dataset in &mut self.datasets {
+            dataset.total = 0;
+            dataset.cells.clear();
+        }
+        self.texts.clear();
+    }
+}
+
+#[cold]
+fn keep_texts(texts: &mut Texts, values: &mut Values, step: &Step, at: At<'_>) {
+    for indexer in [step.first, step.second] {
+        let key = values.key(indexer, at);
+        if let Some(octets) = Values::address_text(indexer, at) {
+            debug_assert!(key & IPV6 != 0);
+            texts.keep(key, &octets);
+        } else if let Some(text) = values.text(indexer, at) {
+            texts.keep(key, text);
+        }
+    }
+}
+
+/// The most frequent first; among equals, in the order of the values.
+fn sorted(cells: HashMap<Vec<u8>, u64>) -> Vec<Cell> {
+    let mut cells: Vec<_> = cells
+        .into_iter()
+        .map(|(value, count)| Cell { value, count })
+        .collect();
+    cells.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
+    cells
+}

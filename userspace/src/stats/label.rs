@@ -1,0 +1,180 @@
+//! Values as they are printed: as DSC does, or by name for people and metrics.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use dns_wire::{
+    counters::Role,
+    iana::{EdnsOption, ExtendedError, Opcode, Qclass, Qtype, Rcode},
+};
+
+use super::{
+    cells::Key,
+    classify::Class,
+    dataset::Indexer,
+    plan::{Compat, Rules},
+    values::{IPV6, NONE, NONE_IPV6, direction},
+};
+use crate::names::{text, tld::TldState};
+
+/// Who reads the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// DSC's presenters: numbers as numbers.
+    Dsc,
+    /// People and Prometheus: mnemonics, and never an empty text.
+    Named,
+}
+
+/// What a key is printed as; `text` is what it is the hash of, if it is one.
+#[must_use]
+pub fn label(indexer: Indexer, key: Key, text: &[u8], rules: &Rules, style: Style) -> Vec<u8> {
+    match indexer {
+        Indexer::Qname | Indexer::Tld | Indexer::SecondLd | Indexer::ThirdLd => {
+            name(text, rules.compat, style)
+        }
+        Indexer::Client | Indexer::Server | Indexer::ClientSubnet => address(key, text),
+        Indexer::EdnsNsidText | Indexer::EdnsEdeText => text.to_vec(),
+        Indexer::EdnsCookieClient
+        | Indexer::EdnsCookieServer
+        | Indexer::EdnsNsidData
+        | Indexer::EdnsEcsAddress => hexadecimal(text),
+        Indexer::EdnsEcsSubnet => octets_address(text),
+        Indexer::EdnsOptions => options(text),
+        _ => number(indexer, key, rules, style).into_bytes(),
+    }
+}
+
+fn number(indexer: Indexer, key: Key, rules: &Rules, style: Style) -> String {
+    let named = style == Style::Named;
+    match indexer {
+        Indexer::Null => "ALL".to_owned(),
+        Indexer::Encryption => "unencrypted".to_owned(),
+        Indexer::Qtype | Indexer::Qclass if key == NONE => named_or(named, "none", "0"),
+        Indexer::Qtype if named => Qtype(key as u16).to_string(),
+        Indexer::Qclass if named => Qclass(key as u16).to_string(),
+        Indexer::Opcode if named => Opcode(key as u8).to_string(),
+        Indexer::Rcode if named => Rcode(key as u16).to_string(),
+        Indexer::EdnsEdeCode if named && key != NONE => ExtendedError(key as u16).to_string(),
+        Indexer::RdBit
+        | Indexer::TcBit
+        | Indexer::DoBit
+        | Indexer::AdBit
+        | Indexer::CdBit
+        | Indexer::RaBit
+        | Indexer::CoBit
+        | Indexer::DeBit => named_or(key == 0, "clr", "set"),
+        Indexer::QrAaBits => format!("qr={},aa={}", key & 1, key >> 1 & 1),
+        Indexer::IdnQname | Indexer::IdnFirstLabel => named_or(key == 0, "normal", "idn"),
+        Indexer::CertainQnames => {
+            let names = ["localhost", "X.root-servers.net", "else"];
+            one_of(&names, key)
+        }
+        Indexer::QueryClassification | Indexer::DscClassification => {
+            let class = Class::from_index(key as usize);
+            class.map_or("", Class::label).to_owned()
+        }
+        Indexer::EdnsBufsiz if key == NONE => "None".to_owned(),
+        Indexer::EdnsBufsiz => bin(key, 512),
+        Indexer::EdnsCookie | Indexer::EdnsNsid | Indexer::EdnsEcs | Indexer::EdnsEde => {
+            named_or(key == 0, "no", "yes")
+        }
+        Indexer::Transport | Indexer::IpProto => match key {
+            17 => "udp".to_owned(),
+            6 => "tcp".to_owned(),
+            1 => "icmp".to_owned(),
+            58 => named_or(named, "icmpv6", "ipv6-icmp"),
+            _ => format!("p{key}"),
+        },
+        Indexer::DnsIpVersion | Indexer::IpVersion => format!("IPv{key}"),
+        Indexer::DnsSportRange => match (rules.compat, key.checked_sub(1)) {
+            (Compat::None, _) => bin(key, 1024),
+            // DSC prints each bin as the one below it; the lowest is never printed.
+            (Compat::Dsc, Some(below)) => bin(below, 1024),
+            (Compat::Dsc, None) => String::new(),
+        },
+        Indexer::IpDirection => match key {
+            direction::SENT => "sent".to_owned(),
+            direction::RECV => "recv".to_owned(),
+            _ => "else".to_owned(),
+        },
+        Indexer::Country => {
+            let [.., a, b] = key.to_be_bytes();
+            String::from_utf8_lossy(&[a, b]).into_owned()
+        }
+        Indexer::Asn if key == NONE || key == NONE_IPV6 => match (rules.geo.knows_asn(), key) {
+            (true, _) => "??".to_owned(),
+            (false, NONE) => "?4".to_owned(),
+            (false, _) => "?6".to_owned(),
+        },
+        Indexer::Role => {
+            let role = Role::from_index(key as usize);
+            role.map_or("", Role::label).to_owned()
+        }
+        Indexer::Zone => {
+            let zone = rules.zones.names().get(key as usize);
+            zone.map_or("none", String::as_str).to_owned()
+        }
+        Indexer::TldState => {
+            let state = TldState::from_index(key as usize);
+            state.map_or("none", TldState::label).to_owned()
+        }
+        _ if key == NONE => "none".to_owned(),
+        _ => key.to_string(),
+    }
+}
+
+fn named_or(first: bool, one: &str, other: &str) -> String {
+    if first { one } else { other }.to_owned()
+}
+
+fn one_of(names: &[&str], key: Key) -> String {
+    names.get(key as usize).copied().unwrap_or("").to_owned()
+}
+
+fn bin(index: u64, width: u64) -> String {
+    format!("{}-{}", index * width, index * width + width - 1)
+}
+
+fn name(suffix: &[u8], compat: Compat, style: Style) -> Vec<u8> {
+    match (compat, style) {
+        (Compat::Dsc, _) => suffix.to_vec(),
+        (Compat::None, Style::Named) if suffix.is_empty() => b"none".to_vec(),
+        (Compat::None, _) => {
+            let mut printed = String::new();
+            text::push_text(suffix, &mut printed);
+            printed.into_bytes()
+        }
+    }
+}
+
+fn address(key: Key, text: &[u8]) -> Vec<u8> {
+    if key & IPV6 == 0 {
+        Ipv4Addr::from(key as u32).to_string().into_bytes()
+    } else {
+        octets_address(text)
+    }
+}
+
+fn octets_address(octets: &[u8]) -> Vec<u8> {
+    if let Ok(octets) = <[u8; 4]>::try_from(octets) {
+        return Ipv4Addr::from(octets).to_string().into_bytes();
+    }
+    let octets = <[u8; 16]>::try_from(octets).unwrap_or_default();
+    Ipv6Addr::from(octets).to_string().into_bytes()
+}
+
+fn hexadecimal(octets: &[u8]) -> Vec<u8> {
+    let digits = octets.iter().map(|octet| format!("{octet:02X}"));
+    digits.collect::<String>().into_bytes()
+}
+
+fn options(codes: &[u8]) -> Vec<u8> {
+    let names = codes.as_chunks::<2>().0.iter();
+    let names = names.map(|code| EdnsOption(u16::from_be_bytes(*code)).to_string());
+    let list = names.collect::<Vec<_>>().join(",");
+    if list.is_empty() {
+        b"none".to_vec()
+    } else {
+        list.into_bytes()
+    }
+}

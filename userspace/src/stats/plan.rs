@@ -1,0 +1,168 @@
+//! Datasets made ready to run: which of them a query reaches and which a
+//! response, what each filter costs, and the rules that indexers go by.
+
+use std::{net::IpAddr, sync::Arc};
+
+use regex::bytes::Regex;
+
+use crate::{
+    config::IpPrefix,
+    names::{suffix::SuffixList, tld::KnownTlds},
+    stats::{
+        dataset::{Dataset, Filter, Indexer, Layer, Predicate},
+        geo::Geo,
+        zones::Zones,
+    },
+};
+
+/// Whose answers are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compat {
+    /// Correct ones.
+    #[default]
+    None,
+    /// Those of DSC 2.15, defects included.
+    Dsc,
+}
+
+/// What indexers and filters go by.
+#[derive(Debug)]
+pub struct Rules {
+    /// Whose answers are wanted.
+    pub compat: Compat,
+    /// The local addresses, for the direction of packets; empty live, where the
+    /// hook tells.
+    pub local: Vec<IpPrefix>,
+    /// Mask of IPv4 clients' networks.
+    pub client_v4_mask: u32,
+    /// Mask of IPv6 clients' networks.
+    pub client_v6_mask: u128,
+    /// Suffixes that count as top-level domains.
+    pub suffixes: Option<SuffixList>,
+    /// The delegated top-level domains.
+    pub known_tlds: KnownTlds,
+    /// The zones that are served here.
+    pub zones: Zones,
+    /// Regular expressions on QNAME, which [`Filter::QnameMatches`] counts.
+    pub qname_filters: Vec<Regex>,
+    /// Countries and autonomous systems of addresses.
+    pub geo: Geo,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            compat: Compat::None,
+            local: Vec::new(),
+            client_v4_mask: 0xffff_ff00,
+            client_v6_mask: u128::MAX << 80,
+            suffixes: None,
+            known_tlds: KnownTlds::default(),
+            zones: Zones::default(),
+            qname_filters: Vec::new(),
+            geo: Geo::default(),
+        }
+    }
+}
+
+impl Rules {
+    /// Whether an address is local.
+    #[must_use]
+    pub fn is_local(&self, address: IpAddr) -> bool {
+        self.local.iter().any(|prefix| prefix.contains(address))
+    }
+}
+
+/// Datasets and rules, as an engine runs them.
+#[derive(Debug)]
+pub struct Plan {
+    pub(super) rules: Rules,
+    pub(super) datasets: Vec<Arc<Dataset>>,
+    pub(super) dns: Vec<Step>,
+    pub(super) ip: Vec<Step>,
+    /// The predicates and filters that any dataset needs.
+    pub(super) tested: u64,
+}
+
+/// One dataset on the way of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) dataset: usize,
+    /// Bits of the conditions that must hold.
+    pub(super) required: u64,
+    pub(super) first: Indexer,
+    pub(super) second: Indexer,
+}
+
+/// The bit of a filter: predicates first, then regular expressions.
+#[must_use]
+pub(super) const fn filter_bit(filter: Filter) -> u64 {
+    match filter {
+        Filter::Is(Predicate::Any) => 0,
+        Filter::Is(predicate) => 1 << predicate.index(),
+        Filter::QnameMatches(index) => 1 << (Predicate::COUNT + index),
+    }
+}
+
+/// So many regular expressions can be told apart.
+pub const MAX_QNAME_FILTERS: usize = 64 - Predicate::COUNT;
+
+impl Plan {
+    /// Datasets of the indexer `response_time` are left to those who pair
+    /// messages.
+    #[must_use]
+    pub fn new(datasets: Vec<Dataset>, rules: Rules) -> Self {
+        let datasets: Vec<_> = datasets.into_iter().map(Arc::new).collect();
+        let step = |(dataset, of): (usize, &Arc<Dataset>)| Step {
+            dataset,
+            required: of.filters.iter().fold(0, |bits, f| bits | filter_bit(*f)),
+            first: of.dimensions[0].indexer,
+            second: of.dimensions[1].indexer,
+        };
+        let steps: Vec<Step> = datasets.iter().enumerate().map(step).collect();
+        let (timed, counted): (Vec<Step>, Vec<Step>) = steps
+            .into_iter()
+            .partition(|step| step.second == Indexer::ResponseTime);
+        drop(timed);
+        // DSC feeds the datasets of both layers with DNS messages.
+        let is_ip = |step: &Step| {
+            let layer = datasets.get(step.dataset).map(|dataset| dataset.layer);
+            layer == Some(Layer::Ip) && rules.compat == Compat::None
+        };
+        let (ip, dns): (Vec<Step>, Vec<Step>) = counted.into_iter().partition(is_ip);
+        let tested = dns.iter().fold(0, |bits, step| bits | step.required);
+        Self {
+            rules,
+            dns,
+            ip,
+            tested,
+            datasets,
+        }
+    }
+
+    /// The datasets in the order of the configuration.
+    #[must_use]
+    pub fn datasets(&self) -> &[Arc<Dataset>] {
+        &self.datasets
+    }
+
+    /// What indexers go by.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Whether any dataset counts packets that are no DNS messages.
+    #[must_use]
+    pub const fn counts_packets(&self) -> bool {
+        !self.ip.is_empty()
+    }
+
+    /// Whether any dataset needs more of a message than its question.
+    #[must_use]
+    pub fn needs_whole_messages(&self) -> bool {
+        self.datasets
+            .iter()
+            .any(|dataset| dataset.needs_whole_message())
+    }
+}

@@ -1,0 +1,663 @@
+//! The values of one message: each computed at most once, however many datasets
+//! ask for it.
+//!
+//! A value is a [`Key`]: a number as it is, or the hash of a text. `label` turns
+//! keys back into what is printed.
+
+use std::{
+    hash::{BuildHasher as _, Hasher as _},
+    net::IpAddr,
+};
+
+use dns_wire::{
+    counters::{Hook, Role},
+    locate::{Family, Transport},
+    message::EdnsState,
+    opt::{Ecs, KnownOptions, Options},
+    record::ip_addr,
+};
+use foldhash::fast::FixedState;
+
+use super::{
+    cells::Key,
+    classify::{classify, classify_as_dsc},
+    dataset::{Indexer, Predicate},
+    observed::{Observed, ObservedPacket},
+    plan::{Compat, Rules},
+    qname::Qname,
+};
+
+/// There is no such value: no EDNS, no option, no question.
+pub(super) const NONE: Key = u64::MAX;
+/// The message is in no cell of the dataset.
+pub(super) const SKIP: Key = u64::MAX - 1;
+/// [`NONE`] of an IPv6 address.
+pub(super) const NONE_IPV6: Key = u64::MAX - 2;
+/// Hashes are below.
+const RESERVED: Key = u64::MAX - 7;
+/// An address of IPv6 is a hash, one of IPv4 the address itself.
+pub(super) const IPV6: Key = 1 << 63;
+
+/// DSC's directions.
+pub(super) mod direction {
+    /// From a local address.
+    pub(crate) const SENT: u64 = 0;
+    /// To a local address.
+    pub(crate) const RECV: u64 = 1;
+    /// Neither.
+    pub(crate) const ELSE: u64 = 2;
+}
+
+/// What the values of the message at hand are computed with, and kept in.
+#[derive(Debug)]
+pub(super) struct Values {
+    keys: [Key; Indexer::COUNT],
+    known: u128,
+    name: Qname,
+    name_known: bool,
+    /// Where the text of a value is put together.
+    scratch: Vec<u8>,
+    hasher: FixedState,
+    /// Source ports in the order of their appearance: DSC prints that.
+    ports: Vec<u16>,
+    port_ordinals: Vec<u16>,
+}
+
+/// The message at hand and the rules.
+#[derive(Clone, Copy)]
+pub(super) struct At<'a> {
+    pub(super) observed: &'a Observed<'a>,
+    pub(super) rules: &'a Rules,
+}
+
+impl Values {
+    /// Engines whose counts are to be added up have the same seed.
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            keys: [0; Indexer::COUNT],
+            known: 0,
+            name: Qname::default(),
+            name_known: false,
+            scratch: Vec::new(),
+            hasher: FixedState::with_seed(seed),
+            ports: Vec::new(),
+            port_ordinals: Vec::new(),
+        }
+    }
+
+    /// Another message is at hand.
+    #[inline]
+    pub(super) const fn begin(&mut self) {
+        self.known = 0;
+        self.name_known = false;
+    }
+
+    /// What DSC forgets with each interval.
+    pub(super) fn end_interval(&mut self) {
+        self.ports.clear();
+        self.port_ordinals.clear();
+    }
+
+    /// Source ports in the order of their appearance, where DSC is followed.
+    pub(super) fn ports(&self) -> &[u16] {
+        &self.ports
+    }
+
+    /// The value of the message at hand.
+    #[inline]
+    pub(super) fn key(&mut self, indexer: Indexer, at: At<'_>) -> Key {
+        let index = indexer.index();
+        if self.known >> index & 1 != 0 {
+            return self.keys.get(index).copied().unwrap_or(NONE);
+        }
+        let key = self.compute(indexer, at);
+        self.known |= 1 << index;
+        if let Some(place) = self.keys.get_mut(index) {
+            *place = key;
+        }
+        key
+    }
+
+    fn compute(&mut self, indexer: Indexer, at: At<'_>) -> Key {
+        let At { observed, rules } = at;
+        let hasher = self.hasher.clone();
+        let message = &observed.message;
+        let flags = message.header.flags();
+        let bit = |bit: u32| u64::from(flags >> bit & 1);
+        let opt_bit = |bit: u16| u64::from(message.opt.flags() & bit != 0);
+        match indexer {
+            Indexer::Null | Indexer::ResponseTime => 0,
+            Indexer::Encryption => 0,
+            Indexer::Client => self.address(observed.flow.family, client(observed)),
+            Indexer::Server => self.address(observed.flow.family, server(observed)),
+            Indexer::ClientSubnet => {
+                let masked = mask(client_address(observed), rules);
+                self.ip(masked)
+            }
+            Indexer::Country => {
+                let [a, b] = rules.geo.country(located_address(observed, rules));
+                u64::from(a) << 8 | u64::from(b)
+            }
+            Indexer::Asn => {
+                let address = located_address(observed, rules);
+                match rules.geo.asn(address) {
+                    Some(asn) => u64::from(asn),
+                    None if address.is_ipv6() => NONE_IPV6,
+                    None => NONE,
+                }
+            }
+            Indexer::Qname
+            | Indexer::SecondLd
+            | Indexer::ThirdLd
+            | Indexer::Tld
+            | Indexer::EdnsCookieClient
+            | Indexer::EdnsCookieServer
+            | Indexer::EdnsNsidData
+            | Indexer::EdnsNsidText
+            | Indexer::EdnsEcsAddress
+            | Indexer::EdnsEcsSubnet
+            | Indexer::EdnsEdeText
+            | Indexer::EdnsOptions => match self.text(indexer, at) {
+                Some(text) => {
+                    let mut hasher = hasher.build_hasher();
+                    hasher.write(text);
+                    hasher.finish().min(RESERVED)
+                }
+                None => SKIP,
+            },
+            Indexer::Qtype if message.has_question() => u64::from(message.question.qtype()),
+            Indexer::Qclass if message.has_question() => u64::from(message.question.qclass()),
+            // DSC tells them as 0.
+            Indexer::Qtype | Indexer::Qclass => match rules.compat {
+                Compat::None => NONE,
+                Compat::Dsc => 0,
+            },
+            Indexer::Qnamelen => self.name(at).text_len() as u64,
+            Indexer::LabelCount => match rules.compat {
+                Compat::None => self.name(at).labels() as u64,
+                Compat::Dsc => self.name(at).labels().min(63) as u64,
+            },
+            Indexer::Msglen => message.len as u64,
+            Indexer::Opcode => u64::from(message.header.opcode()),
+            Indexer::Rcode => u64::from(message.rcode()),
+            Indexer::RdBit => bit(8),
+            Indexer::TcBit => bit(9),
+            Indexer::RaBit => bit(7),
+            Indexer::AdBit => bit(5),
+            Indexer::CdBit => bit(4),
+            Indexer::QrAaBits => bit(15) | bit(10) << 1,
+            Indexer::DoBit => opt_bit(0x8000),
+            Indexer::CoBit => opt_bit(0x4000),
+            Indexer::DeBit => opt_bit(0x2000),
+            Indexer::IdnQname => u64::from(self.is_idn(at)),
+            Indexer::IdnFirstLabel => u64::from(self.is_first_label_idn(at)),
+            Indexer::CertainQnames => self.certain_qnames(at),
+            Indexer::QueryClassification => match rules.compat {
+                Compat::None => classify(observed, self.name(at), rules).index() as u64,
+                Compat::Dsc => self.dsc_class(at),
+            },
+            Indexer::DscClassification => self.dsc_class(at),
+            Indexer::EdnsVersion => match message.edns {
+                EdnsState::Present => u64::from(message.opt.version()),
+                EdnsState::Absent | EdnsState::Unreached | EdnsState::Malformed => NONE,
+            },
+            Indexer::EdnsBufsiz => match message.edns {
+                EdnsState::Present => u64::from(message.opt.udp_size() >> 9),
+                EdnsState::Absent | EdnsState::Unreached | EdnsState::Malformed => NONE,
+            },
+            Indexer::EdnsCookie
+            | Indexer::EdnsCookieLen
+            | Indexer::EdnsNsid
+            | Indexer::EdnsNsidLen
+            | Indexer::EdnsEcs
+            | Indexer::EdnsEcsFamily
+            | Indexer::EdnsEcsSourcePrefix
+            | Indexer::EdnsEcsScopePrefix
+            | Indexer::EdnsEde
+            | Indexer::EdnsEdeCode
+            | Indexer::EdnsEdeTextlen => option_number(indexer, observed.options),
+            Indexer::Transport | Indexer::IpProto => match observed.flow.transport {
+                Transport::Udp => 17,
+                Transport::Tcp => 6,
+            },
+            Indexer::DnsIpVersion | Indexer::IpVersion => version(observed.flow.family),
+            Indexer::DnsSourcePort => match rules.compat {
+                Compat::None => u64::from(observed.flow.source_port),
+                Compat::Dsc => self.port_ordinal(observed.flow.source_port),
+            },
+            Indexer::DnsSportRange => u64::from(observed.flow.source_port >> 10),
+            Indexer::IpDirection => direction_of(observed, rules),
+            Indexer::HopLimit => u64::from(observed.flow.hop_limit),
+            Indexer::Role => observed.role.index() as u64,
+            Indexer::Zone => rules
+                .zones
+                .find(self.name(at))
+                .map_or(NONE, |zone| zone as u64),
+            Indexer::TldState => self.tld_state(at),
+        }
+    }
+
+    /// The text that a key is the hash of.
+    pub(super) fn text<'s>(&'s mut self, indexer: Indexer, at: At<'s>) -> Option<&'s [u8]> {
+        match indexer {
+            Indexer::Qname => Some(self.name(at).whole()),
+            Indexer::Tld => Some(self.suffix(0, at)),
+            Indexer::SecondLd => Some(self.suffix(1, at)),
+            Indexer::ThirdLd => Some(self.suffix(2, at)),
+            _ => option_text(indexer, at.observed.options, &mut self.scratch),
+        }
+    }
+
+    /// The address that a key stands for, where that is not in the key.
+    pub(super) fn address_text(indexer: Indexer, at: At<'_>) -> Option<[u8; 16]> {
+        let address = match indexer {
+            Indexer::Client => client_address(at.observed),
+            Indexer::Server => ip_addr(at.observed.flow.family, server(at.observed)),
+            Indexer::ClientSubnet => mask(client_address(at.observed), at.rules),
+            _ => return None,
+        };
+        match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(address.octets()),
+        }
+    }
+
+    #[inline]
+    pub(super) fn name(&mut self, at: At<'_>) -> &Qname {
+        if !self.name_known {
+            self.name.set(at.observed.name, at.rules.compat);
+            self.name_known = true;
+        }
+        &self.name
+    }
+
+    /// The labels of the suffix that counts as top-level domain, and so many
+    /// before them.
+    fn suffix(&mut self, more: usize, at: At<'_>) -> &[u8] {
+        let suffix = match &at.rules.suffixes {
+            Some(suffixes) => suffixes.labels(at.observed.name).max(1),
+            None => 1,
+        };
+        self.name(at).last(suffix + more)
+    }
+
+    #[inline]
+    fn address(&self, family: Family, words: [u64; 2]) -> Key {
+        match family {
+            Family::Ipv6 => self.hash_words(words),
+            Family::Ipv4 | Family::Other => {
+                let [a, b, c, d, ..] = words[0].to_ne_bytes();
+                u64::from(u32::from_be_bytes([a, b, c, d]))
+            }
+        }
+    }
+
+    fn ip(&self, address: IpAddr) -> Key {
+        match address {
+            IpAddr::V4(address) => u64::from(u32::from(address)),
+            IpAddr::V6(address) => {
+                let octets = address.octets();
+                let words = octets.as_chunks::<8>().0;
+                let word = |n: usize| words.get(n).map_or(0, |word| u64::from_ne_bytes(*word));
+                self.hash_words([word(0), word(1)])
+            }
+        }
+    }
+
+    fn hash_words(&self, words: [u64; 2]) -> Key {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(words[0]);
+        hasher.write_u64(words[1]);
+        (hasher.finish() | IPV6).min(RESERVED)
+    }
+
+    fn is_idn(&mut self, at: At<'_>) -> bool {
+        match at.rules.compat {
+            Compat::Dsc => self.is_first_label_idn(at),
+            Compat::None => {
+                let name = self.name(at);
+                (0..name.labels()).any(|n| {
+                    let label = name.label(n, Compat::None);
+                    label.is_some_and(|label| label.starts_with(b"xn--"))
+                })
+            }
+        }
+    }
+
+    fn is_first_label_idn(&mut self, at: At<'_>) -> bool {
+        let compat = at.rules.compat;
+        let label = self.name(at).label(0, compat);
+        label.is_some_and(|label| label.starts_with(b"xn--"))
+    }
+
+    fn certain_qnames(&mut self, at: At<'_>) -> Key {
+        let compat = at.rules.compat;
+        let name = self.name(at);
+        if name.labels() == 1 && name.label(0, compat) == Some(b"localhost") {
+            0
+        } else if is_root_server(name, compat) {
+            1
+        } else {
+            2
+        }
+    }
+
+    fn dsc_class(&mut self, at: At<'_>) -> Key {
+        let text = crate::names::text::dsc_text(at.observed.name);
+        let tld = match (at.rules.compat, at.rules.suffixes.is_some()) {
+            (Compat::Dsc, true) => self.suffix(0, at).to_vec(),
+            (Compat::Dsc | Compat::None, _) => {
+                let last = text.rsplit(|octet| *octet == b'.').next();
+                if text == b"." {
+                    text.clone()
+                } else {
+                    last.unwrap_or(&[]).to_vec()
+                }
+            }
+        };
+        classify_as_dsc(at.observed, &text, &tld, at.rules).index() as u64
+    }
+
+    fn tld_state(&mut self, at: At<'_>) -> Key {
+        let name = self.name(at);
+        let last = name.labels().checked_sub(1);
+        let tld = last.and_then(|last| name.label(last, at.rules.compat));
+        tld.map_or(NONE, |tld| at.rules.known_tlds.state(tld).index() as u64)
+    }
+
+    fn port_ordinal(&mut self, port: u16) -> Key {
+        if self.port_ordinals.is_empty() {
+            self.port_ordinals = vec![0; 1 << 16];
+        }
+        let Some(ordinal) = self.port_ordinals.get_mut(usize::from(port)) else {
+            return 0;
+        };
+        // 0 stands for a port that has not been seen; 65536 wrap to it, and the
+        // last new port of a whole set of them is told as the first.
+        let seen = *ordinal != 0 || self.ports.first() == Some(&port);
+        if !seen {
+            *ordinal = self.ports.len() as u16;
+            self.ports.push(port);
+        }
+        u64::from(*ordinal)
+    }
+
+    /// Which of the conditions hold.
+    #[inline]
+    pub(super) fn conditions(&mut self, tested: u64, at: At<'_>) -> u64 {
+        let message = &at.observed.message;
+        let flags = message.header.flags();
+        let (qtype, qclass) = (message.question.qtype(), message.question.qclass());
+        let on = |predicate: Predicate, holds: bool| u64::from(holds) << predicate.index();
+        let mut bits = on(Predicate::Any, true)
+            | on(Predicate::Queries, flags & 0x8000 == 0)
+            | on(Predicate::Replies, flags & 0x8000 != 0)
+            | on(Predicate::Nxdomains, message.rcode() == 3)
+            | on(Predicate::Servfail, message.rcode() == 2)
+            | on(Predicate::PopularQtypes, is_popular(qtype))
+            | on(Predicate::AaaaOrA6, matches!(qtype, 28 | 38))
+            | on(Predicate::Chaos, qclass == 3)
+            | on(Predicate::AuthenticData, flags & 0x20 != 0)
+            | on(Predicate::Server, at.observed.role == Role::Server)
+            | on(Predicate::Client, at.observed.role == Role::Client)
+            | on(
+                Predicate::Edns0,
+                message.edns == EdnsState::Present && message.opt.version() == 0,
+            );
+        if tested & !CHEAP != 0 {
+            bits |= self.costly_conditions(tested, at);
+        }
+        bits
+    }
+
+    fn costly_conditions(&mut self, tested: u64, at: At<'_>) -> u64 {
+        let mut bits = 0;
+        for predicate in Predicate::ALL {
+            let bit = 1 << predicate.index();
+            if tested & bit != 0 && self.holds(*predicate, at) {
+                bits |= bit;
+            }
+        }
+        let mut text = None;
+        for (index, filter) in at.rules.qname_filters.iter().enumerate() {
+            let bit = 1 << (Predicate::COUNT + index);
+            if tested & bit != 0 {
+                let text =
+                    text.get_or_insert_with(|| crate::names::text::dsc_text(at.observed.name));
+                bits |= if filter.is_match(text) { bit } else { 0 };
+            }
+        }
+        bits
+    }
+
+    fn holds(&mut self, predicate: Predicate, at: At<'_>) -> bool {
+        let message = &at.observed.message;
+        let compat = at.rules.compat;
+        match predicate {
+            Predicate::Idn => self.is_idn(at),
+            Predicate::RootServersNet => is_root_server(self.name(at), compat),
+            Predicate::Priming => {
+                let is_root = message.has_question() && self.name(at).labels() == 0;
+                let wanted = match compat {
+                    Compat::None => is_root,
+                    Compat::Dsc => !is_root,
+                };
+                message.question.qtype() == 2 && wanted
+            }
+            Predicate::Cookie => option_number(Indexer::EdnsCookie, at.observed.options) != 0,
+            Predicate::Nsid => option_number(Indexer::EdnsNsid, at.observed.options) != 0,
+            Predicate::Ecs => option_number(Indexer::EdnsEcs, at.observed.options) != 0,
+            Predicate::Ede => option_number(Indexer::EdnsEde, at.observed.options) != 0,
+            Predicate::UnknownTld => {
+                self.tld_state(at) == crate::names::tld::TldState::Unknown.index() as u64
+            }
+            Predicate::Any
+            | Predicate::Queries
+            | Predicate::Replies
+            | Predicate::Nxdomains
+            | Predicate::Servfail
+            | Predicate::PopularQtypes
+            | Predicate::AaaaOrA6
+            | Predicate::Chaos
+            | Predicate::AuthenticData
+            | Predicate::Edns0
+            | Predicate::Server
+            | Predicate::Client => false,
+        }
+    }
+}
+
+/// Conditions that are always told, being cheaper than the question whether
+/// anybody asks.
+const CHEAP: u64 = {
+    let mut bits = 0;
+    let cheap = [
+        Predicate::Any,
+        Predicate::Queries,
+        Predicate::Replies,
+        Predicate::Nxdomains,
+        Predicate::Servfail,
+        Predicate::PopularQtypes,
+        Predicate::AaaaOrA6,
+        Predicate::Chaos,
+        Predicate::AuthenticData,
+        Predicate::Edns0,
+        Predicate::Server,
+        Predicate::Client,
+    ];
+    let mut index = 0;
+    while index < cheap.len() {
+        bits |= 1 << cheap[index].index();
+        index += 1;
+    }
+    bits
+};
+
+/// A, NS, CNAME, SOA, PTR, MX, AAAA, SRV, A6, ANY.
+const fn is_popular(qtype: u16) -> bool {
+    matches!(qtype, 1 | 2 | 5 | 6 | 12 | 15 | 28 | 33 | 38 | 255)
+}
+
+/// `X.root-servers.net`, X being one octet.
+fn is_root_server(name: &Qname, compat: Compat) -> bool {
+    name.labels() == 3
+        && name.label(0, compat).is_some_and(|label| label.len() == 1)
+        && name.label(1, compat) == Some(b"root-servers")
+        && name.label(2, compat) == Some(b"net")
+}
+
+/// The client: where a query comes from, and a response goes to.
+const fn client(observed: &Observed<'_>) -> [u64; 2] {
+    if observed.message.header.is_response() {
+        observed.flow.destination
+    } else {
+        observed.flow.source
+    }
+}
+
+const fn server(observed: &Observed<'_>) -> [u64; 2] {
+    if observed.message.header.is_response() {
+        observed.flow.source
+    } else {
+        observed.flow.destination
+    }
+}
+
+pub(super) fn client_address(observed: &Observed<'_>) -> IpAddr {
+    ip_addr(observed.flow.family, client(observed))
+}
+
+/// DSC looks the source up, which of a response is the server.
+fn located_address(observed: &Observed<'_>, rules: &Rules) -> IpAddr {
+    match rules.compat {
+        Compat::None => client_address(observed),
+        Compat::Dsc => ip_addr(observed.flow.family, observed.flow.source),
+    }
+}
+
+fn mask(address: IpAddr, rules: &Rules) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => IpAddr::V4((u32::from(address) & rules.client_v4_mask).into()),
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & rules.client_v6_mask).into()),
+    }
+}
+
+const fn version(family: Family) -> u64 {
+    match family {
+        Family::Ipv4 | Family::Other => 4,
+        Family::Ipv6 => 6,
+    }
+}
+
+/// By the local addresses; by the hook where none are known, as live.
+fn direction_of(observed: &Observed<'_>, rules: &Rules) -> u64 {
+    let flow = &observed.flow;
+    if rules.local.is_empty() && rules.compat == Compat::None {
+        return match observed.hook {
+            Hook::Ingress => direction::RECV,
+            Hook::Egress => direction::SENT,
+        };
+    }
+    let source = ip_addr(flow.family, flow.source);
+    by_local_addresses(source, ip_addr(flow.family, flow.destination), rules)
+}
+
+fn by_local_addresses(source: IpAddr, destination: IpAddr, rules: &Rules) -> u64 {
+    if rules.is_local(source) {
+        direction::SENT
+    } else if rules.is_local(destination) {
+        direction::RECV
+    } else {
+        direction::ELSE
+    }
+}
+
+/// The value of a packet; none for an indexer that wants a message.
+pub(super) fn packet_key(indexer: Indexer, packet: &ObservedPacket, rules: &Rules) -> Option<Key> {
+    let family = if packet.version == 6 {
+        Family::Ipv6
+    } else {
+        Family::Ipv4
+    };
+    match indexer {
+        Indexer::Null => Some(0),
+        Indexer::IpVersion => Some(u64::from(packet.version)),
+        Indexer::IpProto => Some(u64::from(packet.protocol)),
+        Indexer::IpDirection => Some(by_local_addresses(
+            ip_addr(family, packet.source),
+            ip_addr(family, packet.destination),
+            rules,
+        )),
+        _ => None,
+    }
+}
+
+/// What an option says as a number; of the datasets that only ask whether there
+/// is one, 1 or 0.
+fn option_number(indexer: Indexer, options: &[u8]) -> Key {
+    let known = KnownOptions::read(options);
+    let is = u64::from;
+    // DSC tells no difference between an empty option and none.
+    let len = |len: usize| if len == 0 { NONE } else { len as u64 };
+    match indexer {
+        Indexer::EdnsCookie => is(known.cookie.is_some()),
+        Indexer::EdnsCookieLen => {
+            known.cookie.map_or(
+                NONE,
+                |cookie| len(cookie.client.len() + cookie.server.len()),
+            )
+        }
+        Indexer::EdnsNsid => is(known.nsid.is_some()),
+        Indexer::EdnsNsidLen => known.nsid.map_or(NONE, |nsid| len(nsid.len())),
+        Indexer::EdnsEcs => is(known.ecs.is_some()),
+        Indexer::EdnsEcsFamily => known.ecs.map_or(NONE, |ecs| u64::from(ecs.family)),
+        Indexer::EdnsEcsSourcePrefix => known.ecs.map_or(NONE, |ecs| u64::from(ecs.source_prefix)),
+        Indexer::EdnsEcsScopePrefix => known.ecs.map_or(NONE, |ecs| u64::from(ecs.scope_prefix)),
+        Indexer::EdnsEde => is(known.ede.is_some()),
+        Indexer::EdnsEdeCode => known.ede.map_or(NONE, |ede| u64::from(ede.code)),
+        Indexer::EdnsEdeTextlen => known.ede.map_or(NONE, |ede| len(ede.text.len())),
+        _ => NONE,
+    }
+}
+
+/// What an option says as octets; none where there is no such option.
+fn option_text<'a>(
+    indexer: Indexer,
+    options: &'a [u8],
+    scratch: &'a mut Vec<u8>,
+) -> Option<&'a [u8]> {
+    let known = KnownOptions::read(options);
+    let text = match indexer {
+        Indexer::EdnsCookieClient => known.cookie?.client,
+        Indexer::EdnsCookieServer => known.cookie?.server,
+        Indexer::EdnsNsidData | Indexer::EdnsNsidText => known.nsid?,
+        Indexer::EdnsEcsAddress => known.ecs?.address,
+        Indexer::EdnsEdeText => known.ede?.text,
+        Indexer::EdnsEcsSubnet => {
+            ecs_subnet(&known.ecs?, scratch)?;
+            scratch
+        }
+        Indexer::EdnsOptions => {
+            scratch.clear();
+            let codes = Options::new(options).map(|(code, _)| code.0.to_be_bytes());
+            scratch.extend(codes.flatten());
+            return Some(scratch);
+        }
+        _ => return None,
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// The address, filled up with zeros: 4 or 16 octets.
+fn ecs_subnet(ecs: &Ecs<'_>, scratch: &mut Vec<u8>) -> Option<()> {
+    // IANA, Address Family Numbers.
+    let len = match ecs.family {
+        1 => 4,
+        2 => 16,
+        _ => return None,
+    };
+    scratch.clear();
+    scratch.extend(ecs.address.iter().take(len));
+    scratch.resize(len, 0);
+    Some(())
+}
