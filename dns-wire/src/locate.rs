@@ -131,7 +131,8 @@ pub struct Payload {
     pub transport: Transport,
     /// TTL or hop limit as it arrived.
     pub hop_limit: u8,
-    /// Offset of the source address; the destination's follows.
+    /// Offset of the source address; the destination's follows. It is below
+    /// 32 KiB: the parser never gets farther.
     pub addresses_at: usize,
     /// Source port.
     pub source_port: u16,
@@ -146,6 +147,8 @@ pub struct Payload {
     pub sequence: u32,
     /// The flags octet of the TCP header, without those of congestion.
     pub tcp_flags: u8,
+    /// Whether the IP packet goes on in other frames.
+    pub first_fragment: bool,
 }
 
 impl Payload {
@@ -159,7 +162,8 @@ impl Payload {
             | (self.source_port as u64) << 32
             | (self.destination_port as u64) << 48;
         let what = self.sequence as u64
-            | (self.addresses_at as u64 & 0xffff) << 32
+            | (self.addresses_at as u64 & 0x7fff) << 32
+            | (self.first_fragment as u64) << 47
             | (self.hop_limit as u64) << 48
             | ((self.tcp_flags & tcp_flag::ALL) as u64) << 56
             | (self.family as u64 & 1) << 62
@@ -183,13 +187,14 @@ impl Payload {
                 Transport::Tcp
             },
             hop_limit: (what >> 48) as u8,
-            addresses_at: (what >> 32) as usize & 0xffff,
+            addresses_at: (what >> 32) as usize & 0x7fff,
             source_port: (where_ >> 32) as u16,
             destination_port: (where_ >> 48) as u16,
             at: where_ as usize & 0xffff,
             len: (where_ >> 16) as usize & 0xffff,
             sequence: what as u32,
             tcp_flags: (what >> 56) as u8 & tcp_flag::ALL,
+            first_fragment: what >> 47 & 1 != 0,
         }
     }
 
@@ -705,6 +710,7 @@ fn udp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
         len: len - 8,
         sequence: 0,
         tcp_flags: 0,
+        first_fragment: ip.first_fragment,
     }))
 }
 
@@ -746,6 +752,7 @@ fn tcp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
         len,
         sequence: u32::from_be_bytes(sequence).wrapping_add(syn),
         tcp_flags: tcp_flags & tcp_flag::ALL,
+        first_fragment: ip.first_fragment,
     }))
 }
 

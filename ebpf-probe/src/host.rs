@@ -6,7 +6,7 @@ use dns_wire::{
     counters::{Counters, Delivery, Hook, Outcome},
     locate::{Family, Flow, Link, Payload},
     message::Message,
-    observe::{Context, Host, segment_context},
+    observe::{Context, Finding, Host, raw_context},
     packet::Packet,
 };
 
@@ -39,31 +39,38 @@ pub fn observe_payload<C: frame::Context>(
     frame: &Frame<'_, C>,
     payload: &Payload,
     hook: Hook,
-) -> Outcome {
+) -> Finding {
     match Run::new(frame, hook) {
         Some(mut run) => {
             let settings = run.settings;
             dns_wire::observe::observe_payload(frame, payload, hook, &settings, &mut run)
         }
-        None => Outcome::Rejected,
+        None => Finding::REJECTED,
     }
 }
 
-/// Hands the segment on, on the far side of the call.
+/// Hands the octets on, on the far side of the call, and counts the delivery.
 #[inline(always)]
-pub fn hand_on_segment<C: frame::Context>(
+pub fn hand_on_raw<C: frame::Context>(
     frame: &Frame<'_, C>,
     payload: &Payload,
+    finding: Finding,
     hook: Hook,
 ) -> Delivery {
     let Some(mut run) = Run::new(frame, hook) else {
         return Delivery::Unreadable;
     };
     let settings = run.settings;
-    match segment_context(frame, payload, hook, &settings, &mut run) {
-        Ok(context) => ring::segment(frame, &context, payload, settings.seed()),
-        Err(_) => Delivery::Unreadable,
-    }
+    let delivery = if settings.counts_only() {
+        Delivery::CountOnly
+    } else {
+        match raw_context(frame, payload, finding, hook, &settings, &mut run) {
+            Ok(context) => ring::raw(frame, &context, payload, finding, settings.seed()),
+            Err(_) => Delivery::Unreadable,
+        }
+    };
+    run.counters.delivery(delivery);
+    delivery
 }
 
 impl<'a, C> Run<'a, C> {
@@ -105,10 +112,10 @@ impl<C: frame::Context> Host for Run<'_, C> {
         payload: &Payload,
         hook: Hook,
         _: &Settings,
-    ) -> Outcome {
+    ) -> Finding {
         let [where_, what] = payload.pack();
-        let outcome = self.frame.context().payload(where_, what, hook);
-        Outcome::from_index(call::result(outcome)).unwrap_or(Outcome::Rejected)
+        let finding = self.frame.context().payload(where_, what, hook);
+        Finding::unpack(call::result(finding) as u64)
     }
 
     type Window = Window;
@@ -127,19 +134,16 @@ impl<C: frame::Context> Host for Run<'_, C> {
     }
 
     #[inline(always)]
-    fn segment<P: Packet>(
+    fn raw<P: Packet>(
         &mut self,
         _: &P,
         payload: &Payload,
+        finding: Finding,
         hook: Hook,
-        settings: &Settings,
-    ) -> Delivery {
-        if settings.counts_only() {
-            return Delivery::CountOnly;
-        }
+        _: &Settings,
+    ) {
         let [where_, what] = payload.pack();
-        let delivery = self.frame.context().segment(where_, what, hook);
-        Delivery::from_index(call::result(delivery)).unwrap_or(Delivery::Unreadable)
+        self.frame.context().raw(where_, what, finding, hook);
     }
 }
 

@@ -37,8 +37,11 @@ pub struct Seen {
     pub role: Role,
     /// Addresses and ports.
     pub flow: Flow,
-    /// The message; `None` for a segment.
+    /// The message; `None` for raw octets.
     pub message: Option<Message>,
+    /// Of raw octets: those before, those in all, and whether they are a whole
+    /// message's.
+    pub raw: Option<(u32, u32, bool)>,
     /// Octets of the message or of the segment.
     pub len: u16,
     /// The flags octet of the TCP header.
@@ -55,11 +58,13 @@ pub struct Seen {
 
 impl From<&Record<'_>> for Seen {
     fn from(record: &Record<'_>) -> Self {
+        let raw = record.is_segment() || record.is_whole();
         Self {
             hook: record.hook(),
             role: record.role(),
             flow: record.flow(),
-            message: (!record.is_segment()).then(|| record.message()),
+            message: (!raw).then(|| record.message()),
+            raw: raw.then(|| (record.raw_offset(), record.raw_total(), record.is_whole())),
             len: record.len(),
             tcp_flags: record.tcp_flags(),
             sequence: record.sequence(),

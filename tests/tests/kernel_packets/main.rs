@@ -8,6 +8,7 @@ mod case;
 mod layers;
 mod messages;
 mod streams;
+mod whole;
 
 use std::collections::BTreeSet;
 

@@ -6,7 +6,7 @@ use dns_wire::{
     counters::{Counters, Delivery, Hook},
     locate::{Flow, Link, Located, Payload, Transport, locate},
     message::Message,
-    observe::{Context, Host, observe, segment_context},
+    observe::{Context, Finding, Host, observe, raw_context},
     packet::{NAME_AT, NameArea},
     record::{self, HEAD, HEAD_WORDS, LINE, MAX_SEGMENT, Record, Stamp, ip_addr},
 };
@@ -175,24 +175,43 @@ impl Host for Run<'_> {
         Delivery::Delivered
     }
 
-    fn segment<P: Packet>(
+    fn raw<P: Packet>(
         &mut self,
         packet: &P,
         payload: &Payload,
+        finding: Finding,
+        hook: Hook,
+        settings: &Settings,
+    ) {
+        let delivery = self.push_raw(packet, payload, finding, hook, settings);
+        self.counters().delivery(delivery);
+    }
+}
+
+impl Run<'_> {
+    fn push_raw<P: Packet>(
+        &mut self,
+        packet: &P,
+        payload: &Payload,
+        finding: Finding,
         hook: Hook,
         settings: &Settings,
     ) -> Delivery {
-        let Ok(context) = segment_context(packet, payload, hook, settings, self) else {
+        let Ok(context) = raw_context(packet, payload, finding, hook, settings, self) else {
             return Delivery::Unreadable;
         };
         let captured = self.frame.bytes();
         let end = captured.len().min(payload.at + payload.len);
         let bytes = captured.get(payload.at..end).unwrap_or(&[]);
-        let template = record::segment_head(&context, payload);
-        let stamp = self.stamp(context.flow.hash(0, settings.seed()));
+        let template = record::raw_head(&context, payload, finding);
+        let id = match context.flow.transport {
+            Transport::Udp => finding.id(),
+            Transport::Tcp => 0,
+        };
+        let stamp = self.stamp(context.flow.hash(id, settings.seed()));
         for (part, octets) in bytes.chunks(MAX_SEGMENT).enumerate() {
             let mut head = template;
-            record::complete_segment_head(&mut head, part * MAX_SEGMENT, octets.len(), &stamp);
+            record::complete_raw_head(&mut head, part * MAX_SEGMENT, octets.len(), &stamp);
             self.push(&head, octets);
         }
         if bytes.len() < payload.len {

@@ -10,12 +10,16 @@ use dns_wire::{
 use foldhash::quality::RandomState;
 
 use super::pairing::Event;
-use crate::source::stream::{Limits, StreamStats, Streams};
+use crate::source::{
+    stream::{Limits, StreamStats, Streams},
+    whole::Assembler,
+};
 
 /// The counters and the streams of one consumer of records.
 #[derive(Debug)]
 pub struct Shard {
     streams: Streams,
+    wholes: Assembler,
     reassembled: Box<[Counters; 2]>,
     events: Vec<Event>,
     hasher: RandomState,
@@ -27,6 +31,7 @@ impl Shard {
     pub fn new(limits: Limits, hasher: RandomState) -> Self {
         Self {
             streams: Streams::new(limits),
+            wholes: Assembler::default(),
             reassembled: Box::default(),
             events: Vec::new(),
             hasher,
@@ -37,8 +42,23 @@ impl Shard {
     pub fn record(&mut self, record: &Record<'_>) {
         if record.is_segment() {
             self.stream(record);
-            return;
+        } else if record.is_whole() {
+            self.whole(record);
+        } else {
+            self.message(record);
         }
+    }
+
+    /// A message that was handed on raw is like any other, once it is complete.
+    fn whole(&mut self, record: &Record<'_>) {
+        let mut wholes = std::mem::take(&mut self.wholes);
+        if let Some(whole) = wholes.take(record) {
+            self.message(&whole.record);
+        }
+        self.wholes = wholes;
+    }
+
+    fn message(&mut self, record: &Record<'_>) {
         if record.flow().transport == Transport::Tcp {
             self.stream(record);
         }
