@@ -2,7 +2,7 @@
 
 use crate::{
     counters::{Counters, Delivery, Hook, Outcome, Role},
-    locate::{Flow, Link, Located, Payload, Transport, locate},
+    locate::{Flow, Link, Located, Payload, Transport, locate, tcp_flag},
     message::{self, Header, Message},
     packet::Packet,
     reject::Reject,
@@ -33,6 +33,29 @@ pub trait Host {
         observe_payload(packet, payload, hook, settings, self)
     }
 
+    /// Sees a TCP segment without payload: [`observe_control`], or a call that
+    /// leads to it.
+    #[inline(always)]
+    fn control<P: Packet>(
+        &mut self,
+        packet: &P,
+        payload: &Payload,
+        hook: Hook,
+        settings: &Settings,
+    ) -> Outcome
+    where
+        Self: Sized,
+    {
+        observe_control(packet, payload, hook, settings, self)
+    }
+
+    /// A SYN-ACK of the observed server leaves on a connection, and `ack` will
+    /// acknowledge it.
+    fn handshake_begins(&mut self, connection: u64, ack: u32);
+
+    /// Nanoseconds since that SYN-ACK, if `ack` is the first that acknowledges it.
+    fn handshake_ends(&mut self, connection: u64, ack: u32) -> Option<u64>;
+
     /// A reader of a payload's start.
     type Window: Packet;
 
@@ -60,7 +83,7 @@ pub trait Host {
 /// What a payload was found to be, in a word: the kernel programs find it in one
 /// function and hand its octets on in another.
 ///
-/// The lowest eight bits are the outcome's index; of a whole message the upper
+/// The lowest three bits are the outcome's index; of a whole message the upper
 /// half is its ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding(u32);
@@ -107,15 +130,23 @@ impl Finding {
     /// What the packet ended as.
     #[inline(always)]
     #[must_use]
-    pub const fn outcome(self) -> Outcome {
-        // Without a table, of whose bounds the verifier would have to know.
-        const DNS: u32 = Outcome::Dns.index() as u32;
-        const SEGMENT: u32 = Outcome::Segment.index() as u32;
-        match self.0 & 0xff {
-            DNS => Outcome::Dns,
-            SEGMENT => Outcome::Segment,
-            _ => Outcome::Rejected,
-        }
+    pub fn outcome(self) -> Outcome {
+        // By the table of eight the verifier sees one way, and needs no check of
+        // bounds. What a payload does not end as stands for nothing.
+        const REJECTED: Outcome = Outcome::Rejected;
+        const BY_INDEX: [Outcome; 8] = [
+            Outcome::Dns,
+            Outcome::Segment,
+            REJECTED,
+            REJECTED,
+            REJECTED,
+            REJECTED,
+            REJECTED,
+            REJECTED,
+        ];
+        const { assert!(Outcome::Dns.index() == 0 && Outcome::Segment.index() == 1) }
+        let outcome = BY_INDEX.get(self.0 as usize & 7);
+        outcome.copied().unwrap_or(Outcome::Rejected)
     }
 
     /// Whether it is a message, counted, whose octets are still to be handed on.
@@ -181,9 +212,13 @@ pub fn observe<P: Packet, H: Host>(
             }
             finding.outcome()
         }
-        Located::NotDns(kind, tcp_flags) => {
+        Located::Control(payload) => {
             host.counters().packet(layers, packet.wire_len());
-            host.counters().not_dns(kind, tcp_flags)
+            host.control(packet, &payload, hook, settings)
+        }
+        Located::NotDns(kind, icmp) => {
+            host.counters().packet(layers, packet.wire_len());
+            host.counters().not_dns(kind, icmp)
         }
         Located::Fragment => {
             host.counters().packet(layers, packet.wire_len());
@@ -229,6 +264,52 @@ pub fn observe_payload<P: Packet, H: Host>(
             None => segment(host),
         },
     }
+}
+
+/// Sees a TCP segment without payload on a watched port: counts it, and times the
+/// handshakes of the observed server.
+#[inline(always)]
+pub fn observe_control<P: Packet, H: Host>(
+    packet: &P,
+    control: &Payload,
+    hook: Hook,
+    settings: &Settings,
+    host: &mut H,
+) -> Outcome {
+    const HANDSHAKE: u8 = tcp_flag::SYN | tcp_flag::ACK | tcp_flag::RST | tcp_flag::FIN;
+    const SYN_ACK: u8 = tcp_flag::SYN | tcp_flag::ACK;
+    match (hook, control.tcp_flags & HANDSHAKE) {
+        (Hook::Egress, SYN_ACK) => {
+            if let Some(connection) = served(packet, control, hook, settings, host) {
+                host.handshake_begins(connection, control.sequence);
+            }
+        }
+        (Hook::Ingress, tcp_flag::ACK) => {
+            // RFC 9293, section 3.1: behind ports and sequence number.
+            if let Some(ack) = packet.read(control.at + 8).map(u32::from_be_bytes)
+                && let Some(connection) = served(packet, control, hook, settings, host)
+                && let Some(round_trip_ns) = host.handshake_ends(connection, ack)
+            {
+                host.counters().handshake(control.family, round_trip_ns);
+            }
+        }
+        (Hook::Ingress | Hook::Egress, _) => {}
+    }
+    host.counters().control(control.tcp_flags)
+}
+
+/// The connection, if the observed host is its server.
+#[inline(always)]
+fn served<P: Packet, H: Host>(
+    packet: &P,
+    control: &Payload,
+    hook: Hook,
+    settings: &Settings,
+    host: &mut H,
+) -> Option<u64> {
+    let flow = control.flow(packet).ok()?;
+    let role = role(&flow, hook, hook == Hook::Egress, settings, host);
+    (role == Role::Server).then(|| flow.connection(settings.seed()))
 }
 
 /// What is known of a payload before it is parsed.

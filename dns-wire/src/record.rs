@@ -121,14 +121,24 @@ pub fn message_head(context: &Context, message: &Message, stamp: &Stamp) -> [u64
     ]
 }
 
-/// What the heads of the records of a payload's octets have in common.
+/// What the heads of the records of a payload's octets have in common; they
+/// differ in their positions.
 #[inline(always)]
 #[must_use]
-pub fn raw_head(context: &Context, payload: &Payload, finding: Finding) -> [u64; HEAD_WORDS] {
+pub fn raw_head(
+    context: &Context,
+    payload: &Payload,
+    finding: Finding,
+    stamp: &Stamp,
+) -> [u64; HEAD_WORDS] {
     let flags = context_flags(context) | FLAG_RAW | flag(FLAG_WHOLE, finding.is_whole());
+    let stamp = Stamp {
+        position: 0,
+        ..*stamp
+    };
     [
-        0,
-        flags << 48,
+        stamp.time_ns,
+        word1(&stamp, 0, flags),
         context.flow.source[0],
         context.flow.source[1],
         context.flow.destination[0],
@@ -137,18 +147,18 @@ pub fn raw_head(context: &Context, payload: &Payload, finding: Finding) -> [u64;
         (payload.len as u64) << 32,
         0,
         0,
-        u64::from(payload.sequence) << 32,
+        u64::from(stamp.hash) | u64::from(payload.sequence) << 32,
     ]
 }
 
-/// Makes it the head of the record of `len` octets, from `offset` on.
+/// Makes it the head of the record of `len` octets, from `offset` on, at a
+/// position of the ring.
 #[inline(always)]
-pub fn complete_raw_head(head: &mut [u64; HEAD_WORDS], offset: usize, len: usize, stamp: &Stamp) {
-    head[0] = stamp.time_ns;
-    head[1] |= word1(stamp, lines(len), 0);
+pub fn complete_raw_head(head: &mut [u64; HEAD_WORDS], offset: usize, len: usize, position: u32) {
+    head[1] |= u64::from(position) | (lines(len) as u64) << 32;
     head[6] |= (len as u64 & 0xffff) << 32;
     head[7] |= offset as u64;
-    head[10] = head[10].wrapping_add((offset as u64) << 32) | u64::from(stamp.hash);
+    head[10] = head[10].wrapping_add((offset as u64) << 32);
 }
 
 #[inline(always)]

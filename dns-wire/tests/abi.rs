@@ -158,8 +158,8 @@ proptest! {
     ) {
         // What hands a segment on gives both the same number.
         let context = Context { sequence: payload.sequence, ..context };
-        let mut head = raw_head(&context, &payload, Finding::SEGMENT);
-        complete_raw_head(&mut head, offset, octets.len(), &stamp);
+        let mut head = raw_head(&context, &payload, Finding::SEGMENT, &stamp);
+        complete_raw_head(&mut head, offset, octets.len(), stamp.position);
         let bytes = laid_out(&head, &octets);
         let record = Record::parse(&bytes).expect("a record");
         same_stamp(&record, &stamp);
@@ -190,8 +190,8 @@ proptest! {
         prop_assert_eq!(finding.outcome(), Outcome::Dns);
         prop_assert!(finding.is_whole() && finding.is_raw());
         prop_assert_eq!(Finding::unpack(finding.pack()), finding);
-        let mut head = raw_head(&context, &payload, finding);
-        complete_raw_head(&mut head, 0, octets.len(), &stamp);
+        let mut head = raw_head(&context, &payload, finding, &stamp);
+        complete_raw_head(&mut head, 0, octets.len(), stamp.position);
         let bytes = laid_out(&head, &octets);
         let record = Record::parse(&bytes).expect("a record");
         prop_assert!(record.is_whole() && !record.is_segment());

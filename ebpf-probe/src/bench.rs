@@ -18,7 +18,7 @@ use aya_ebpf::{
 };
 use dns_wire::{
     Settings,
-    counters::{Counters, Delivery, Hook},
+    counters::{Counters, Delivery, Hook, Outcome},
     locate::{Flow, Link, Payload},
     message::Message,
     observe::{self, Context, Finding, Host},
@@ -146,6 +146,20 @@ impl<W: Way> Host for Baseline<'_, W> {
         let [where_, what] = payload.pack();
         let finding = W::payload(self.context, where_, what);
         Finding::unpack(call::result(finding) as u64)
+    }
+
+    /// Not compared.
+    #[inline(always)]
+    fn control<P: Packet>(&mut self, _: &P, _: &Payload, _: Hook, _: &Settings) -> Outcome {
+        Outcome::NotDns
+    }
+
+    #[inline(always)]
+    fn handshake_begins(&mut self, _: u64, _: u32) {}
+
+    #[inline(always)]
+    fn handshake_ends(&mut self, _: u64, _: u32) -> Option<u64> {
+        None
     }
 
     type Window = Window;

@@ -25,7 +25,7 @@ use dns_wire::{
 
 use crate::{
     frame::{Frame, Window},
-    host::{hand_on_raw, observe_payload},
+    host::{hand_on_raw, observe_control, observe_payload},
 };
 
 /// Results above are errors: this plus the reason's index.
@@ -120,6 +120,26 @@ pub extern "C" fn tc_payload(context: *mut __sk_buff, where_: u64, what: u64, ho
     let payload = Payload::unpack([where_, what]);
     let frame = TcContext::new(context);
     observe_payload(&Frame::tc(&frame), &payload, hook_of(hook)).pack()
+}
+
+/// Sees a TCP segment without payload in the frame of an XDP run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn xdp_control(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+    let control = Payload::unpack([where_, what]);
+    let frame = XdpContext::new(context);
+    observe_control(&Frame::xdp(&frame), &control, Hook::Ingress);
+    0
+}
+
+/// Sees a TCP segment without payload in the frame of a TC run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tc_control(context: *mut __sk_buff, where_: u64, what: u64, hook: u64) -> u64 {
+    let control = Payload::unpack([where_, what]);
+    let frame = TcContext::new(context);
+    observe_control(&Frame::tc(&frame), &control, hook_of(hook));
+    0
 }
 
 /// Hands octets on from the frame of an XDP run, and counts the delivery.

@@ -40,6 +40,9 @@ pub trait Context: EbpfContext {
     /// The function of [`call`] that sees a packed payload; the finding.
     fn payload(&self, where_: u64, what: u64, hook: Hook) -> u64;
 
+    /// The function of [`call`] that sees a packed segment without payload.
+    fn control(&self, where_: u64, what: u64, hook: Hook);
+
     /// The function of [`call`] that hands a packed payload's octets on.
     fn raw(&self, where_: u64, what: u64, finding: Finding, hook: Hook);
 
@@ -103,6 +106,11 @@ impl Context for XdpContext {
     }
 
     #[inline(always)]
+    fn control(&self, where_: u64, what: u64, _: Hook) {
+        call::xdp_control(self.ctx, where_, what);
+    }
+
+    #[inline(always)]
     fn raw(&self, where_: u64, what: u64, finding: Finding, _: Hook) {
         call::xdp_raw(self.ctx, where_, what, finding.pack());
     }
@@ -133,6 +141,11 @@ impl Context for TcContext {
     #[inline(always)]
     fn payload(&self, where_: u64, what: u64, hook: Hook) -> u64 {
         call::tc_payload(self.skb.skb, where_, what, hook.index() as u64)
+    }
+
+    #[inline(always)]
+    fn control(&self, where_: u64, what: u64, hook: Hook) {
+        call::tc_control(self.skb.skb, where_, what, hook.index() as u64);
     }
 
     #[inline(always)]

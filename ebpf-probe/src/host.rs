@@ -1,9 +1,10 @@
 //! Connects the parser with the kernel's counters and rings.
 
-use aya_ebpf::btf_maps::lpm_trie::Key;
+use aya_ebpf::{btf_maps::lpm_trie::Key, helpers::bpf_ktime_get_ns};
 use dns_wire::{
     Settings,
     counters::{Counters, Delivery, Hook, Outcome},
+    handshake::SynAck,
     locate::{Family, Flow, Link, Payload},
     message::Message,
     observe::{Context, Finding, Host, raw_context},
@@ -46,6 +47,15 @@ pub fn observe_payload<C: frame::Context>(
             dns_wire::observe::observe_payload(frame, payload, hook, &settings, &mut run)
         }
         None => Finding::REJECTED,
+    }
+}
+
+/// Sees the segment without payload, on the far side of the call.
+#[inline(always)]
+pub fn observe_control<C: frame::Context>(frame: &Frame<'_, C>, control: &Payload, hook: Hook) {
+    if let Some(mut run) = Run::new(frame, hook) {
+        let settings = run.settings;
+        dns_wire::observe::observe_control(frame, control, hook, &settings, &mut run);
     }
 }
 
@@ -116,6 +126,42 @@ impl<C: frame::Context> Host for Run<'_, C> {
         let [where_, what] = payload.pack();
         let finding = self.frame.context().payload(where_, what, hook);
         Finding::unpack(call::result(finding) as u64)
+    }
+
+    #[inline(always)]
+    fn control<P: Packet>(
+        &mut self,
+        _: &P,
+        control: &Payload,
+        hook: Hook,
+        _: &Settings,
+    ) -> Outcome {
+        let [where_, what] = control.pack();
+        self.frame.context().control(where_, what, hook);
+        Outcome::NotDns
+    }
+
+    #[inline(always)]
+    fn handshake_begins(&mut self, connection: u64, ack: u32) {
+        // SAFETY: nobody keeps the value.
+        let before = unsafe { maps::HANDSHAKES.get(connection) }.copied();
+        // SAFETY: the helper has no preconditions.
+        let now = unsafe { bpf_ktime_get_ns() };
+        let sent = SynAck::new(now, ack, before.as_ref());
+        // Where there is no room the handshake goes untimed.
+        let _ = maps::HANDSHAKES.insert(connection, sent, 0);
+    }
+
+    #[inline(always)]
+    fn handshake_ends(&mut self, connection: u64, ack: u32) -> Option<u64> {
+        // SAFETY: copied before anything else is done with the map.
+        let sent = *unsafe { maps::HANDSHAKES.get(connection) }?;
+        if !sent.is_acknowledged(ack) {
+            return None;
+        }
+        let _ = maps::HANDSHAKES.remove(connection);
+        // SAFETY: the helper has no preconditions.
+        sent.round_trip_ns(unsafe { bpf_ktime_get_ns() })
     }
 
     type Window = Window;

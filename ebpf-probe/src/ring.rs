@@ -119,7 +119,7 @@ pub fn raw<C: frame::Context>(
         Err(delivery) => return delivery,
     };
     let delivery = match ring.reserve(context, hash, parts * MAX_LINES as u64) {
-        Ok(place) => ring.write_raw(frame, context, payload, finding, place),
+        Ok(place) => ring.write_raw(frame, context, payload, finding, &place),
         Err(delivery) => delivery,
     };
     ring.let_go();
@@ -188,15 +188,15 @@ impl Ring {
         context: &Context,
         payload: &Payload,
         finding: Finding,
-        place: Place,
+        place: &Place,
     ) -> Delivery {
         let mut parts = Parts {
             ring: *self,
             context: frame.context(),
-            head: record::raw_head(context, payload, finding),
+            head: record::raw_head(context, payload, finding, &self.stamp(place)),
             at: payload.at as u32,
             len: payload.len as u32,
-            place,
+            position: place.position,
             written: 0,
         };
         // SAFETY: the callback has the signature that the helper demands, and
@@ -214,7 +214,7 @@ impl Ring {
         }
         // At once: the reader finds all of them, or none.
         let records = payload.len.div_ceil(MAX_SEGMENT) as u64;
-        self.publish(parts.place.position, records);
+        self.publish(parts.position, records);
         Delivery::Delivered
     }
 
@@ -322,7 +322,8 @@ struct Parts<'a, C> {
     /// Where the payload is, and its octets.
     at: u32,
     len: u32,
-    place: Place,
+    /// Where the next record goes.
+    position: u64,
     /// Octets written.
     written: u32,
 }
@@ -337,7 +338,7 @@ extern "C" fn write_part<C: frame::Context>(_: u32, parts: *mut Parts<'_, C>) ->
     if offset >= parts.len {
         return STOP;
     }
-    let Some(at) = parts.ring.record(parts.place.position) else {
+    let Some(at) = parts.ring.record(parts.position) else {
         return STOP;
     };
     let left = parts.len - offset;
@@ -348,9 +349,9 @@ extern "C" fn write_part<C: frame::Context>(_: u32, parts: *mut Parts<'_, C>) ->
     // SAFETY: `at` is the start of a record of at least two lines.
     let head = unsafe { &mut *at.cast::<[u64; HEAD_WORDS]>() };
     *head = parts.head;
-    record::complete_raw_head(head, offset as usize, len, &parts.ring.stamp(&parts.place));
+    record::complete_raw_head(head, offset as usize, len, parts.position as u32);
     let lines = record::lines(len) as u64;
-    parts.place.position = ring::advance(parts.place.position, lines);
+    parts.position = ring::advance(parts.position, lines);
     parts.written = offset + len as u32;
     GO_ON
 }

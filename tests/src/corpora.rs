@@ -124,8 +124,8 @@ fn raw(context: &Context, stamp: &Stamp, data: &[u8], finding: Finding) -> Vec<u
         tcp_flags: 0x18,
         first_fragment: false,
     };
-    let mut head = raw_head(context, &payload, finding);
-    complete_raw_head(&mut head, 0, data.len(), stamp);
+    let mut head = raw_head(context, &payload, finding, stamp);
+    complete_raw_head(&mut head, 0, data.len(), stamp.position);
     laid_out(&head, data)
 }
 

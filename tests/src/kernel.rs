@@ -145,7 +145,7 @@ pub fn described(counters: &Counters) -> Vec<String> {
 
 /// The range that a slot lies in, and its place there.
 fn described_slot(slot: usize) -> String {
-    const RANGES: [(usize, &str); 16] = [
+    const RANGES: [(usize, &str); 19] = [
         (slot::PACKETS, "packets"),
         (slot::BYTES, "bytes"),
         (slot::OUTCOME, "outcome"),
@@ -162,6 +162,9 @@ fn described_slot(slot: usize) -> String {
         (slot::EDNS, "edns"),
         (slot::QUERY_SIZE, "query_size"),
         (slot::RESPONSE_SIZE, "response_size"),
+        (slot::ICMP, "icmp"),
+        (slot::HANDSHAKE, "handshake"),
+        (slot::HANDSHAKE_NS, "handshake_ns"),
     ];
     let range = RANGES.iter().rev().find(|(start, _)| *start <= slot);
     let (start, name) = range.unwrap_or(&(0, "packets"));

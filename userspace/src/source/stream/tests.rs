@@ -124,8 +124,8 @@ impl Run {
             first_fragment: false,
         };
         let context = context(flow, sequence);
-        let mut head = record::raw_head(&context, &payload, Finding::SEGMENT);
-        record::complete_raw_head(&mut head, 0, bytes.len(), &stamp(self.time_ns));
+        let mut head = record::raw_head(&context, &payload, Finding::SEGMENT, &stamp(self.time_ns));
+        record::complete_raw_head(&mut head, 0, bytes.len(), 0);
         let bytes = record_of(&head, bytes);
         let record = Record::parse(&bytes).expect("a record");
         let ids = &mut self.ids;
