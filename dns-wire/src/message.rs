@@ -30,6 +30,18 @@ impl Message {
         (self.opt.extended_rcode() as u16) << 4 | self.header.flags() & 0x000f
     }
 
+    /// Whether its octets tell more of EDNS than this does: options, or an OPT
+    /// record behind others. A broken OPT record is worth a look, too.
+    #[inline(always)]
+    #[must_use]
+    pub const fn tells_more(&self) -> bool {
+        match self.edns {
+            EdnsState::Absent => false,
+            EdnsState::Present => self.opt.options_len() != 0,
+            EdnsState::Unreached | EdnsState::Malformed => true,
+        }
+    }
+
     /// Whether there is a question.
     #[inline(always)]
     #[must_use]

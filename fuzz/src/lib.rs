@@ -11,7 +11,7 @@ use dns_wire::{
 };
 use xdsc::{
     names::{suffix::SuffixList, text, tld::KnownTlds},
-    source::{file::Capture, observer::Observer},
+    source::{file::Capture, observer::Observer, whole::Assembler},
 };
 
 const LINKS: [Link; 6] = [
@@ -35,7 +35,9 @@ pub fn packet(data: &[u8]) {
     };
     let link = LINKS[usize::from(*link) % LINKS.len()];
     let frame = Slice::captured(bytes, bytes.len() + usize::from(*missing));
-    let settings = Settings::new(&[53, 5353]).with_decapsulation(true);
+    let settings = Settings::new(&[53, 5353])
+        .with_decapsulation(true)
+        .with_whole_messages(missing % 2 == 1);
     let mut observer = Observer::new(settings, Vec::new());
     let chosen = observer.hook_of(&frame, link);
     for hook in [Hook::Ingress, Hook::Egress, chosen] {
@@ -168,11 +170,23 @@ pub fn record(data: &[u8]) {
         return;
     };
     assert!(record.lines() * LINE >= record.payload().len());
-    assert!(record.is_segment() || record.lines() <= MAX_LINES);
+    let raw = record.is_segment() || record.is_whole();
+    assert!(raw || record.lines() <= MAX_LINES);
     assert!(record.payload().len() <= data.len());
-    if !record.is_segment() {
+    if !raw {
         let message = record.message();
         assert_eq!(message.question.name_len, record.payload().len());
+    }
+    if record.is_whole() {
+        // Twice: a part may be missing before it, and then comes another.
+        let mut assembler = Assembler::default();
+        for _ in 0..2 {
+            if let Some(whole) = assembler.take(&record) {
+                assert!(whole.octets.len() <= data.len());
+                assert_eq!(whole.message.len, whole.octets.len());
+            }
+        }
+        assembler.finish();
     }
 }
 

@@ -8,14 +8,14 @@ use dns_wire::{
     counters::{Hook, Role},
     locate::{Family, Flow, Payload, Transport},
     message,
-    observe::Context,
-    record::{HEAD_WORDS, LINE, Stamp, complete_segment_head, message_head, segment_head},
+    observe::{Context, Finding},
+    record::{HEAD_WORDS, LINE, Stamp, complete_raw_head, message_head, raw_head},
 };
 use flate2::{Compression, write::GzEncoder};
 
 use crate::{
     mutation::{corpus, messages},
-    packet::{Dns, RootRecord, labels_of, name},
+    packet::{Dns, RootRecord, labels_of, name, prefixed},
 };
 
 /// An input: the name of its file in the target's folder, and its octets.
@@ -159,12 +159,20 @@ fn records() -> Vec<Vec<u8>> {
             Some(laid_out(&message_head(&context, &message, &stamp), name))
         })
         .collect();
-    records.push(segment(&context, &stamp));
+    records.push(raw(&context, &stamp, &[0x35; 100], Finding::SEGMENT));
+    records.extend(whole(&context, &stamp));
     records
 }
 
-fn segment(context: &Context, stamp: &Stamp) -> Vec<u8> {
-    let data = [0x35; 100];
+/// A message with a cookie, as it is handed on raw.
+fn whole(context: &Context, stamp: &Stamp) -> Option<Vec<u8>> {
+    let octets = messages().into_iter().nth(2)?;
+    let message = message::parse(&Slice::new(&octets), 0, octets.len()).ok()?;
+    let finding = Finding::whole(&message.header);
+    Some(raw(context, stamp, &prefixed(&octets), finding))
+}
+
+fn raw(context: &Context, stamp: &Stamp, data: &[u8], finding: Finding) -> Vec<u8> {
     let payload = Payload {
         family: context.flow.family,
         transport: Transport::Tcp,
@@ -176,10 +184,11 @@ fn segment(context: &Context, stamp: &Stamp) -> Vec<u8> {
         len: data.len(),
         sequence: 7,
         tcp_flags: 0x18,
+        first_fragment: false,
     };
-    let mut head = segment_head(context, &payload);
-    complete_segment_head(&mut head, 0, data.len(), stamp);
-    laid_out(&head, &data)
+    let mut head = raw_head(context, &payload, finding, stamp);
+    complete_raw_head(&mut head, 0, data.len(), stamp.position);
+    laid_out(&head, data)
 }
 
 fn laid_out(head: &[u64; HEAD_WORDS], payload: &[u8]) -> Vec<u8> {

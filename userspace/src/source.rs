@@ -4,3 +4,4 @@ pub mod file;
 pub mod live;
 pub mod observer;
 pub mod stream;
+pub mod whole;
