@@ -197,6 +197,24 @@ pub struct Opt {
 }
 
 impl Opt {
+    /// An OPT record of these fields.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(
+        udp_size: u16,
+        extended_rcode: u8,
+        version: u8,
+        flags: u16,
+        options_len: u16,
+    ) -> Self {
+        let [a, b] = udp_size.to_be_bytes();
+        let ([c, d], [e, f]) = (flags.to_be_bytes(), options_len.to_be_bytes());
+        let octets = [a, b, extended_rcode, version, c, d, e, f];
+        Self {
+            word: u64::from_ne_bytes(octets),
+        }
+    }
+
     /// The requestor's UDP payload size.
     #[inline(always)]
     #[must_use]

@@ -1,5 +1,6 @@
 //! Where packets and records come from: the kernel (`live`) or captures (`file`).
 
+pub mod dsc_front;
 pub mod file;
 pub mod live;
 pub mod observer;
