@@ -216,15 +216,7 @@ impl Payload {
     /// [`Reject::Snapped`] where the frame does not hold them.
     #[inline(always)]
     pub fn flow<P: Packet>(&self, packet: &P) -> Result<Flow, Reject> {
-        let at = self.addresses_at;
-        let (source, destination) = match self.family {
-            Family::Ipv6 => (address(packet, at)?, address(packet, at + 16)?),
-            Family::Ipv4 | Family::Other => {
-                let [a, b, c, d, e, f, g, h] = packet.read(at).ok_or(Reject::Snapped)?;
-                let (source, destination) = ([a, b, c, d], [e, f, g, h]);
-                ([word4(source), 0], [word4(destination), 0])
-            }
-        };
+        let (source, destination) = addresses(packet, self.family, self.addresses_at)?;
         Ok(Flow {
             family: self.family,
             transport: self.transport,
@@ -293,6 +285,43 @@ pub fn locate<P: Packet>(packet: &P, link: Link, settings: &Settings) -> (Layers
         Err(reason) => Located::Rejected(reason),
     };
     (layers, located)
+}
+
+/// The outermost IP packet of a frame: its family, the number of the protocol
+/// above it, and where its addresses are.
+///
+/// # Errors
+/// Why there is none.
+pub fn ip_packet<P: Packet>(packet: &P, link: Link) -> Result<Option<IpPacket>, Reject> {
+    let (ether_type, at) = link_header(packet, link)?;
+    let mut layers = Layers {
+        family: Family::Other,
+        protocol: Protocol::Other,
+        end: 0,
+    };
+    let Some(ip) = ip(packet, ether_type, at, &mut layers)? else {
+        return Ok(None);
+    };
+    let (source, destination) = addresses(packet, ip.family, ip.addresses_at)?;
+    Ok(Some(IpPacket {
+        family: ip.family,
+        protocol: ip.protocol,
+        source,
+        destination,
+    }))
+}
+
+/// An IP packet, whatever it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpPacket {
+    /// `Ipv4` or `Ipv6`.
+    pub family: Family,
+    /// Assigned Internet Protocol Number, behind extension headers.
+    pub protocol: u8,
+    /// Source address in memory order; IPv4 in the first four octets.
+    pub source: [u64; 2],
+    /// Destination address, likewise.
+    pub destination: [u64; 2],
 }
 
 #[inline(always)]
@@ -520,6 +549,23 @@ fn ipv6<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
         ip.later_fragment = chain.later_fragment;
     }
     Ok(ip)
+}
+
+/// Source and destination address at `at`.
+#[inline(always)]
+fn addresses<P: Packet>(
+    packet: &P,
+    family: Family,
+    at: usize,
+) -> Result<([u64; 2], [u64; 2]), Reject> {
+    match family {
+        Family::Ipv6 => Ok((address(packet, at)?, address(packet, at + 16)?)),
+        Family::Ipv4 | Family::Other => {
+            let [a, b, c, d, e, f, g, h] = packet.read(at).ok_or(Reject::Snapped)?;
+            let (source, destination) = ([a, b, c, d], [e, f, g, h]);
+            Ok(([word4(source), 0], [word4(destination), 0]))
+        }
+    }
 }
 
 #[inline(always)]

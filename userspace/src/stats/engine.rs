@@ -9,14 +9,20 @@
     reason = "an arm names the indexers that it is about, among more than sixty"
 )]
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use dns_wire::locate::IpPacket;
 
 use super::{
     cells::{Cells, Counted, Key, Spot, Texts},
-    dataset::Indexer,
+    dataset::{Dataset, Indexer},
     label::{Style, label},
-    observed::{Observed, ObservedPacket},
+    observed::Observed,
     plan::{Compat, Plan, Step},
+    response_time::{ResponseTime, ResponseTimes},
     table::{Cell, Row, Table},
     values::{At, IPV6, SKIP, Values, packet_key},
 };
@@ -32,6 +38,15 @@ pub struct Engine {
     values: Values,
     /// Cells of the message at hand.
     pending: Vec<(Step, Spot)>,
+    /// Response times of files, where messages come in their order.
+    timed: Option<Timed>,
+}
+
+/// The dataset of response times.
+struct Timed {
+    step: Step,
+    times: ResponseTimes<Key>,
+    counts: BTreeMap<(Key, ResponseTime), u64>,
 }
 
 /// What datasets have counted, cell by cell.
@@ -61,7 +76,23 @@ impl Engine {
             counts: Counts::new(&plan, cells, seed),
             values: Values::new(seed),
             pending: Vec::with_capacity(MAX_PENDING),
+            timed: None,
             plan,
+        }
+    }
+
+    /// Likewise for messages that come in the order of their time, so that
+    /// queries and responses can be told apart by it: for captures.
+    #[must_use]
+    pub fn in_order(plan: Arc<Plan>, cells: usize, seed: u64) -> Self {
+        let timed = plan.timed.map(|step| Timed {
+            step,
+            times: ResponseTimes::new(plan.times),
+            counts: BTreeMap::new(),
+        });
+        Self {
+            timed,
+            ..Self::new(plan, cells, seed)
         }
     }
 
@@ -79,6 +110,7 @@ impl Engine {
             counts,
             values,
             pending,
+            timed,
         } = self;
         values.begin();
         let at = At {
@@ -112,10 +144,15 @@ impl Engine {
                 }
             }
         }
+        if let Some(timed) = timed
+            && holding & timed.step.required == timed.step.required
+        {
+            timed.message(counts, values, at);
+        }
     }
 
     /// Counts a packet, DNS or not, in the datasets of layer `ip`.
-    pub fn packet(&mut self, packet: &ObservedPacket) {
+    pub fn packet(&mut self, packet: &IpPacket) {
         let rules = &self.plan.rules;
         for step in &self.plan.ip {
             let keys =
@@ -132,21 +169,41 @@ impl Engine {
     #[must_use]
     pub fn tables(&self, style: Style) -> Vec<Table> {
         let datasets = self.plan.datasets.iter().zip(&self.counts.datasets);
-        let table = |(dataset, counts): (&Arc<_>, &DatasetCounts)| Table {
-            dataset: Arc::clone(dataset),
-            total: counts.total,
-            uncounted: counts.cells.uncounted(),
-            rows: self.rows(dataset, counts, style),
-        };
-        datasets.map(table).collect()
+        let tables = datasets.enumerate().map(|(index, (dataset, counts))| {
+            let timed = self
+                .timed
+                .as_ref()
+                .filter(|timed| timed.step.dataset == index);
+            match timed {
+                Some(timed) => self.timed_table(dataset, timed, style),
+                None => Table {
+                    dataset: Arc::clone(dataset),
+                    total: counts.total,
+                    uncounted: counts.cells.uncounted(),
+                    rows: self.rows(dataset, counts, style),
+                },
+            }
+        });
+        tables.collect()
     }
 
-    fn rows(
-        &self,
-        dataset: &super::dataset::Dataset,
-        counts: &DatasetCounts,
-        style: Style,
-    ) -> Vec<Row> {
+    fn timed_table(&self, dataset: &Arc<Dataset>, timed: &Timed, style: Style) -> Table {
+        let mut rows: HashMap<Vec<u8>, HashMap<Vec<u8>, u64>> = HashMap::new();
+        for ((row, value), count) in &timed.counts {
+            if let Some(row) = self.printed(timed.step.first, *row, style) {
+                let cells = rows.entry(row).or_default();
+                *cells.entry(value.label().into_bytes()).or_default() += count;
+            }
+        }
+        Table {
+            dataset: Arc::clone(dataset),
+            total: timed.counts.values().sum(),
+            uncounted: 0,
+            rows: in_order(rows),
+        }
+    }
+
+    fn rows(&self, dataset: &Dataset, counts: &DatasetCounts, style: Style) -> Vec<Row> {
         let [first, second] = [0, 1].map(|n| {
             dataset
                 .dimensions
@@ -164,15 +221,7 @@ impl Engine {
             // Different names may be printed alike, as DSC does it.
             *rows.entry(one).or_default().entry(other).or_default() += count;
         }
-        let mut rows: Vec<_> = rows
-            .into_iter()
-            .map(|(value, cells)| Row {
-                value,
-                cells: sorted(cells),
-            })
-            .collect();
-        rows.sort_by(|a, b| a.value.cmp(&b.value));
-        rows
+        in_order(rows)
     }
 
     /// A value as it is printed; none for what DSC never prints.
@@ -194,10 +243,24 @@ impl Engine {
         Some(label(indexer, key, text, &self.plan.rules, style))
     }
 
+    /// Ends an interval at this time, in ns: queries without a response have
+    /// timed out.
+    pub fn end_interval(&mut self, now_ns: u64) {
+        if let Some(timed) = &mut self.timed {
+            let counts = &mut timed.counts;
+            timed.times.end_interval(now_ns, |row| {
+                *counts.entry((row, ResponseTime::Timeout)).or_default() += 1;
+            });
+        }
+    }
+
     /// Forgets what was counted: another interval begins.
     pub fn clear(&mut self) {
         self.counts.clear();
         self.values.end_interval();
+        if let Some(timed) = &mut self.timed {
+            timed.counts.clear();
+        }
     }
 
     /// Hands over what was counted since the last time, and goes on with
@@ -242,6 +305,36 @@ impl Counts {
         }
         self.texts.clear();
     }
+}
+
+impl Timed {
+    fn message(&mut self, counts: &mut Counts, values: &mut Values, at: At<'_>) {
+        let row = values.key(self.step.first, at);
+        if row == SKIP {
+            return;
+        }
+        keep_texts(&mut counts.texts, values, &self.step, at);
+        if let Some(value) = self.times.observe(at.observed, row) {
+            *self.counts.entry((row, value)).or_default() += at.observed.weight;
+        }
+    }
+}
+
+impl std::fmt::Debug for Timed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Timed").finish_non_exhaustive()
+    }
+}
+
+/// Rows in the order of their values.
+fn in_order(rows: HashMap<Vec<u8>, HashMap<Vec<u8>, u64>>) -> Vec<Row> {
+    let rows = rows.into_iter().map(|(value, cells)| Row {
+        value,
+        cells: sorted(cells),
+    });
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by(|a, b| a.value.cmp(&b.value));
+    rows
 }
 
 #[cold]

@@ -6,11 +6,12 @@ use std::{net::IpAddr, sync::Arc};
 use regex::bytes::Regex;
 
 use crate::{
-    config::IpPrefix,
+    dsc_conf::LocalAddress,
     names::{suffix::SuffixList, tld::KnownTlds},
     stats::{
         dataset::{Dataset, Filter, Indexer, Layer, Predicate},
         geo::Geo,
+        response_time,
         zones::Zones,
     },
 };
@@ -32,7 +33,7 @@ pub struct Rules {
     pub compat: Compat,
     /// The local addresses, for the direction of packets; empty live, where the
     /// hook tells.
-    pub local: Vec<IpPrefix>,
+    pub local: Vec<LocalAddress>,
     /// Mask of IPv4 clients' networks.
     pub client_v4_mask: u32,
     /// Mask of IPv6 clients' networks.
@@ -69,7 +70,10 @@ impl Rules {
     /// Whether an address is local.
     #[must_use]
     pub fn is_local(&self, address: IpAddr) -> bool {
-        self.local.iter().any(|prefix| prefix.contains(address))
+        self.local.iter().any(|local| match self.compat {
+            Compat::None => local.contains(address),
+            Compat::Dsc => local.contains_as_dsc(address),
+        })
     }
 }
 
@@ -80,6 +84,10 @@ pub struct Plan {
     pub(super) datasets: Vec<Arc<Dataset>>,
     pub(super) dns: Vec<Step>,
     pub(super) ip: Vec<Step>,
+    /// The dataset of the indexer `response_time`: of several, the first one.
+    pub(super) timed: Option<Step>,
+    /// How response times are put into classes.
+    pub(super) times: response_time::Settings,
     /// The predicates and filters that any dataset needs.
     pub(super) tested: u64,
 }
@@ -108,8 +116,8 @@ pub(super) const fn filter_bit(filter: Filter) -> u64 {
 pub const MAX_QNAME_FILTERS: usize = 64 - Predicate::COUNT;
 
 impl Plan {
-    /// Datasets of the indexer `response_time` are left to those who pair
-    /// messages.
+    /// Of several datasets of the indexer `response_time` only the first one
+    /// counts, as with DSC.
     #[must_use]
     pub fn new(datasets: Vec<Dataset>, rules: Rules) -> Self {
         let datasets: Vec<_> = datasets.into_iter().map(Arc::new).collect();
@@ -123,7 +131,6 @@ impl Plan {
         let (timed, counted): (Vec<Step>, Vec<Step>) = steps
             .into_iter()
             .partition(|step| step.second == Indexer::ResponseTime);
-        drop(timed);
         // DSC feeds the datasets of both layers with DNS messages.
         let is_ip = |step: &Step| {
             let layer = datasets.get(step.dataset).map(|dataset| dataset.layer);
@@ -135,9 +142,18 @@ impl Plan {
             rules,
             dns,
             ip,
+            timed: timed.first().copied(),
+            times: response_time::Settings::default(),
             tested,
             datasets,
         }
+    }
+
+    /// With other classes of response times.
+    #[must_use]
+    pub fn with_times(mut self, times: response_time::Settings) -> Self {
+        self.times = times;
+        self
     }
 
     /// The datasets in the order of the configuration.

@@ -15,7 +15,7 @@ use std::{
 
 use dns_wire::{
     counters::{Hook, Role},
-    locate::{Family, Transport},
+    locate::{Family, IpPacket, Transport},
     message::EdnsState,
     opt::{Ecs, KnownOptions, Options},
     record::ip_addr,
@@ -26,7 +26,7 @@ use super::{
     cells::Key,
     classify::{classify, classify_as_dsc},
     dataset::{Indexer, Predicate},
-    observed::{Observed, ObservedPacket},
+    observed::Observed,
     plan::{Compat, Rules},
     qname::Qname,
 };
@@ -579,19 +579,14 @@ fn by_local_addresses(source: IpAddr, destination: IpAddr, rules: &Rules) -> u64
 }
 
 /// The value of a packet; none for an indexer that wants a message.
-pub(super) fn packet_key(indexer: Indexer, packet: &ObservedPacket, rules: &Rules) -> Option<Key> {
-    let family = if packet.version == 6 {
-        Family::Ipv6
-    } else {
-        Family::Ipv4
-    };
+pub(super) fn packet_key(indexer: Indexer, packet: &IpPacket, rules: &Rules) -> Option<Key> {
     match indexer {
         Indexer::Null => Some(0),
-        Indexer::IpVersion => Some(u64::from(packet.version)),
+        Indexer::IpVersion => Some(version(packet.family)),
         Indexer::IpProto => Some(u64::from(packet.protocol)),
         Indexer::IpDirection => Some(by_local_addresses(
-            ip_addr(family, packet.source),
-            ip_addr(family, packet.destination),
+            ip_addr(packet.family, packet.source),
+            ip_addr(packet.family, packet.destination),
             rules,
         )),
         _ => None,
