@@ -4,6 +4,7 @@
 //! shard, the pairing. [`Reading`] leads it there and ends with a [`Report`],
 //! `summary` puts that into words and numbers, `text` lays those out for people.
 
+mod datasets;
 mod summary;
 mod text;
 
@@ -16,7 +17,11 @@ use std::{
     time::Duration,
 };
 
-use dns_wire::{Settings, Slice, counters::Hook, locate::Link};
+use dns_wire::{
+    Settings, Slice,
+    counters::Hook,
+    locate::{Link, ip_packet},
+};
 use foldhash::quality::RandomState;
 
 use crate::{
@@ -40,6 +45,7 @@ use crate::{
     },
 };
 
+pub use datasets::{DatasetReading, Error as DatasetError, Options as DatasetOptions};
 pub use summary::Summary;
 
 /// Files have as many transactions under way as they like; so many fit into a
@@ -135,7 +141,10 @@ impl fmt::Display for LinkTypes {
 pub struct Reading {
     observer: Observer,
     shard: Shard,
-    pairing: Pairing,
+    /// None where nobody asks for transactions.
+    pairing: Option<Pairing>,
+    /// Whether any dataset counts packets that are no DNS messages.
+    counts_packets: bool,
     timeout: Duration,
     /// Time of the packet before.
     now_ns: u64,
@@ -198,16 +207,26 @@ impl Reading {
             idle_ns: nanoseconds(defaults.tcp.idle_timeout),
         };
         let timeout = defaults.pairing.timeout;
-        let engine = Engine::new(plan, CELLS, 0);
+        let settings = settings.with_whole_messages(plan.needs_whole_messages());
+        let counts_packets = plan.counts_packets();
+        let engine = Engine::in_order(plan, CELLS, seed());
         Self {
             observer: Observer::new(settings, service_addresses),
             shard: Shard::new(limits, RandomState::default(), engine),
-            pairing: Pairing::new(PENDING, nanoseconds(timeout)),
+            pairing: Some(Pairing::new(PENDING, nanoseconds(timeout))),
+            counts_packets,
             timeout,
             now_ns: 0,
             span: None,
             files: Vec::new(),
         }
+    }
+
+    /// The same for whoever does not ask for transactions.
+    #[must_use]
+    fn without_pairing(mut self) -> Self {
+        self.pairing = None;
+        self
     }
 
     /// Reads a file to its end, or to where it breaks; what was wrong with it.
@@ -239,14 +258,19 @@ impl Reading {
     #[must_use]
     pub fn finish(mut self) -> Report {
         self.shard.finish();
-        self.pairing.finish();
+        if let Some(pairing) = &mut self.pairing {
+            pairing.finish();
+        }
         let hooks = [Hook::Ingress, Hook::Egress].map(|hook| HookCounts {
             packets: Box::new(self.observer.counters(hook).clone()),
             reassembled: Box::new(self.shard.reassembled(hook).clone()),
         });
         let snapshot = Snapshot {
             hooks,
-            pairing: self.pairing.stats(),
+            pairing: self
+                .pairing
+                .map(|pairing| pairing.stats())
+                .unwrap_or_default(),
             streams: self.shard.stream_stats(),
             live: None,
         };
@@ -262,12 +286,19 @@ impl Reading {
         let frame = Slice::captured(packet.bytes, packet.wire_len as usize);
         let hook = self.observer.hook_of(&frame, link);
         let shard = &mut self.shard;
+        if self.counts_packets
+            && let Ok(Some(packet)) = ip_packet(&frame, link)
+        {
+            shard.engine().packet(&packet);
+        }
         self.observer
             .observe(frame, link, hook, packet.time_ns, |record| {
                 shard.record(record);
             });
         for event in self.shard.take_events() {
-            self.pairing.event(&event);
+            if let Some(pairing) = &mut self.pairing {
+                pairing.event(&event);
+            }
         }
     }
 
@@ -275,7 +306,9 @@ impl Reading {
     /// earlier day, nothing that waits can be meant by what follows.
     fn clock(&mut self, time_ns: u64) {
         if time_ns.saturating_add(nanoseconds(self.timeout)) < self.now_ns {
-            self.pairing.restart();
+            if let Some(pairing) = &mut self.pairing {
+                pairing.restart();
+            }
         }
         self.now_ns = time_ns;
         self.shard.advance(time_ns);
@@ -346,6 +379,12 @@ const fn link(link: LinkType) -> Option<Link> {
         LinkType::PPP => Some(Link::Ppp),
         _ => None,
     }
+}
+
+/// Nobody who makes a capture can know which of its names collide.
+fn seed() -> u64 {
+    use std::hash::BuildHasher as _;
+    std::hash::RandomState::new().hash_one(0)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
