@@ -306,7 +306,7 @@ fn frame<P: Packet>(
     let Some(outer) = ip(packet, ether_type, at, layers)? else {
         return Ok(Located::NotDns(NotDns::NonIp, 0));
     };
-    if outer.is_fragment(settings) {
+    if outer.is_fragment(packet) {
         return Ok(Located::Fragment);
     }
     if !settings.decapsulates() {
@@ -321,7 +321,7 @@ fn frame<P: Packet>(
     if inner.end > outer.end {
         return Err(Reject::IpLength);
     }
-    if inner.is_fragment(settings) {
+    if inner.is_fragment(packet) {
         return Ok(Located::Fragment);
     }
     if matches!(inner.protocol, proto::IPV4 | proto::IPV6 | proto::GRE) {
@@ -435,8 +435,8 @@ struct Ip {
 impl Ip {
     /// Whether it is one that is not looked into.
     #[inline(always)]
-    const fn is_fragment(&self, settings: &Settings) -> bool {
-        self.later_fragment || (settings.leaves_fragments_aside() && self.first_fragment)
+    fn is_fragment<P: Packet>(&self, packet: &P) -> bool {
+        self.later_fragment || (packet.sets_fragments_aside() && self.first_fragment)
     }
 }
 

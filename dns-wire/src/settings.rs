@@ -19,7 +19,6 @@ const FLAG_DECAPSULATE: u64 = 1;
 const FLAG_SERVICE_ADDRESSES: u64 = 1 << 1;
 const FLAG_COUNT_ONLY: u64 = 1 << 2;
 const FLAG_WHOLE_MESSAGES: u64 = 1 << 3;
-const FLAG_FRAGMENTS_ASIDE: u64 = 1 << 4;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -66,14 +65,6 @@ impl Settings {
     #[must_use]
     pub const fn with_whole_messages(mut self, on: bool) -> Self {
         self.words[2] = set(self.words[2], FLAG_WHOLE_MESSAGES, on);
-        self
-    }
-
-    /// Leaves first fragments alone, too, since somebody puts them together. For
-    /// captures: the kernel programs put nothing together.
-    #[must_use]
-    pub const fn with_fragments_aside(mut self, on: bool) -> Self {
-        self.words[2] = set(self.words[2], FLAG_FRAGMENTS_ASIDE, on);
         self
     }
 
@@ -132,13 +123,6 @@ impl Settings {
     #[must_use]
     pub const fn hands_on_whole_messages(&self) -> bool {
         self.words[2] & FLAG_WHOLE_MESSAGES != 0
-    }
-
-    /// Whether first fragments are left alone.
-    #[inline(always)]
-    #[must_use]
-    pub const fn leaves_fragments_aside(&self) -> bool {
-        self.words[2] & FLAG_FRAGMENTS_ASIDE != 0
     }
 
     /// The seed of the transaction hash.

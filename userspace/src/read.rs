@@ -191,10 +191,7 @@ impl Reading {
         };
         let timeout = defaults.pairing.timeout;
         Self {
-            observer: Observer::new(
-                settings.with_fragments_aside(true),
-                service_addresses.clone(),
-            ),
+            observer: Observer::new(settings, service_addresses.clone()),
             fragments: Fragments::new(fragments::Limits::default()),
             datagrams: Observer::new(settings, service_addresses),
             shard: Shard::new(limits, RandomState::default()),
@@ -261,7 +258,7 @@ impl Reading {
 
     fn packet(&mut self, packet: &Packet<'_>, link: Link) {
         self.clock(packet.time_ns);
-        let frame = Slice::captured(packet.bytes, packet.wire_len as usize);
+        let frame = Slice::captured(packet.bytes, packet.wire_len as usize).with_fragments_aside();
         let hook = self.observer.hook_of(&frame, link);
         let shard = &mut self.shard;
         let outcome = self

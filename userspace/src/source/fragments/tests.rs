@@ -169,7 +169,7 @@ proptest! {
 #[test]
 fn overlapping_fragments_cost_the_datagram() {
     let data = octets(64);
-    let other = vec![0xee; 64];
+    let other = [0xee; 64];
     for version in VERSIONS {
         let piece = |from: usize, to: usize| fragment(version, 7, from, to < 64, &data[from..to]);
         let cases = [
