@@ -19,7 +19,7 @@ use std::{
 
 use dns_wire::{
     Settings, Slice,
-    counters::Hook,
+    counters::{Hook, Outcome},
     locate::{Link, ip_packet},
 };
 use foldhash::quality::RandomState;
@@ -34,6 +34,7 @@ use crate::{
     },
     source::{
         file::{Capture, CaptureError, LinkType, Packet},
+        fragments::{self, Datagram, FragmentStats, Fragments},
         observer::Observer,
         stream::Limits,
     },
@@ -140,6 +141,10 @@ impl fmt::Display for LinkTypes {
 #[derive(Debug)]
 pub struct Reading {
     observer: Observer,
+    fragments: Fragments,
+    /// Sees what comes of fragments; of its packets nothing is counted, as all of
+    /// them were seen as fragments.
+    datagrams: Observer,
     shard: Shard,
     /// None where nobody asks for transactions.
     pairing: Option<Pairing>,
@@ -161,6 +166,8 @@ pub struct Report {
     pub files: Vec<FileReport>,
     /// The time that the packets cover; none without a packet that has one.
     pub span: Option<Span>,
+    /// What became of IP fragments.
+    pub fragments: FragmentStats,
 }
 
 /// What was read of one file.
@@ -211,7 +218,9 @@ impl Reading {
         let counts_packets = plan.counts_packets();
         let engine = Engine::in_order(plan, CELLS, seed());
         Self {
-            observer: Observer::new(settings, service_addresses),
+            observer: Observer::new(settings, service_addresses.clone()),
+            fragments: Fragments::new(fragments::Limits::default()),
+            datagrams: Observer::new(settings, service_addresses),
             shard: Shard::new(limits, RandomState::default(), engine),
             pairing: Some(Pairing::new(PENDING, nanoseconds(timeout))),
             counts_packets,
@@ -257,13 +266,18 @@ impl Reading {
     /// There are no more files.
     #[must_use]
     pub fn finish(mut self) -> Report {
+        self.finish_fragments();
         self.shard.finish();
         if let Some(pairing) = &mut self.pairing {
             pairing.finish();
         }
-        let hooks = [Hook::Ingress, Hook::Egress].map(|hook| HookCounts {
-            packets: Box::new(self.observer.counters(hook).clone()),
-            reassembled: Box::new(self.shard.reassembled(hook).clone()),
+        let hooks = [Hook::Ingress, Hook::Egress].map(|hook| {
+            let mut reassembled = Box::new(self.shard.reassembled(hook).clone());
+            reassembled.merge_messages(self.datagrams.counters(hook));
+            HookCounts {
+                packets: Box::new(self.observer.counters(hook).clone()),
+                reassembled,
+            }
         });
         let snapshot = Snapshot {
             hooks,
@@ -278,12 +292,13 @@ impl Reading {
             snapshot,
             files: self.files,
             span: self.span,
+            fragments: self.fragments.stats(),
         }
     }
 
     fn packet(&mut self, packet: &Packet<'_>, link: Link) {
         self.clock(packet.time_ns);
-        let frame = Slice::captured(packet.bytes, packet.wire_len as usize);
+        let frame = Slice::captured(packet.bytes, packet.wire_len as usize).with_fragments_aside();
         let hook = self.observer.hook_of(&frame, link);
         let shard = &mut self.shard;
         if self.counts_packets
@@ -291,10 +306,18 @@ impl Reading {
         {
             shard.engine().packet(&packet);
         }
-        self.observer
+        let outcome = self
+            .observer
             .observe(frame, link, hook, packet.time_ns, |record| {
                 shard.record(record);
             });
+        if outcome == Outcome::Fragment {
+            self.fragment(&frame, link, packet.time_ns);
+        }
+        self.pair();
+    }
+
+    fn pair(&mut self) {
         for event in self.shard.take_events() {
             if let Some(pairing) = &mut self.pairing {
                 pairing.event(&event);
@@ -302,15 +325,47 @@ impl Reading {
         }
     }
 
+    fn fragment(&mut self, frame: &Slice<'_>, link: Link, time_ns: u64) {
+        let Some(place) = self.observer.fragment(frame, link) else {
+            return;
+        };
+        let captured = place.end.min(frame.bytes().len());
+        let octets = frame.bytes().get(place.start..captured).unwrap_or(&[]);
+        if let Some(datagram) = self.fragments.take(octets, place.len(), time_ns) {
+            self.datagram(&datagram);
+        }
+    }
+
+    fn datagram(&mut self, datagram: &Datagram) {
+        let frame = Slice::captured(&datagram.octets, datagram.wire_len);
+        let hook = self.datagrams.hook_of(&frame, Link::Raw);
+        let shard = &mut self.shard;
+        self.datagrams
+            .observe(frame, Link::Raw, hook, datagram.time_ns, |record| {
+                shard.record(record);
+            });
+    }
+
+    fn finish_fragments(&mut self) {
+        while let Some(datagram) = self.fragments.finish() {
+            self.datagram(&datagram);
+        }
+        self.pair();
+    }
+
     /// Takes note of a packet's time. Where it lies far back, as in a file of an
     /// earlier day, nothing that waits can be meant by what follows.
     fn clock(&mut self, time_ns: u64) {
         if time_ns.saturating_add(nanoseconds(self.timeout)) < self.now_ns {
+            self.finish_fragments();
             if let Some(pairing) = &mut self.pairing {
                 pairing.restart();
             }
         }
         self.now_ns = time_ns;
+        while let Some(datagram) = self.fragments.due(time_ns) {
+            self.datagram(&datagram);
+        }
         self.shard.advance(time_ns);
         if time_ns != 0 {
             let span = self.span.get_or_insert(Span {

@@ -165,6 +165,7 @@ impl DatasetReading {
     /// Where `sink` failed.
     pub fn finish(mut self, sink: &mut Sink<'_>) -> io::Result<()> {
         if let Way::Exact(reading) = &mut self.way {
+            reading.finish_fragments();
             reading.shard.finish();
         }
         match self.intervals.finish() {
