@@ -3,10 +3,14 @@
 //! Deliberately absent: a clock, tokio, I/O. Time arrives with the messages, so
 //! that files and live traffic give the same numbers.
 
+pub mod aggregate;
 pub mod cells;
 pub mod classify;
 pub mod dataset;
+pub mod distinct;
 pub mod engine;
+pub mod flood;
+pub mod frequent;
 pub mod geo;
 pub mod label;
 pub mod observed;
@@ -14,6 +18,7 @@ pub mod pairing;
 pub mod plan;
 pub mod qname;
 pub mod shard;
+pub mod sketches;
 pub mod table;
 mod values;
 pub mod zones;

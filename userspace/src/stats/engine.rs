@@ -7,14 +7,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use dns_wire::counters::Role;
+
 use super::{
     cells::{Cells, Counted, Key, Texts},
     dataset::Indexer,
     label::{Style, label},
     observed::{Observed, ObservedPacket},
     plan::{Compat, Plan, Step},
+    sketches::Sketches,
     table::{Cell, Row, Table},
-    values::{At, IPV6, SKIP, Values, packet_key},
+    values::{At, IPV6, NONE, SKIP, Values, client_address, packet_key},
 };
 
 /// The engine.
@@ -32,6 +35,8 @@ pub struct Counts {
     pub datasets: Vec<DatasetCounts>,
     /// The texts of keys.
     pub texts: Texts,
+    /// Different clients, and names of zones, where the plan wants them.
+    pub sketches: Sketches,
 }
 
 /// What one dataset has counted.
@@ -74,6 +79,14 @@ impl Engine {
             observed,
             rules: &plan.rules,
         };
+        if plan.counts_distinct && is_query_to_server(observed) {
+            counts.sketches.client(client_address(observed));
+            let zone = values.key(Indexer::Zone, at);
+            if zone != NONE {
+                let name = values.key(Indexer::Qname, at);
+                counts.sketches.name(zone, name);
+            }
+        }
         let holding = values.conditions(plan.tested, at);
         for step in &plan.dns {
             if holding & step.required != step.required {
@@ -180,9 +193,8 @@ impl Engine {
     }
 
     /// Hands over what was counted since the last time, and goes on with
-    /// `emptied`, which was handed over before.
+    /// `emptied`, which was handed over before and cleared since.
     pub fn exchange(&mut self, emptied: &mut Counts) {
-        emptied.clear();
         std::mem::swap(&mut self.counts, emptied);
         self.values.end_interval();
     }
@@ -211,16 +223,25 @@ impl Counts {
         Self {
             datasets: plan.datasets.iter().map(empty).collect(),
             texts: Texts::default(),
+            sketches: Sketches::new(plan.counts_distinct),
         }
     }
 
-    fn clear(&mut self) {
+    /// Forgets what was counted, but keeps its room where that was needed.
+    /// Once only for each exchange: room that was not needed is given back.
+    pub fn clear(&mut self) {
         for dataset in &mut self.datasets {
             dataset.total = 0;
             dataset.cells.clear();
         }
         self.texts.clear();
+        self.sketches.clear();
     }
+}
+
+/// What clients ask of the observed host.
+fn is_query_to_server(observed: &Observed<'_>) -> bool {
+    observed.role == Role::Server && !observed.message.header.is_response()
 }
 
 #[cold]

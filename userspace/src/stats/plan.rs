@@ -11,6 +11,7 @@ use crate::{
     stats::{
         dataset::{Dataset, Filter, Indexer, Layer, Predicate},
         geo::Geo,
+        qname::Qname,
         zones::Zones,
     },
 };
@@ -71,6 +72,15 @@ impl Rules {
     pub fn is_local(&self, address: IpAddr) -> bool {
         self.local.iter().any(|prefix| prefix.contains(address))
     }
+
+    /// Labels of the suffix of a name that counts as top-level domain.
+    #[must_use]
+    pub fn suffix_labels(&self, name: &Qname) -> usize {
+        match &self.suffixes {
+            Some(suffixes) => suffixes.labels(name.whole()).max(1),
+            None => 1,
+        }
+    }
 }
 
 /// Datasets and rules, as an engine runs them.
@@ -82,6 +92,8 @@ pub struct Plan {
     pub(super) ip: Vec<Step>,
     /// The predicates and filters that any dataset needs.
     pub(super) tested: u64,
+    /// Whether different clients, and names of zones, are counted.
+    pub(super) counts_distinct: bool,
 }
 
 /// One dataset on the way of a message.
@@ -137,7 +149,15 @@ impl Plan {
             ip,
             tested,
             datasets,
+            counts_distinct: false,
         }
+    }
+
+    /// Different clients are counted, too, and different names of each zone.
+    #[must_use]
+    pub const fn with_distinct_counts(mut self) -> Self {
+        self.counts_distinct = true;
+        self
     }
 
     /// The datasets in the order of the configuration.
@@ -150,6 +170,12 @@ impl Plan {
     #[must_use]
     pub const fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// Whether different clients, and names of zones, are counted.
+    #[must_use]
+    pub const fn counts_distinct(&self) -> bool {
+        self.counts_distinct
     }
 
     /// Whether any dataset counts packets that are no DNS messages.

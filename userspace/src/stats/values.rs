@@ -33,6 +33,8 @@ pub(super) const NONE: Key = u64::MAX;
 pub(super) const SKIP: Key = u64::MAX - 1;
 /// [`NONE`] of an IPv6 address.
 pub(super) const NONE_IPV6: Key = u64::MAX - 2;
+/// What is not exported by itself; no message has it.
+pub(super) const OTHER: Key = u64::MAX - 3;
 /// Hashes are below.
 const RESERVED: Key = u64::MAX - 7;
 /// An address of IPv6 is a hash, one of IPv4 the address itself.
