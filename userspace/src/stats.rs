@@ -4,6 +4,7 @@
 //! that files and live traffic give the same numbers.
 
 pub mod aggregate;
+pub mod builtin;
 pub mod cells;
 pub mod classify;
 pub mod dataset;
