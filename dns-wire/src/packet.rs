@@ -47,6 +47,13 @@ pub trait Packet {
         self.reaches(end)
     }
 
+    /// Whether the first `end` octets, which the frame on the wire has, are here.
+    /// Only captures are cut.
+    #[inline(always)]
+    fn is_captured(&self, _end: usize) -> bool {
+        true
+    }
+
     /// Octets of the name at offset `at` in a message that ends at `end`; see
     /// [`message::name_len`]. The kernel programs call it as a function that
     /// the verifier checks once.
@@ -115,6 +122,11 @@ impl Packet for Slice<'_> {
     #[inline(always)]
     fn wire_len(&self) -> usize {
         self.wire_len
+    }
+
+    #[inline(always)]
+    fn is_captured(&self, end: usize) -> bool {
+        end <= self.bytes.len()
     }
 
     fn copy_name(&self, at: usize, len: usize, to: &mut NameArea) {

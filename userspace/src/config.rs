@@ -32,6 +32,8 @@ pub use ip_prefix::IpPrefix;
 pub use listen_address::{ListenAddress, ListenHost};
 pub use names::{interface_name, telemetry_path};
 
+pub(crate) use nearest::{enumerated, excerpt, nearest, printable};
+
 use error::Source;
 use kind::{Flag, auto, duration, integer, list, one_of, power_of_two, size, text};
 use quantity::{KIB, MIB, duration_text};

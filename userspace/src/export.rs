@@ -1,6 +1,7 @@
 //! From statistics to what other programs read.
 
 mod accept;
+pub mod dsc;
 pub mod exposition;
 pub mod process;
 pub mod prometheus;

@@ -180,6 +180,17 @@ impl Reading {
     /// Nothing read yet; `service_addresses` empty means every address.
     #[must_use]
     pub fn new(settings: Settings, service_addresses: Vec<IpPrefix>) -> Self {
+        let plan = Plan::new(Vec::new(), Rules::default());
+        Self::with_plan(settings, service_addresses, Arc::new(plan))
+    }
+
+    /// Likewise, with datasets.
+    #[must_use]
+    pub fn with_plan(
+        settings: Settings,
+        service_addresses: Vec<IpPrefix>,
+        plan: Arc<Plan>,
+    ) -> Self {
         let defaults = Config::default();
         let limits = Limits {
             streams: STREAMS,
@@ -187,7 +198,6 @@ impl Reading {
             idle_ns: nanoseconds(defaults.tcp.idle_timeout),
         };
         let timeout = defaults.pairing.timeout;
-        let plan = Arc::new(Plan::new(Vec::new(), Rules::default()));
         let engine = Engine::new(plan, CELLS, 0);
         Self {
             observer: Observer::new(settings, service_addresses),

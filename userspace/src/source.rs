@@ -1,6 +1,8 @@
 //! Where packets and records come from: the kernel (`live`) or captures (`file`).
 
+pub mod dsc_front;
 pub mod file;
 pub mod live;
 pub mod observer;
 pub mod stream;
+pub mod whole;

@@ -8,7 +8,7 @@ const LIKENESS: f64 = 0.85;
 const EXCERPT: usize = 80;
 
 /// The known name that is most like the given one, when one is.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     given: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
@@ -22,18 +22,18 @@ pub(super) fn nearest<'a>(
 }
 
 /// The names, each in back quotes, separated by commas.
-pub(super) fn enumerated<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn enumerated<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")
 }
 
 /// The text in quotes, cut when it is long, control characters escaped.
-pub(super) fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     format!("{:?}", excerpt_of(text))
 }
 
 /// The text without quotes, cut when it is long, control characters escaped.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::new();
     for c in excerpt_of(text).chars() {
         if c.is_control() {

@@ -8,7 +8,9 @@
 use dns_wire::{
     counters::{Counters, FLAGS, Hook, Outcome, Qr, RCODES, Role, SIZE_BIN, TcpEvent},
     counters::{Delivery, QUERY_SIZES, RESPONSE_SIZES},
+    handshake,
     iana::{Opcode, Qtype},
+    icmp::IcmpType,
     locate::{Family, NotDns, Protocol, Transport},
     message::EdnsState,
     reject::Reject,
@@ -47,7 +49,7 @@ pub struct Summary {
     pub qtypes: Vec<Tally>,
     /// DNS responses by RCODE, the most frequent first.
     pub rcodes: Vec<Tally>,
-    /// DNS messages with a header bit set, or DO in the OPT record.
+    /// DNS messages with a header bit set, or DO, CO or DE in the OPT record.
     pub flags: Vec<Tally>,
     /// DNS messages by what is known of their OPT record.
     pub edns: Vec<Tally>,
@@ -57,6 +59,8 @@ pub struct Summary {
     pub transactions: Vec<Transactions>,
     /// TCP streams whose messages had to be put together.
     pub streams: Streams,
+    /// TCP handshakes of the server, by address family.
+    pub handshakes: Vec<Handshakes>,
 }
 
 /// A file.
@@ -100,6 +104,8 @@ pub struct Packets {
     pub rejected: Vec<Packet>,
     /// Outcomes `dns` and `segment`, by what became of their record.
     pub records: Vec<Packet>,
+    /// ICMP and ICMPv6 packets by type, as in `icmp port_unreachable`.
+    pub icmp: Vec<Packet>,
     /// TCP segments without payload, by what they do to the connection.
     pub tcp_events: Vec<Packet>,
 }
@@ -215,6 +221,35 @@ pub struct ResponseBucket {
     pub answered: u64,
 }
 
+/// How long TCP handshakes took, from the SYN-ACK to the ACK that completes them.
+/// Those in which the SYN-ACK was sent twice are left out.
+#[derive(Debug, Serialize)]
+pub struct Handshakes {
+    /// Address family.
+    pub family: &'static str,
+    /// How many.
+    pub handshakes: u64,
+    /// Arithmetic mean, in seconds.
+    pub mean: f64,
+    /// Quantiles in seconds, estimated from `buckets`; at most the last bound.
+    pub p50: f64,
+    /// As `p50`.
+    pub p90: f64,
+    /// As `p50`.
+    pub p99: f64,
+    /// The histogram.
+    pub buckets: Vec<HandshakeBucket>,
+}
+
+/// Handshakes that took about the same time.
+#[derive(Debug, Serialize)]
+pub struct HandshakeBucket {
+    /// The longest time, in seconds; null in the last bucket, which has none.
+    pub to: Option<f64>,
+    /// How many.
+    pub handshakes: u64,
+}
+
 /// What became of TCP segments that are not one whole message each.
 #[derive(Debug, Serialize)]
 pub struct Streams {
@@ -249,6 +284,7 @@ impl Summary {
             sizes: sizes(&messages),
             transactions: transactions(&snapshot.pairing),
             streams: Streams::new(&snapshot.streams),
+            handshakes: handshakes(snapshot),
         }
     }
 }
@@ -319,6 +355,7 @@ impl Packets {
                     counters.records(delivery),
                 )
             })),
+            icmp: icmp(snapshot),
             tcp_events: counted(each_hook(snapshot, TcpEvent::ALL, |counters, event| {
                 (
                     event.label(),
@@ -372,6 +409,49 @@ fn protocols(snapshot: &Snapshot) -> (Vec<Packet>, u64) {
         }
     }
     (counted(rows), octets)
+}
+
+fn icmp(snapshot: &Snapshot) -> Vec<Packet> {
+    let mut rows = Vec::new();
+    for hook in Hook::ALL {
+        for protocol in [NotDns::Icmp, NotDns::Icmpv6] {
+            for kind in IcmpType::ALL {
+                rows.push(Packet {
+                    hook: hook.label(),
+                    value: format!("{} {}", protocol.label(), kind.label()),
+                    meaning: kind.description(),
+                    packets: snapshot.hook(*hook).packets.icmp(protocol, *kind),
+                });
+            }
+        }
+    }
+    counted(rows)
+}
+
+/// What completes a handshake arrives.
+fn handshakes(snapshot: &Snapshot) -> Vec<Handshakes> {
+    let counters = &snapshot.hook(Hook::Ingress).packets;
+    let families = [Family::Ipv4, Family::Ipv6].into_iter();
+    let rows = families.map(|family| {
+        let counts = counters.handshakes(family);
+        let handshakes: u64 = counts.iter().sum();
+        let bounds = (0..counts.len()).map(|bucket| handshake::bound_ns(bucket).map(seconds));
+        let buckets: Vec<_> = bounds.zip(counts.iter().copied()).collect();
+        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| quantile(&buckets, share));
+        let counted = buckets.into_iter().filter(|(_, count)| *count != 0);
+        Handshakes {
+            family: family.label(),
+            handshakes,
+            mean: seconds(counters.handshake_ns(family)) / handshakes.max(1) as f64,
+            p50,
+            p90,
+            p99,
+            buckets: counted
+                .map(|(to, handshakes)| HandshakeBucket { to, handshakes })
+                .collect(),
+        }
+    });
+    rows.filter(|row| row.handshakes != 0).collect()
 }
 
 /// Role and QR, each combination once.
@@ -531,13 +611,14 @@ impl ResponseSeconds {
             return None;
         }
         let bounds = BUCKETS_NS.iter().map(|bound| Some(seconds(*bound)));
-        let buckets = bounds.chain([None]).zip(stats.buckets);
-        let buckets = buckets.filter(|(_, answered)| *answered != 0);
+        let buckets: Vec<_> = bounds.chain([None]).zip(stats.buckets).collect();
+        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| quantile(&buckets, share));
+        let buckets = buckets.into_iter().filter(|(_, count)| *count != 0);
         Some(Self {
             mean: stats.sum_ns as f64 / 1e9 / stats.answered as f64,
-            p50: quantile(stats, 0.5),
-            p90: quantile(stats, 0.9),
-            p99: quantile(stats, 0.99),
+            p50,
+            p90,
+            p99,
             buckets: buckets
                 .map(|(to, answered)| ResponseBucket { to, answered })
                 .collect(),
@@ -550,13 +631,15 @@ fn seconds(ns: u64) -> f64 {
 }
 
 /// The quantile as Prometheus estimates it: evenly spread within a bucket.
-fn quantile(stats: &TransactionStats, share: f64) -> f64 {
-    let rank = share * stats.answered as f64;
+/// Buckets are upper bounds in seconds, the last without one, and counts.
+fn quantile(buckets: &[(Option<f64>, u64)], share: f64) -> f64 {
+    let total: u64 = buckets.iter().map(|(_, count)| count).sum();
+    let rank = share * total as f64;
     let (mut below, mut from) = (0, 0.0);
-    for (bound, count) in BUCKETS_NS.iter().zip(stats.buckets) {
-        let to = seconds(*bound);
-        if (below + count) as f64 >= rank && count != 0 {
-            return from + (to - from) * (rank - below as f64) / count as f64;
+    for (bound, count) in buckets {
+        let Some(to) = *bound else { break };
+        if (below + count) as f64 >= rank && *count != 0 {
+            return from + (to - from) * (rank - below as f64) / *count as f64;
         }
         below += count;
         from = to;

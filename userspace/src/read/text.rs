@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::summary::{
-    Messages, Packet, Packets, ResponseSeconds, Sizes, Summary, Tally, Transactions,
+    Handshakes, Messages, Packet, Packets, ResponseSeconds, Sizes, Summary, Tally, Transactions,
 };
 use crate::stats::pairing::BUCKETS_NS;
 
@@ -26,6 +26,7 @@ pub(super) fn write(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
         tallies(title, rows, &summary.messages, out)?;
     }
     transactions(&summary.transactions, out)?;
+    handshakes(&summary.handshakes, out)?;
     streams(summary, out)
 }
 
@@ -71,6 +72,7 @@ fn packets(packets: &Packets, out: &mut impl Write) -> io::Result<()> {
     packet_table("Packets end as", &packets.outcomes, total, out)?;
     packet_table("Rejected for", &packets.rejected, total, out)?;
     packet_table("Not DNS, but", &packets.not_dns, total, out)?;
+    packet_table("ICMP", &packets.icmp, total, out)?;
     packet_table("TCP without payload", &packets.tcp_events, total, out)
 }
 
@@ -263,6 +265,27 @@ fn quantile(seconds: f64) -> String {
         return format!("> {}", duration(last));
     }
     duration(seconds)
+}
+
+fn handshakes(rows: &[Handshakes], out: &mut impl Write) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let head = format!(
+        "{:>12} {:>12} {:>12} {:>12} {:>12}",
+        "handshakes", "mean", "50 %", "90 %", "99 %"
+    );
+    writeln!(out, "\n{:<28} {head}", "TCP handshakes, about")?;
+    for row in rows {
+        let [p50, p90, p99] = [row.p50, row.p90, row.p99].map(duration);
+        let (count, mean) = (row.handshakes, duration(row.mean));
+        writeln!(
+            out,
+            "  {:<26} {count:>12} {mean:>12} {p50:>12} {p90:>12} {p99:>12}",
+            row.family
+        )?;
+    }
+    Ok(())
 }
 
 fn streams(summary: &Summary, out: &mut impl Write) -> io::Result<()> {

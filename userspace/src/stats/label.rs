@@ -1,4 +1,8 @@
 //! Values as they are printed: as DSC does, or by name for people and metrics.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an arm names the indexers that it is about, among more than sixty"
+)]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

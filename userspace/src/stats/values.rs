@@ -3,6 +3,10 @@
 //!
 //! A value is a [`Key`]: a number as it is, or the hash of a text. `label` turns
 //! keys back into what is printed.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an arm names the indexers that it is about, among more than sixty"
+)]
 
 use std::{
     hash::{BuildHasher as _, Hasher as _},
@@ -11,7 +15,7 @@ use std::{
 
 use dns_wire::{
     counters::{Hook, Role},
-    locate::{Family, Transport},
+    locate::{Family, IpPacket, Transport},
     message::EdnsState,
     opt::{Ecs, KnownOptions, Options},
     record::ip_addr,
@@ -22,7 +26,7 @@ use super::{
     cells::Key,
     classify::{classify, classify_as_dsc},
     dataset::{Indexer, Predicate},
-    observed::{Observed, ObservedPacket},
+    observed::Observed,
     plan::{Compat, Rules},
     qname::Qname,
 };
@@ -276,11 +280,9 @@ impl Values {
     /// The labels of the suffix that counts as top-level domain, and so many
     /// before them.
     fn suffix(&mut self, more: usize, at: At<'_>) -> &[u8] {
-        let suffix = match &at.rules.suffixes {
-            Some(suffixes) => suffixes.labels(at.observed.name).max(1),
-            None => 1,
-        };
-        self.name(at).last(suffix + more)
+        let name = self.name(at);
+        let suffix = at.rules.suffix_labels(name);
+        name.last(suffix + more)
     }
 
     #[inline]
@@ -575,19 +577,14 @@ fn by_local_addresses(source: IpAddr, destination: IpAddr, rules: &Rules) -> u64
 }
 
 /// The value of a packet; none for an indexer that wants a message.
-pub(super) fn packet_key(indexer: Indexer, packet: &ObservedPacket, rules: &Rules) -> Option<Key> {
-    let family = if packet.version == 6 {
-        Family::Ipv6
-    } else {
-        Family::Ipv4
-    };
+pub(super) fn packet_key(indexer: Indexer, packet: &IpPacket, rules: &Rules) -> Option<Key> {
     match indexer {
         Indexer::Null => Some(0),
-        Indexer::IpVersion => Some(u64::from(packet.version)),
+        Indexer::IpVersion => Some(version(packet.family)),
         Indexer::IpProto => Some(u64::from(packet.protocol)),
         Indexer::IpDirection => Some(by_local_addresses(
-            ip_addr(family, packet.source),
-            ip_addr(family, packet.destination),
+            ip_addr(packet.family, packet.source),
+            ip_addr(packet.family, packet.destination),
             rules,
         )),
         _ => None,
