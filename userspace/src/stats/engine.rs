@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use dns_wire::locate::IpPacket;
+use dns_wire::{counters::Role, locate::IpPacket};
 
 use super::{
     cells::{Cells, Counted, Key, Spot, Texts},
@@ -23,8 +23,9 @@ use super::{
     observed::Observed,
     plan::{Compat, Plan, Step},
     response_time::{ResponseTime, ResponseTimes},
+    sketches::Sketches,
     table::{Cell, Row, Table},
-    values::{At, IPV6, SKIP, Values, packet_key},
+    values::{At, IPV6, NONE, SKIP, Values, client_address, packet_key},
 };
 
 /// So many counts are under way at a time.
@@ -56,6 +57,8 @@ pub struct Counts {
     pub datasets: Vec<DatasetCounts>,
     /// The texts of keys.
     pub texts: Texts,
+    /// Different clients, and names of zones, where the plan wants them.
+    pub sketches: Sketches,
 }
 
 /// What one dataset has counted.
@@ -117,6 +120,14 @@ impl Engine {
             observed,
             rules: &plan.rules,
         };
+        if plan.counts_distinct && is_query_to_server(observed) {
+            counts.sketches.client(client_address(observed));
+            let zone = values.key(Indexer::Zone, at);
+            if zone != NONE {
+                let name = values.key(Indexer::Qname, at);
+                counts.sketches.name(zone, name);
+            }
+        }
         let holding = values.conditions(plan.tested, at);
         // First all values, then all counts: the places of the counts come from
         // memory while the values are being computed.
@@ -264,9 +275,8 @@ impl Engine {
     }
 
     /// Hands over what was counted since the last time, and goes on with
-    /// `emptied`, which was handed over before.
+    /// `emptied`, which was handed over before and cleared since.
     pub fn exchange(&mut self, emptied: &mut Counts) {
-        emptied.clear();
         std::mem::swap(&mut self.counts, emptied);
         self.values.end_interval();
     }
@@ -295,16 +305,25 @@ impl Counts {
         Self {
             datasets: plan.datasets.iter().map(empty).collect(),
             texts: Texts::default(),
+            sketches: Sketches::new(plan.counts_distinct),
         }
     }
 
-    fn clear(&mut self) {
+    /// Forgets what was counted, but keeps its room where that was needed.
+    /// Once only for each exchange: room that was not needed is given back.
+    pub fn clear(&mut self) {
         for dataset in &mut self.datasets {
             dataset.total = 0;
             dataset.cells.clear();
         }
         self.texts.clear();
+        self.sketches.clear();
     }
+}
+
+/// What clients ask of the observed host.
+fn is_query_to_server(observed: &Observed<'_>) -> bool {
+    observed.role == Role::Server && !observed.message.header.is_response()
 }
 
 impl Timed {

@@ -11,6 +11,7 @@ use crate::{
     stats::{
         dataset::{Dataset, Filter, Indexer, Layer, Predicate},
         geo::Geo,
+        qname::Qname,
         response_time,
         zones::Zones,
     },
@@ -75,6 +76,17 @@ impl Rules {
             Compat::Dsc => local.contains_as_dsc(address),
         })
     }
+
+    /// Labels of the suffix of a name that counts as top-level domain.
+    #[must_use]
+    pub fn suffix_labels(&self, name: &Qname) -> usize {
+        let labels = match (&self.suffixes, self.compat) {
+            (None, _) => 1,
+            (Some(list), Compat::None) => list.labels(name.whole(), name.starts()),
+            (Some(list), Compat::Dsc) => list.dsc_labels(name.whole(), name.starts()),
+        };
+        labels.max(1)
+    }
 }
 
 /// Datasets and rules, as an engine runs them.
@@ -90,6 +102,8 @@ pub struct Plan {
     pub(super) times: response_time::Settings,
     /// The predicates and filters that any dataset needs.
     pub(super) tested: u64,
+    /// Whether different clients, and names of zones, are counted.
+    pub(super) counts_distinct: bool,
 }
 
 /// One dataset on the way of a message.
@@ -146,7 +160,15 @@ impl Plan {
             times: response_time::Settings::default(),
             tested,
             datasets,
+            counts_distinct: false,
         }
+    }
+
+    /// Different clients are counted, too, and different names of each zone.
+    #[must_use]
+    pub const fn with_distinct_counts(mut self) -> Self {
+        self.counts_distinct = true;
+        self
     }
 
     /// With other classes of response times.
@@ -166,6 +188,12 @@ impl Plan {
     #[must_use]
     pub const fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// Whether different clients, and names of zones, are counted.
+    #[must_use]
+    pub const fn counts_distinct(&self) -> bool {
+        self.counts_distinct
     }
 
     /// Whether any dataset counts packets that are no DNS messages.

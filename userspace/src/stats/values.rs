@@ -37,6 +37,8 @@ pub(super) const NONE: Key = u64::MAX;
 pub(super) const SKIP: Key = u64::MAX - 1;
 /// [`NONE`] of an IPv6 address.
 pub(super) const NONE_IPV6: Key = u64::MAX - 2;
+/// What is not exported by itself; no message has it.
+pub(super) const OTHER: Key = u64::MAX - 3;
 /// Hashes are below.
 const RESERVED: Key = u64::MAX - 7;
 /// An address of IPv6 is a hash, one of IPv4 the address itself.
@@ -279,12 +281,8 @@ impl Values {
     /// before them.
     fn suffix(&mut self, more: usize, at: At<'_>) -> &[u8] {
         let name = self.name(at);
-        let suffix = match (&at.rules.suffixes, at.rules.compat) {
-            (None, _) => 1,
-            (Some(list), Compat::None) => list.labels(name.whole(), name.starts()),
-            (Some(list), Compat::Dsc) => list.dsc_labels(name.whole(), name.starts()),
-        };
-        name.last(suffix.max(1) + more)
+        let suffix = at.rules.suffix_labels(name);
+        name.last(suffix + more)
     }
 
     #[inline]
