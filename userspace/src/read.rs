@@ -4,8 +4,10 @@
 //! shard, the pairing. [`Reading`] leads it there and ends with a [`Report`],
 //! `summary` puts that into words and numbers, `text` lays those out for people.
 
+mod command;
 mod datasets;
 mod summary;
+mod tables;
 mod text;
 
 use std::{
@@ -68,6 +70,9 @@ pub fn run(
     out: &mut impl Write,
     complaints: &mut impl Write,
 ) -> io::Result<ExitCode> {
+    if args.wants_datasets() {
+        return command::run(args, out, complaints);
+    }
     let settings = Settings::new(&args.ports.0).with_decapsulation(args.decapsulate);
     let mut reading = Reading::new(settings, args.service_addresses.clone());
     for path in &args.files {
@@ -97,6 +102,8 @@ fn print(report: &Report, format: ReadFormat, out: &mut impl Write) -> io::Resul
             let metrics = openmetrics(report.snapshot.clone(), None).map_err(io::Error::other)?;
             out.write_all(exposition::to_classic_text(&metrics).as_bytes())
         }
+        // These formats are of datasets, which `command` prints.
+        ReadFormat::DscXml | ReadFormat::DscJson => Ok(()),
     }
 }
 
