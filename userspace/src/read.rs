@@ -23,6 +23,7 @@ use dns_wire::{
     Settings, Slice,
     counters::{Hook, Outcome},
     locate::{Link, ip_packet},
+    record::Record,
 };
 use foldhash::quality::RandomState;
 
@@ -37,11 +38,12 @@ use crate::{
     source::{
         file::{Capture, CaptureError, LinkType, Packet},
         fragments::{self, Datagram, FragmentStats, Fragments},
-        observer::Observer,
+        observer::{Observer, Sink},
         stream::Limits,
     },
     stats::{
         engine::Engine,
+        observed::Observed,
         pairing::Pairing,
         plan::{Plan, Rules},
         shard::Shard,
@@ -306,18 +308,18 @@ impl Reading {
     fn packet(&mut self, packet: &Packet<'_>, link: Link) {
         self.clock(packet.time_ns);
         let frame = Slice::captured(packet.bytes, packet.wire_len as usize).with_fragments_aside();
-        let hook = self.observer.hook_of(&frame, link);
-        let shard = &mut self.shard;
         if self.counts_packets
             && let Ok(Some(packet)) = ip_packet(&frame, link)
         {
-            shard.engine().packet(&packet);
+            self.shard.engine().packet(&packet);
         }
+        let mut sink = ShardSink {
+            shard: &mut self.shard,
+            pairs: self.pairing.is_some(),
+        };
         let outcome = self
             .observer
-            .observe(frame, link, hook, packet.time_ns, |record| {
-                shard.record(record);
-            });
+            .observe_captured(frame, link, packet.time_ns, &mut sink);
         if outcome == Outcome::Fragment {
             self.fragment(&frame, link, packet.time_ns);
         }
@@ -407,6 +409,27 @@ impl Reading {
             errors: errors.iter().map(ToString::to_string).collect(),
         });
         errors
+    }
+}
+
+/// Hands what was seen to the shard: messages as they are where nothing else
+/// wants them.
+struct ShardSink<'a> {
+    shard: &'a mut Shard,
+    /// Whether transactions are paired, for which it takes records.
+    pairs: bool,
+}
+
+impl Sink for ShardSink<'_> {
+    fn record(&mut self, record: &Record<'_>) {
+        self.shard.record(record);
+    }
+
+    fn message(&mut self, observed: &Observed<'_>) -> bool {
+        if !self.pairs {
+            self.shard.engine().message(observed);
+        }
+        !self.pairs
     }
 }
 
