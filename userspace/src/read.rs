@@ -248,6 +248,7 @@ impl Reading {
             hooks,
             pairing: self.pairing.stats(),
             streams: self.shard.stream_stats(),
+            statistics: None,
             live: None,
         };
         Report {

@@ -19,11 +19,12 @@ use self::{
     value::{RETIRED_VALUE, value},
 };
 use super::{
+    builtin,
     dataset::{Dataset, Indexer},
     distinct::Distinct,
     engine::Counts,
     flood::{Guard, is_name},
-    plan::Plan,
+    plan::{Plan, Rules},
     sketches::{Clients, NAMES_PRECISION, Sketches, ZONES},
 };
 
@@ -118,6 +119,23 @@ pub struct Report {
     pub flooded: usize,
     /// The worst of them, and names per minute.
     pub flooded_zones: Vec<(String, f64)>,
+}
+
+impl Report {
+    /// A report in which every family has a sample.
+    #[must_use]
+    pub fn example() -> Self {
+        let mut datasets = builtin::default();
+        datasets.extend(builtin::OF_ZONES.iter().copied().filter_map(builtin::named));
+        let plan = Plan::new(datasets, Rules::default()).with_distinct_counts();
+        let aggregate = Aggregate::new(Arc::new(plan), Limits::default(), 0);
+        let zone = vec![("example.com".to_owned(), 1000.0)];
+        Self {
+            zone_names: Some(zone.clone()),
+            flooded_zones: zone,
+            ..aggregate.report()
+        }
+    }
 }
 
 /// A family.
