@@ -149,7 +149,7 @@ impl Walk {
     /// Reports that a value does not fit with others, at its key or else at the
     /// table that it is missing in.
     pub(super) fn refuse(&mut self, key: String, table: &str, invalid: InvalidValue) {
-        let has_fault = |problem: &Problem| problem.key == key;
+        let has_fault = |problem: &Problem| problem.key.starts_with(&key);
         if !self.problems.iter().any(has_fault) {
             let at = self.position(&key).or_else(|| self.position(table));
             self.report(at.unwrap_or(0), key, invalid);

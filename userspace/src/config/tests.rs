@@ -595,13 +595,13 @@ fn datasets_say_what_to_write() {
              xdsc_packets_total and xdsc_not_dns_packets_total have them",
         ),
         (
-            "[[dataset]]\nname = \"a b\"\ndimensions = [\"tdl\", \"response_time\"]\n\
+            "[[dataset]]\nname = \"a b\"\ndimensions = [\"qtipe\", \"response_time\"]\n\
              filters = [\"queries-onli\"]\n",
             "f:2:8: `dataset[0].name` is \"a b\", which cannot be a part of a metric's name; \
              write up to 64 letters, digits and `_`, a letter first, as in `qtype_vs_tld`\n\
-             f:3:15: `dataset[0].dimensions[0]` is \"tdl\", which names no indexer; \
-             did you mean `tld`?\n\
-             f:3:22: `dataset[0].dimensions[1]` is \"response_time\", which is no dataset \
+             f:3:15: `dataset[0].dimensions[0]` is \"qtipe\", which names no indexer; \
+             did you mean `qtype`?\n\
+             f:3:24: `dataset[0].dimensions[1]` is \"response_time\", which is no dataset \
              of its own here; xdsc_response_time_seconds has the response times\n\
              f:4:12: `dataset[0].filters[0]` is \"queries-onli\", which is no filter; \
              did you mean `queries-only`?",

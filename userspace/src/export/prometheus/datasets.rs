@@ -13,7 +13,14 @@ use crate::stats::{
 /// The name of a dataset's family, without what the library puts around it.
 #[must_use]
 pub fn family_name(dataset: &Dataset) -> String {
-    format!("dataset_{}_messages", snake_case(&dataset.name))
+    let name = snake_case(&dataset.name);
+    // Bits would be taken for a unit.
+    let words = name.split('_').map(|word| match word {
+        "bits" => "flags",
+        word => word,
+    });
+    let name = words.collect::<Vec<_>>().join("_");
+    format!("dataset_{name}_messages")
 }
 
 /// The label of a dimension: in lower case, with `_` between words.
