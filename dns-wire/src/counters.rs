@@ -38,7 +38,7 @@ table! {
         NotDns = "not_dns",
         /// Unreadable, by reason.
         Rejected = "rejected",
-        /// A fragment other than the first, or a first one too short for a question.
+        /// A fragment other than the first, or a first one too short for a question; in captures, where fragments are put together, any.
         Fragment = "fragment",
     }
 }
@@ -212,6 +212,15 @@ impl Counters {
     /// Adds another array to this one, slot by slot.
     pub fn merge(&mut self, other: &Self) {
         self.merge_cells(&other.cells);
+    }
+
+    /// Adds what another array says of messages, and nothing of its packets.
+    pub fn merge_messages(&mut self, other: &Self) {
+        let cells = self.cells.iter_mut().zip(&other.cells);
+        let of_messages = cells.take(slot::ICMP).skip(slot::MESSAGES);
+        for (cell, more) in of_messages {
+            *cell = cell.wrapping_add(*more);
+        }
     }
 
     /// Adds cells as a kernel map hands them out; surplus ones are ignored.

@@ -335,7 +335,7 @@ fn frame<P: Packet>(
     let Some(outer) = ip(packet, ether_type, at, layers)? else {
         return Ok(Located::NotDns(NotDns::NonIp, 0));
     };
-    if outer.later_fragment {
+    if outer.is_fragment(packet) {
         return Ok(Located::Fragment);
     }
     if !settings.decapsulates() {
@@ -350,7 +350,7 @@ fn frame<P: Packet>(
     if inner.end > outer.end {
         return Err(Reject::IpLength);
     }
-    if inner.later_fragment {
+    if inner.is_fragment(packet) {
         return Ok(Located::Fragment);
     }
     if matches!(inner.protocol, proto::IPV4 | proto::IPV6 | proto::GRE) {
@@ -459,6 +459,40 @@ struct Ip {
     addresses_at: usize,
     first_fragment: bool,
     later_fragment: bool,
+}
+
+impl Ip {
+    /// Whether it is one that is not looked into.
+    #[inline(always)]
+    fn is_fragment<P: Packet>(&self, packet: &P) -> bool {
+        self.later_fragment || (packet.sets_fragments_aside() && self.first_fragment)
+    }
+}
+
+/// The fragment that a frame is: the offset of its IP header, and the one just
+/// behind the packet by its length field.
+pub fn fragment<P: Packet>(
+    packet: &P,
+    link: Link,
+    settings: &Settings,
+) -> Option<core::ops::Range<usize>> {
+    let mut layers = Layers {
+        family: Family::Other,
+        protocol: Protocol::Other,
+        end: 0,
+    };
+    let (ether_type, at) = link_header(packet, link).ok()?;
+    let outer = ip(packet, ether_type, at, &mut layers).ok()??;
+    if outer.first_fragment || outer.later_fragment {
+        return Some(at..outer.end);
+    }
+    if !settings.decapsulates() {
+        return None;
+    }
+    let (ether_type, at) = tunnel(packet, &outer).ok()??;
+    let inner = ip(packet, ether_type, at, &mut layers).ok()??;
+    let fits = inner.end <= outer.end;
+    (fits && (inner.first_fragment || inner.later_fragment)).then_some(at..inner.end)
 }
 
 /// The IP header at `at`; `None` when the EtherType is not IP.

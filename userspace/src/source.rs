@@ -2,6 +2,7 @@
 
 pub mod dsc_front;
 pub mod file;
+pub mod fragments;
 pub mod live;
 pub mod observer;
 pub mod stream;

@@ -504,6 +504,23 @@ fn response_times_by_rule() {
     }
 }
 
+/// Of a dataset of two dimensions: DSC keeps the message that was asked first.
+#[test]
+fn a_timeout_has_the_row_of_its_query() {
+    let mut times = ResponseTimes::new(DSC);
+    let mut front = DscFront::new(Settings::default());
+    for (id, row) in [(1, "first"), (2, "other"), (1, "again")] {
+        let frame = exchange(false, id);
+        let read = front.packet(&packet(LinkType::RAW, &frame), &mut |seen| {
+            times.observe(seen, row);
+        });
+        assert_eq!(read, Ok(()));
+    }
+    let mut rows = Vec::new();
+    times.end_interval((TIME_S + 5) * 1_000_000_000, |row| rows.push(row));
+    assert_eq!(rows, ["other", "first"]);
+}
+
 /// A query, or its response the other way.
 fn exchange(is_response: bool, id: u16) -> Vec<u8> {
     let mut message = query(b"\x01a\0");

@@ -24,7 +24,7 @@ use crate::{
         prometheus::{qtype_label, rcode_label},
         snapshot::Snapshot,
     },
-    source::stream::StreamStats,
+    source::{fragments::FragmentStats, stream::StreamStats},
     stats::pairing::{BUCKETS_NS, PairingStats, TransactionStats},
 };
 
@@ -41,7 +41,7 @@ pub struct Summary {
     pub time: Option<Time>,
     /// Packets, each exactly once.
     pub packets: Packets,
-    /// DNS messages, those put together from TCP segments included.
+    /// DNS messages, those put together from TCP segments and IP fragments included.
     pub messages: Vec<Messages>,
     /// DNS messages by OPCODE.
     pub opcodes: Vec<Tally>,
@@ -61,6 +61,8 @@ pub struct Summary {
     pub streams: Streams,
     /// TCP handshakes of the server, by address family.
     pub handshakes: Vec<Handshakes>,
+    /// IP datagrams that had to be put together.
+    pub fragments: Fragments,
 }
 
 /// A file.
@@ -221,6 +223,27 @@ pub struct ResponseBucket {
     pub answered: u64,
 }
 
+/// What became of IP fragments. Each of them is a packet that ended as `fragment`;
+/// what was put together of them counts among the messages only.
+#[derive(Debug, Serialize)]
+pub struct Fragments {
+    /// Datagrams put together.
+    pub datagrams: u64,
+    /// Datagrams told by their first fragment, as far as it goes: the others did
+    /// not come within a second.
+    pub first_only: u64,
+    /// Datagrams given up without a first fragment.
+    pub incomplete: u64,
+    /// Datagrams discarded since fragments of them overlap.
+    pub overlapping: u64,
+    /// Datagrams given up early, since a bound was reached.
+    pub evicted: u64,
+    /// Fragments that cannot be part of any datagram.
+    pub malformed: u64,
+    /// Fragments that came again, or after their datagram was done with.
+    pub duplicates: u64,
+}
+
 /// How long TCP handshakes took, from the SYN-ACK to the ACK that completes them.
 /// Those in which the SYN-ACK was sent twice are left out.
 #[derive(Debug, Serialize)]
@@ -285,6 +308,7 @@ impl Summary {
             transactions: transactions(&snapshot.pairing),
             streams: Streams::new(&snapshot.streams),
             handshakes: handshakes(snapshot),
+            fragments: Fragments::new(&report.fragments),
         }
     }
 }
@@ -645,6 +669,20 @@ fn quantile(buckets: &[(Option<f64>, u64)], share: f64) -> f64 {
         from = to;
     }
     from
+}
+
+impl Fragments {
+    const fn new(stats: &FragmentStats) -> Self {
+        Self {
+            datagrams: stats.datagrams,
+            first_only: stats.first_only,
+            incomplete: stats.incomplete,
+            overlapping: stats.overlapping,
+            evicted: stats.evicted,
+            malformed: stats.malformed,
+            duplicates: stats.duplicates,
+        }
+    }
 }
 
 impl Streams {

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::summary::{
-    Handshakes, Messages, Packet, Packets, ResponseSeconds, Sizes, Summary, Tally, Transactions,
+    Fragments, Handshakes, Messages, Packet, Packets, ResponseSeconds, Sizes, Summary, Tally,
+    Transactions,
 };
 use crate::stats::pairing::BUCKETS_NS;
 
@@ -27,7 +28,8 @@ pub(super) fn write(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     }
     transactions(&summary.transactions, out)?;
     handshakes(&summary.handshakes, out)?;
-    streams(summary, out)
+    streams(summary, out)?;
+    fragments(&summary.fragments, out)
 }
 
 fn overview(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
@@ -301,6 +303,26 @@ fn streams(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out, "\nPut together from TCP segments")?;
+    for (what, count) in rows {
+        writeln!(out, "  {what:<26} {count:>12}")?;
+    }
+    Ok(())
+}
+
+fn fragments(fragments: &Fragments, out: &mut impl Write) -> io::Result<()> {
+    let rows = [
+        ("datagrams", fragments.datagrams),
+        ("told by the first fragment", fragments.first_only),
+        ("without first fragment", fragments.incomplete),
+        ("discarded for overlaps", fragments.overlapping),
+        ("forgotten early", fragments.evicted),
+        ("malformed fragments", fragments.malformed),
+        ("fragments that came again", fragments.duplicates),
+    ];
+    if rows.iter().all(|(_, count)| *count == 0) {
+        return Ok(());
+    }
+    writeln!(out, "\nPut together from IP fragments")?;
     for (what, count) in rows {
         writeln!(out, "  {what:<26} {count:>12}")?;
     }

@@ -1,13 +1,13 @@
 //! The parser's host in user space: the same counters and records as the kernel
 //! programs make, for frames from capture files.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, ops::Range};
 
 use dns_wire::{
     Packet, Settings, Slice,
-    counters::{Counters, Delivery, Hook},
+    counters::{Counters, Delivery, Hook, Outcome},
     handshake::SynAck,
-    locate::{Flow, Link, Located, Payload, Transport, locate},
+    locate::{self, Flow, Link, Located, Payload, Transport, locate},
     message::Message,
     observe::{Context, Finding, Host, observe, raw_context},
     packet::{NAME_AT, NameArea},
@@ -56,7 +56,8 @@ impl Observer {
         }
     }
 
-    /// Sees a frame at `hook`, and hands its records on, stamped with `time_ns`.
+    /// Sees a frame at `hook`, and hands its records on, stamped with `time_ns`;
+    /// what it ended as.
     pub fn observe(
         &mut self,
         frame: Slice<'_>,
@@ -64,7 +65,7 @@ impl Observer {
         hook: Hook,
         time_ns: u64,
         mut sink: impl FnMut(&Record<'_>),
-    ) {
+    ) -> Outcome {
         self.records.clear();
         let settings = self.settings;
         let mut run = Run {
@@ -73,12 +74,20 @@ impl Observer {
             hook,
             time_ns,
         };
-        observe(&frame, link, hook, &settings, &mut run);
+        let outcome = observe(&frame, link, hook, &settings, &mut run);
         let mut rest = self.records.as_slice();
         while let Ok(record) = Record::parse(rest) {
             sink(&record);
             rest = rest.get(record.lines() * LINE..).unwrap_or(&[]);
         }
+        outcome
+    }
+
+    /// The fragment of an IP packet that a frame is, if it is left for others to be
+    /// put together.
+    #[must_use]
+    pub fn fragment(&self, frame: &Slice<'_>, link: Link) -> Option<Range<usize>> {
+        locate::fragment(frame, link, &self.settings)
     }
 
     /// Where a frame would have been seen on the server: a capture does not say.

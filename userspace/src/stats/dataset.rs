@@ -96,6 +96,8 @@ dns_wire::table! {
         Server = "server-only",
         /// The observed host is the client: no DSC counterpart.
         Client = "client-only",
+        /// Anything but what a local address asks others: no DSC counterpart.
+        Served = "served-only",
         /// QNAME lies in no delegated top-level domain: no DSC counterpart.
         UnknownTld = "unknown-tld-only",
     }

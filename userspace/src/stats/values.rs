@@ -28,7 +28,7 @@ use super::{
     dataset::{Indexer, Predicate},
     observed::Observed,
     plan::{Compat, Rules},
-    qname::Qname,
+    qname::{Qname, dsc_text},
 };
 
 /// There is no such value: no EDNS, no option, no question.
@@ -347,7 +347,7 @@ impl Values {
     }
 
     fn dsc_class(&mut self, at: At<'_>) -> Key {
-        let text = crate::names::text::dsc_text(at.observed.name);
+        let text = dsc_text(at.observed.name);
         let tld = match (at.rules.compat, at.rules.suffixes.is_some()) {
             (Compat::Dsc, true) => self.suffix(0, at).to_vec(),
             (Compat::Dsc | Compat::None, _) => {
@@ -426,8 +426,7 @@ impl Values {
         for (index, filter) in at.rules.qname_filters.iter().enumerate() {
             let bit = 1 << (Predicate::COUNT + index);
             if tested & bit != 0 {
-                let text =
-                    text.get_or_insert_with(|| crate::names::text::dsc_text(at.observed.name));
+                let text = text.get_or_insert_with(|| dsc_text(at.observed.name));
                 bits |= if filter.is_match(text) { bit } else { 0 };
             }
         }
@@ -452,6 +451,7 @@ impl Values {
             Predicate::Nsid => option_number(Indexer::EdnsNsid, at.observed.options) != 0,
             Predicate::Ecs => option_number(Indexer::EdnsEcs, at.observed.options) != 0,
             Predicate::Ede => option_number(Indexer::EdnsEde, at.observed.options) != 0,
+            Predicate::Served => !is_own(at),
             Predicate::UnknownTld => {
                 self.tld_state(at) == crate::names::tld::TldState::Unknown.index() as u64
             }
@@ -496,6 +496,12 @@ const CHEAP: u64 = {
     }
     bits
 };
+
+/// Whether a local address talks with another host's server.
+fn is_own(at: At<'_>) -> bool {
+    let server = ip_addr(at.observed.flow.family, server(at.observed));
+    at.rules.is_local(client_address(at.observed)) && !at.rules.is_local(server)
+}
 
 /// A, NS, CNAME, SOA, PTR, MX, AAAA, SRV, A6, ANY.
 const fn is_popular(qtype: u16) -> bool {
