@@ -41,7 +41,9 @@ use crate::{
         stream::Limits,
     },
     stats::{
-        engine::Engine,
+        aggregate::{self, Aggregate, Moment},
+        builtin,
+        engine::{Counts, Engine},
         pairing::Pairing,
         plan::{Plan, Rules},
         shard::Shard,
@@ -74,7 +76,15 @@ pub fn run(
         return command::run(args, out, complaints);
     }
     let settings = Settings::new(&args.ports.0).with_decapsulation(args.decapsulate);
-    let mut reading = Reading::new(settings, args.service_addresses.clone());
+    let datasets = match args.format {
+        // What a daemon would show.
+        ReadFormat::Prometheus => builtin::default(),
+        ReadFormat::Text | ReadFormat::Json | ReadFormat::DscXml | ReadFormat::DscJson => {
+            Vec::new()
+        }
+    };
+    let plan = Arc::new(Plan::new(datasets, Rules::default()));
+    let mut reading = Reading::with_plan(settings, args.service_addresses.clone(), plan);
     for path in &args.files {
         for error in reading.file(path) {
             writeln!(complaints, "xdsc: {error}")?;
@@ -286,6 +296,7 @@ impl Reading {
                 reassembled,
             }
         });
+        let statistics = families(self.shard.engine());
         let snapshot = Snapshot {
             hooks,
             pairing: self
@@ -293,7 +304,7 @@ impl Reading {
                 .map(|pairing| pairing.stats())
                 .unwrap_or_default(),
             streams: self.shard.stream_stats(),
-            statistics: None,
+            statistics,
             live: None,
         };
         Report {
@@ -409,6 +420,20 @@ impl Reading {
         });
         errors
     }
+}
+
+/// What the datasets have counted, as the families of a daemon; none without
+/// datasets.
+fn families(engine: &mut Engine) -> Option<aggregate::Report> {
+    let plan = Arc::clone(engine.plan());
+    if plan.datasets().is_empty() {
+        return None;
+    }
+    let mut counts = Counts::new(&plan, CELLS, seed());
+    engine.exchange(&mut counts);
+    let mut aggregate = Aggregate::new(plan, aggregate::Limits::default(), seed());
+    aggregate.merge(&counts, Moment::default());
+    Some(aggregate.report())
 }
 
 /// Packets of unknown link types.

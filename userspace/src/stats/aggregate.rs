@@ -23,7 +23,7 @@ use super::{
     dataset::{Dataset, Indexer},
     distinct::Distinct,
     engine::Counts,
-    flood::{Guard, is_name},
+    flood::Guard,
     plan::{Plan, Rules},
     sketches::{Clients, NAMES_PRECISION, Sketches, ZONES},
 };
@@ -325,17 +325,12 @@ impl Aggregate {
 
 /// The dataset that has the most of the names that messages are about.
 fn watched(plan: &Plan) -> Option<usize> {
+    let finest_first = [Indexer::Qname, Indexer::ThirdLd, Indexer::SecondLd];
     let names = |dataset: &Dataset| {
         let [first, second] = &dataset.dimensions;
         [first.indexer, second.indexer]
             .into_iter()
-            .filter(|indexer| is_name(*indexer))
-            // The whole name, then the third level, then the second.
-            .map(|indexer| match indexer {
-                Indexer::Qname => 0,
-                Indexer::ThirdLd => 1,
-                _ => 2,
-            })
+            .filter_map(|indexer| finest_first.iter().position(|one| *one == indexer))
             .min()
     };
     let datasets = plan.datasets().iter().enumerate();
