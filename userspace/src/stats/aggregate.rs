@@ -110,6 +110,8 @@ pub struct Report {
     pub series: usize,
     /// The bound of them.
     pub max_series: usize,
+    /// Octets of memory of the aggregate.
+    pub memory: usize,
     /// Different clients, where they are counted.
     pub clients: Option<ClientCounts>,
     /// Zones and the different names that were asked for in each, the most
@@ -300,6 +302,7 @@ impl Aggregate {
             tables: self.families.iter().map(Family::table).collect(),
             series: self.budget.used,
             max_series: self.budget.max,
+            memory: self.memory(),
             clients: distinct.then(|| self.clients.counts()),
             zone_names: zone_names.then(|| {
                 let zones = self.zones.most().into_iter();
@@ -314,6 +317,13 @@ impl Aggregate {
                 .map(|flood| (value(Indexer::Qname, 0, &flood.zone, rules), flood.names))
                 .collect(),
         }
+    }
+
+    /// Octets of memory, sketches of clients not included: they never grow.
+    fn memory(&self) -> usize {
+        let families: usize = self.families.iter().map(Family::memory).sum();
+        let names = self.zones.minute.len() << NAMES_PRECISION;
+        families + names + self.guard.memory()
     }
 
     /// The clients of this day (UTC) so far.

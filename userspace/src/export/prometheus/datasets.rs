@@ -125,6 +125,10 @@ impl Families<'_> {
         self.gauge("export_max_series", help, None, |samples| {
             samples.gauge([], report.max_series as f64)
         })?;
+        let help = "Memory of what is added up for the datasets";
+        self.gauge("aggregate_memory", help, Some(&Unit::Bytes), |samples| {
+            samples.gauge([], report.memory as f64)
+        })?;
         let help = "Cells of a dataset that went, since they were replaced by bigger ones or idle";
         self.counter("dataset_churn", help, |samples| {
             report.tables.iter().try_for_each(|table| {

@@ -207,6 +207,7 @@ fn heavy_names_are_found_in_a_flood_that_fills_no_cells() {
     // What is not shown has less than that: a thousandth.
     assert!(table.error_bound < 1500.0, "{}", table.error_bound);
     let report = bench.aggregate.report();
+    assert!(report.memory < 1 << 20, "{} octets", report.memory);
     assert_eq!(report.flooded, 1);
     let zone = &report.flooded_zones[0];
     assert_eq!(zone.0, "victim.example");
