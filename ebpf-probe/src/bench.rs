@@ -202,15 +202,7 @@ impl<W: Way> Host for Baseline<'_, W> {
 
     /// Not compared.
     #[inline(always)]
-    fn raw<P: Packet>(
-        &mut self,
-        _: &P,
-        _: &Payload,
-        _: Finding,
-        _: Hook,
-        _: &Settings,
-    ) {
-    }
+    fn raw<P: Packet>(&mut self, _: &P, _: &Payload, _: Finding, _: Hook, _: &Settings) {}
 }
 
 #[inline(always)]

@@ -94,6 +94,10 @@ fn load_is_counted(
     ensure!(counted.answered == tally.completed, "{counted:?}");
     ensure!(counted.timed == tally.completed, "{counted:?}");
     ensure!(counted.unpaired == 0, "{counted:?}");
+    // A SYN-ACK that was sent twice tells no time.
+    let timed = counted.handshakes <= counted.connections;
+    let any = (counted.handshakes > 0) == (load.transport.name() == "tcp");
+    ensure!(timed && any, "{counted:?}");
     Ok(())
 }
 
@@ -107,6 +111,8 @@ struct Counted {
     answered: u64,
     timed: u64,
     unpaired: u64,
+    connections: u64,
+    handshakes: u64,
 }
 
 impl Counted {
@@ -146,6 +152,14 @@ impl Counted {
                     &[("role", "server"), ("transport", transport)],
                 )?,
                 unpaired: transactions("unanswered")? + transactions("unsolicited")?,
+                connections: samples.count(
+                    "xdsc_tcp_events_total",
+                    &[("hook", "ingress"), ("event", "syn")],
+                )?,
+                handshakes: samples.count(
+                    "xdsc_tcp_handshake_rtt_seconds_count",
+                    &[("family", family(load.server))],
+                )?,
             })
         };
         let (before, mut after) = (of(before)?, of(after)?);
@@ -163,6 +177,8 @@ impl Counted {
             answered: after.answered - before.answered,
             timed: after.timed - before.timed,
             unpaired: after.unpaired - before.unpaired,
+            connections: after.connections - before.connections,
+            handshakes: after.handshakes - before.handshakes,
             ..after
         })
     }
