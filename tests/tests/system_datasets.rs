@@ -72,6 +72,54 @@ fn sums_of_datasets_are_the_kernels_counters() -> Result<()> {
     })
 }
 
+/// What a flood of random names may add to the daemon's memory, in octets.
+const FLOOD_MEMORY: f64 = 64e6;
+
+#[test]
+fn a_flood_of_random_names_shows_as_its_zone() -> Result<()> {
+    in_network(|network| {
+        let _server = NameServer::start(network, Kind::Knot)?;
+        let daemon = Daemon::start(network, "")?;
+        let quiet = daemon.quiet()?.sum("process_resident_memory_bytes", &[])?;
+        let names: Vec<_> = (0..30_000).map(random_name).collect();
+        // One in a hundred is about a name that is worth a cell.
+        let questions: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(n, name)| if n % 100 == 0 { "www.example" } else { name })
+            .map(|name| (name, "A"))
+            .collect();
+        let flood = Load {
+            server: SERVER[0],
+            transport: Transport::Udp,
+            questions: &questions,
+            rounds: 2,
+            rate: Some(20_000),
+        };
+        let sent = flood.run(network)?.sent;
+        let samples = daemon.quiet()?;
+        let family = family("qname");
+        let sum = samples.count(&family, &[])?;
+        ensure!(sum == sent, "{sum} of {sent}");
+        let shown = samples.by("qname", &family, &[])?;
+        let of = |name: &str| shown.get(name).copied().unwrap_or(0);
+        ensure!(of("www.example") > sent / 200, "{shown:?}");
+        ensure!(of("*.flooded.example") > sent / 10, "{shown:?}");
+        ensure!(shown.len() <= 202, "{} cells", shown.len());
+        let zones = samples.count("xdsc_random_subdomain_zones", &[])?;
+        ensure!(zones == 1, "{zones} zones are flooded");
+        let flooded = samples.sum("process_resident_memory_bytes", &[])?;
+        ensure!(flooded - quiet < FLOOD_MEMORY, "from {quiet} to {flooded}");
+        daemon.stop()?;
+        Ok(())
+    })
+}
+
+/// Multiplication by a unit of the ring of 32 bits: no two are the same.
+fn random_name(n: u32) -> String {
+    format!("{:08x}.flooded.example", n.wrapping_mul(0x9e37_79b1))
+}
+
 const fn load(server: IpAddr, transport: Transport) -> Load<'static> {
     Load {
         server,
