@@ -13,4 +13,5 @@ pub mod names;
 pub mod read;
 pub mod run;
 pub mod source;
+pub mod statistics;
 pub mod stats;

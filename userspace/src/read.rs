@@ -42,7 +42,9 @@ use crate::{
         stream::Limits,
     },
     stats::{
-        engine::Engine,
+        aggregate::{self, Aggregate, Moment},
+        builtin,
+        engine::{Counts, Engine},
         observed::Observed,
         pairing::Pairing,
         plan::{Plan, Rules},
@@ -76,7 +78,24 @@ pub fn run(
         return command::run(args, out, complaints);
     }
     let settings = Settings::new(&args.ports.0).with_decapsulation(args.decapsulate);
-    let mut reading = Reading::new(settings, args.service_addresses.clone());
+    let datasets = match args.format {
+        // What a daemon would show.
+        ReadFormat::Prometheus => builtin::default(),
+        ReadFormat::Text | ReadFormat::Json | ReadFormat::DscXml | ReadFormat::DscJson => {
+            Vec::new()
+        }
+    };
+    let plan = Arc::new(Plan::new(datasets, Rules::default()));
+    let reading = Reading::with_plan(settings, args.service_addresses.clone(), plan);
+    read_and_print(reading, args, out, complaints)
+}
+
+fn read_and_print(
+    mut reading: Reading,
+    args: &ReadArgs,
+    out: &mut impl Write,
+    complaints: &mut impl Write,
+) -> io::Result<ExitCode> {
     for path in &args.files {
         for error in reading.file(path) {
             writeln!(complaints, "xdsc: {error}")?;
@@ -288,6 +307,7 @@ impl Reading {
                 reassembled,
             }
         });
+        let statistics = families(self.shard.engine());
         let snapshot = Snapshot {
             hooks,
             pairing: self
@@ -295,6 +315,7 @@ impl Reading {
                 .map(|pairing| pairing.stats())
                 .unwrap_or_default(),
             streams: self.shard.stream_stats(),
+            statistics,
             live: None,
         };
         Report {
@@ -431,6 +452,20 @@ impl Sink for ShardSink<'_> {
         }
         !self.pairs
     }
+}
+
+/// What the datasets have counted, as the families of a daemon; none without
+/// datasets.
+fn families(engine: &mut Engine) -> Option<aggregate::Report> {
+    let plan = Arc::clone(engine.plan());
+    if plan.datasets().is_empty() {
+        return None;
+    }
+    let mut counts = Counts::new(&plan, CELLS, seed());
+    engine.exchange(&mut counts);
+    let mut aggregate = Aggregate::new(plan, aggregate::Limits::default(), seed());
+    aggregate.merge(&counts, Moment::default());
+    Some(aggregate.report())
 }
 
 /// Packets of unknown link types.

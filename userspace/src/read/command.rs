@@ -4,7 +4,7 @@ use std::{fs, io, io::Write, num::NonZeroU32, path::PathBuf, process::ExitCode, 
 
 use dns_wire::Settings;
 
-use super::{DatasetOptions, DatasetReading, tables};
+use super::{DatasetOptions, DatasetReading, Reading, tables};
 use crate::{
     cli::{CompatArg, ReadArgs, ReadFormat},
     dsc_conf::DscConf,
@@ -57,6 +57,9 @@ fn read(
 ) -> Result<ExitCode, Refused> {
     let conf = configuration(args, complaints)?;
     let options = options(args, conf.as_ref())?;
+    if args.format == ReadFormat::Prometheus {
+        return families(args, options, out, complaints);
+    }
     let mut writer = writer(args, conf.as_ref())?;
     let mut printed = Vec::new();
     let mut sink = |interval: Interval| {
@@ -210,7 +213,8 @@ fn print(format: ReadFormat, intervals: &[Interval], out: &mut impl Write) -> io
     match format {
         ReadFormat::Text => tables::text(intervals, out),
         ReadFormat::Json => tables::json(intervals, out),
-        ReadFormat::Prometheus => tables::prometheus(intervals, out),
+        // `families` prints these.
+        ReadFormat::Prometheus => Ok(()),
         ReadFormat::DscXml => intervals
             .iter()
             .try_for_each(|interval| Format::Xml.write(interval, out)),

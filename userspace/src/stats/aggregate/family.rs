@@ -167,6 +167,17 @@ impl Family {
         self.candidates.bound() + self.recent_uncounted
     }
 
+    /// Octets of memory, with a guess at those of texts.
+    pub(super) fn memory(&self) -> usize {
+        const TEXT: usize = 64;
+        self.candidates.memory()
+            + self.index.allocation_size()
+            + self.by_labels.allocation_size()
+            + self.cells.capacity() * size_of::<Option<Cell>>()
+            + self.cells.len() * 2 * TEXT
+            + self.batch.capacity() * size_of::<(Key, Key, u64)>()
+    }
+
     pub(super) fn table(&self) -> Table {
         let mut cells: Vec<_> = self
             .cells
