@@ -6,6 +6,7 @@
 pub mod cells;
 pub mod classify;
 pub mod dataset;
+pub mod distinct;
 pub mod engine;
 pub mod geo;
 pub mod label;
