@@ -9,7 +9,9 @@
 //! one per bit, and the marginal sums fall out on the reading side.
 
 use crate::{
+    handshake::{self, BUCKETS},
     iana::Qtype,
+    icmp::IcmpType,
     locate::{Family, Layers, NotDns, Protocol, Transport, tcp_flag},
     message::{EdnsState, Message},
     reject::Reject,
@@ -36,7 +38,7 @@ table! {
         NotDns = "not_dns",
         /// Unreadable, by reason.
         Rejected = "rejected",
-        /// A fragment other than the first, or a first one too short for a question.
+        /// A fragment other than the first, or a first one too short for a question; in captures, where fragments are put together, any.
         Fragment = "fragment",
     }
 }
@@ -102,6 +104,9 @@ pub const SIZE_BIN: usize = 16;
 /// Combinations of AA, TC, RD, RA, Z, AD, CD (bits 7 to 1) and DO (bit 0).
 pub const FLAG_SETS: usize = 256;
 
+/// Combinations of CO (bit 1) and DE (bit 0) of the OPT record.
+pub const EDNS_FLAG_SETS: usize = 4;
+
 /// Declares consecutive slot ranges.
 macro_rules! ranges {
     ($start:expr; ) => {
@@ -149,12 +154,18 @@ pub mod slot {
         QTYPE: KINDS * Qtype::SLOTS,
         #[doc = " Messages: role, QR, combination of header bits and DO."]
         FLAGS: KINDS * FLAG_SETS,
-        #[doc = " Messages: role, QR, state of the OPT record."]
-        EDNS: KINDS * EdnsState::COUNT,
+        #[doc = " Messages: role, QR, state of the OPT record, combination of its CO and DE."]
+        EDNS: KINDS * EdnsState::COUNT * EDNS_FLAG_SETS,
         #[doc = " Queries: role, transport, size bin."]
         QUERY_SIZE: Role::COUNT * Transport::COUNT * QUERY_SIZES,
         #[doc = " Responses: role, transport, size bin."]
         RESPONSE_SIZE: Role::COUNT * Transport::COUNT * RESPONSE_SIZES,
+        #[doc = " ICMP and ICMPv6 packets: protocol, type."]
+        ICMP: 2 * IcmpType::COUNT,
+        #[doc = " TCP handshakes: family (IPv4, IPv6), bucket of the round-trip time."]
+        HANDSHAKE: 2 * BUCKETS,
+        #[doc = " Nanoseconds of those times: family."]
+        HANDSHAKE_NS: 2,
     }
 }
 
@@ -203,6 +214,15 @@ impl Counters {
         self.merge_cells(&other.cells);
     }
 
+    /// Adds what another array says of messages, and nothing of its packets.
+    pub fn merge_messages(&mut self, other: &Self) {
+        let cells = self.cells.iter_mut().zip(&other.cells);
+        let of_messages = cells.take(slot::ICMP).skip(slot::MESSAGES);
+        for (cell, more) in of_messages {
+            *cell = cell.wrapping_add(*more);
+        }
+    }
+
     /// Adds cells as a kernel map hands them out; surplus ones are ignored.
     pub fn merge_cells(&mut self, cells: &[u64]) {
         for (cell, more) in self.cells.iter_mut().zip(cells) {
@@ -225,10 +245,20 @@ impl Counters {
         outcome
     }
 
-    /// Counts a packet that is not DNS.
+    /// Counts a packet that is not DNS; `icmp` is the index of its type.
     #[inline(always)]
-    pub fn not_dns(&mut self, kind: NotDns, tcp_flags: u8) -> Outcome {
+    pub fn not_dns(&mut self, kind: NotDns, icmp: u8) -> Outcome {
         self.add(slot::NOT_DNS + kind.index(), 1);
+        if let Some(protocol) = icmp_protocol(kind) {
+            let cell = protocol * IcmpType::COUNT + usize::from(icmp);
+            self.add(slot::ICMP + cell, 1);
+        }
+        self.outcome(Outcome::NotDns)
+    }
+
+    /// Counts a TCP segment without payload on a watched port.
+    #[inline(always)]
+    pub fn control(&mut self, tcp_flags: u8) -> Outcome {
         for (flag, event) in [
             (tcp_flag::SYN, TcpEvent::Syn),
             (tcp_flag::FIN, TcpEvent::Fin),
@@ -238,7 +268,16 @@ impl Counters {
                 self.add(slot::TCP_EVENT + event.index(), 1);
             }
         }
-        self.outcome(Outcome::NotDns)
+        self.not_dns(NotDns::TcpControl, 0)
+    }
+
+    /// Counts a TCP handshake of the observed server.
+    #[inline(always)]
+    pub fn handshake(&mut self, family: Family, round_trip_ns: u64) {
+        let family = family.index() & 1;
+        let bucket = handshake::bucket(round_trip_ns);
+        self.add(slot::HANDSHAKE + family * BUCKETS + bucket, 1);
+        self.add(slot::HANDSHAKE_NS + family, round_trip_ns);
     }
 
     /// Counts a rejected packet.
@@ -286,10 +325,9 @@ impl Counters {
             Qtype::NO_QUESTION_SLOT
         };
         self.add(slot::QTYPE + kind * Qtype::SLOTS + qtype, weight);
-        self.add(
-            slot::EDNS + kind * EdnsState::COUNT + message.edns.index(),
-            weight,
-        );
+        let edns = kind * EdnsState::COUNT + message.edns.index();
+        let edns_flags = usize::from(message.opt.flags() >> 13) & (EDNS_FLAG_SETS - 1);
+        self.add(slot::EDNS + edns * EDNS_FLAG_SETS + edns_flags, weight);
         let dnssec_ok = usize::from(message.opt.dnssec_ok());
         let flags = usize::from(message.header.flags() >> 4 & 0x7f) << 1 | dnssec_ok;
         self.add(slot::FLAGS + kind * FLAG_SETS + flags, weight);
@@ -317,7 +355,26 @@ const fn max(a: usize, b: usize) -> usize {
     if a > b { a } else { b }
 }
 
-/// A bit of the DNS header or of the OPT record, as counted in [`slot::FLAGS`].
+/// The place of a protocol in [`slot::ICMP`].
+#[inline(always)]
+const fn icmp_protocol(kind: NotDns) -> Option<usize> {
+    match kind {
+        NotDns::Icmp => Some(0),
+        NotDns::Icmpv6 => Some(1),
+        NotDns::Udp
+        | NotDns::Tcp
+        | NotDns::TcpControl
+        | NotDns::Udp443
+        | NotDns::Tcp443
+        | NotDns::Udp853
+        | NotDns::Tcp853
+        | NotDns::OtherIp
+        | NotDns::NonIp => None,
+    }
+}
+
+/// A bit of the DNS header or of the OPT record, as counted in [`slot::FLAGS`],
+/// or, above those, in [`slot::EDNS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag {
     /// Its mnemonic.
@@ -327,7 +384,7 @@ pub struct Flag {
 }
 
 /// All flags (IANA registry "DNS Header Flags" and "EDNS Header Flags").
-pub const FLAGS: [Flag; 8] = [
+pub const FLAGS: [Flag; 10] = [
     Flag {
         label: "AA",
         bit: 0x80,
@@ -359,6 +416,14 @@ pub const FLAGS: [Flag; 8] = [
     Flag {
         label: "DO",
         bit: 0x01,
+    },
+    Flag {
+        label: "CO",
+        bit: 0x200,
+    },
+    Flag {
+        label: "DE",
+        bit: 0x100,
     },
 ];
 
@@ -439,17 +504,48 @@ impl Counters {
     /// Messages with a flag set.
     #[must_use]
     pub fn flag(&self, role: Role, qr: Qr, flag: Flag) -> u64 {
-        let start = slot::FLAGS + kind(role, qr) * FLAG_SETS;
-        (0..FLAG_SETS)
-            .filter(|set| set & flag.bit != 0)
+        let (start, len, bit) = if flag.bit < FLAG_SETS {
+            (slot::FLAGS, FLAG_SETS, flag.bit)
+        } else {
+            let sets = EdnsState::COUNT * EDNS_FLAG_SETS;
+            (slot::EDNS, sets, flag.bit / FLAG_SETS)
+        };
+        let start = start + kind(role, qr) * len;
+        (0..len)
+            .filter(|set| set & bit != 0)
             .map(|set| self.get(start + set))
             .sum()
+    }
+
+    /// ICMP or ICMPv6 packets by type; 0 for other kinds of packets.
+    #[must_use]
+    pub fn icmp(&self, protocol: NotDns, kind: IcmpType) -> u64 {
+        let cell = icmp_protocol(protocol).map(|place| place * IcmpType::COUNT + kind.index());
+        cell.map_or(0, |cell| self.get(slot::ICMP + cell))
+    }
+
+    /// TCP handshakes by bucket of [`handshake::bucket`]. `family` is `Ipv4` or
+    /// `Ipv6`.
+    #[must_use]
+    pub fn handshakes(&self, family: Family) -> &[u64] {
+        let start = slot::HANDSHAKE + (family.index() & 1) * BUCKETS;
+        self.cells.get(start..start + BUCKETS).unwrap_or(&[])
+    }
+
+    /// Nanoseconds that those handshakes took.
+    #[must_use]
+    pub fn handshake_ns(&self, family: Family) -> u64 {
+        self.get(slot::HANDSHAKE_NS + (family.index() & 1))
     }
 
     /// Messages by what is known of their OPT record.
     #[must_use]
     pub fn edns(&self, role: Role, qr: Qr, state: EdnsState) -> u64 {
-        self.get(slot::EDNS + kind(role, qr) * EdnsState::COUNT + state.index())
+        let cell = kind(role, qr) * EdnsState::COUNT + state.index();
+        let start = slot::EDNS + cell * EDNS_FLAG_SETS;
+        (start..start + EDNS_FLAG_SETS)
+            .map(|slot| self.get(slot))
+            .sum()
     }
 
     /// The size bins of queries or responses.

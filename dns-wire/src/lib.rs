@@ -19,7 +19,9 @@ extern crate std;
 mod table;
 
 pub mod counters;
+pub mod handshake;
 pub mod iana;
+pub mod icmp;
 pub mod locate;
 pub mod message;
 pub mod observe;

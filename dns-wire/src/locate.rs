@@ -1,7 +1,7 @@
 //! From the first octet of a frame to the DNS payload in it: link layer, VLAN
 //! tags, IP with options or extension headers, tunnels, UDP and TCP.
 
-use crate::{packet::Packet, reject::Reject, settings::Settings};
+use crate::{icmp, packet::Packet, reject::Reject, settings::Settings};
 
 table! {
     /// Address family of a packet.
@@ -113,12 +113,23 @@ impl Flow {
     #[inline(always)]
     #[must_use]
     pub const fn hash(&self, id: u16, seed: u64) -> u32 {
+        (self.mixed(id, seed) >> 32) as u32
+    }
+
+    /// The same for a connection, in more bits.
+    #[inline(always)]
+    #[must_use]
+    pub const fn connection(&self, seed: u64) -> u64 {
+        self.mixed(0, seed)
+    }
+
+    #[inline(always)]
+    const fn mixed(&self, id: u16, seed: u64) -> u64 {
         let high = self.source[0] ^ self.destination[0];
         let low = self.source[1] ^ self.destination[1];
         let ports = ((self.source_port ^ self.destination_port) as u64) << 16 | id as u64;
         let mixed = (high ^ ports.rotate_left(32) ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mixed = ((mixed ^ (mixed >> 29)) ^ low).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (mixed >> 32) as u32
+        ((mixed ^ (mixed >> 29)) ^ low).wrapping_mul(0xbf58_476d_1ce4_e5b9)
     }
 }
 
@@ -131,7 +142,8 @@ pub struct Payload {
     pub transport: Transport,
     /// TTL or hop limit as it arrived.
     pub hop_limit: u8,
-    /// Offset of the source address; the destination's follows.
+    /// Offset of the source address; the destination's follows. It is below
+    /// 32 KiB: the parser never gets farther.
     pub addresses_at: usize,
     /// Source port.
     pub source_port: u16,
@@ -146,6 +158,8 @@ pub struct Payload {
     pub sequence: u32,
     /// The flags octet of the TCP header, without those of congestion.
     pub tcp_flags: u8,
+    /// Whether the IP packet goes on in other frames.
+    pub first_fragment: bool,
 }
 
 impl Payload {
@@ -159,7 +173,8 @@ impl Payload {
             | (self.source_port as u64) << 32
             | (self.destination_port as u64) << 48;
         let what = self.sequence as u64
-            | (self.addresses_at as u64 & 0xffff) << 32
+            | (self.addresses_at as u64 & 0x7fff) << 32
+            | (self.first_fragment as u64) << 47
             | (self.hop_limit as u64) << 48
             | ((self.tcp_flags & tcp_flag::ALL) as u64) << 56
             | (self.family as u64 & 1) << 62
@@ -183,13 +198,14 @@ impl Payload {
                 Transport::Tcp
             },
             hop_limit: (what >> 48) as u8,
-            addresses_at: (what >> 32) as usize & 0xffff,
+            addresses_at: (what >> 32) as usize & 0x7fff,
             source_port: (where_ >> 32) as u16,
             destination_port: (where_ >> 48) as u16,
             at: where_ as usize & 0xffff,
             len: (where_ >> 16) as usize & 0xffff,
             sequence: what as u32,
             tcp_flags: (what >> 56) as u8 & tcp_flag::ALL,
+            first_fragment: what >> 47 & 1 != 0,
         }
     }
 
@@ -200,15 +216,7 @@ impl Payload {
     /// [`Reject::Snapped`] where the frame does not hold them.
     #[inline(always)]
     pub fn flow<P: Packet>(&self, packet: &P) -> Result<Flow, Reject> {
-        let at = self.addresses_at;
-        let (source, destination) = match self.family {
-            Family::Ipv6 => (address(packet, at)?, address(packet, at + 16)?),
-            Family::Ipv4 | Family::Other => {
-                let [a, b, c, d, e, f, g, h] = packet.read(at).ok_or(Reject::Snapped)?;
-                let (source, destination) = ([a, b, c, d], [e, f, g, h]);
-                ([word4(source), 0], [word4(destination), 0])
-            }
-        };
+        let (source, destination) = addresses(packet, self.family, self.addresses_at)?;
         Ok(Flow {
             family: self.family,
             transport: self.transport,
@@ -229,6 +237,8 @@ pub mod tcp_flag {
     pub const SYN: u8 = 0x02;
     /// Reset the connection.
     pub const RST: u8 = 0x04;
+    /// The acknowledgement number counts.
+    pub const ACK: u8 = 0x10;
     /// All flags but those of congestion (CWR, ECE), for which a packed payload
     /// has no room.
     pub const ALL: u8 = 0x3f;
@@ -239,7 +249,10 @@ pub mod tcp_flag {
 pub enum Located {
     /// UDP or TCP payload on a watched port.
     Payload(Payload),
-    /// Something else; for `TcpControl` with the flags octet of the TCP header.
+    /// TCP on a watched port without payload: `at` is the offset of its header.
+    Control(Payload),
+    /// Something else; for `Icmp` and `Icmpv6` with the index of its
+    /// [`IcmpType`](icmp::IcmpType).
     NotDns(NotDns, u8),
     /// A fragment other than the first: it has no ports to tell by. Or a first
     /// one that is too short to hold a question.
@@ -274,6 +287,43 @@ pub fn locate<P: Packet>(packet: &P, link: Link, settings: &Settings) -> (Layers
     (layers, located)
 }
 
+/// The outermost IP packet of a frame: its family, the number of the protocol
+/// above it, and where its addresses are.
+///
+/// # Errors
+/// Why there is none.
+pub fn ip_packet<P: Packet>(packet: &P, link: Link) -> Result<Option<IpPacket>, Reject> {
+    let (ether_type, at) = link_header(packet, link)?;
+    let mut layers = Layers {
+        family: Family::Other,
+        protocol: Protocol::Other,
+        end: 0,
+    };
+    let Some(ip) = ip(packet, ether_type, at, &mut layers)? else {
+        return Ok(None);
+    };
+    let (source, destination) = addresses(packet, ip.family, ip.addresses_at)?;
+    Ok(Some(IpPacket {
+        family: ip.family,
+        protocol: ip.protocol,
+        source,
+        destination,
+    }))
+}
+
+/// An IP packet, whatever it carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpPacket {
+    /// `Ipv4` or `Ipv6`.
+    pub family: Family,
+    /// Assigned Internet Protocol Number, behind extension headers.
+    pub protocol: u8,
+    /// Source address in memory order; IPv4 in the first four octets.
+    pub source: [u64; 2],
+    /// Destination address, likewise.
+    pub destination: [u64; 2],
+}
+
 #[inline(always)]
 fn frame<P: Packet>(
     packet: &P,
@@ -285,7 +335,7 @@ fn frame<P: Packet>(
     let Some(outer) = ip(packet, ether_type, at, layers)? else {
         return Ok(Located::NotDns(NotDns::NonIp, 0));
     };
-    if outer.later_fragment {
+    if outer.is_fragment(packet) {
         return Ok(Located::Fragment);
     }
     if !settings.decapsulates() {
@@ -300,7 +350,7 @@ fn frame<P: Packet>(
     if inner.end > outer.end {
         return Err(Reject::IpLength);
     }
-    if inner.later_fragment {
+    if inner.is_fragment(packet) {
         return Ok(Located::Fragment);
     }
     if matches!(inner.protocol, proto::IPV4 | proto::IPV6 | proto::GRE) {
@@ -411,6 +461,40 @@ struct Ip {
     later_fragment: bool,
 }
 
+impl Ip {
+    /// Whether it is one that is not looked into.
+    #[inline(always)]
+    fn is_fragment<P: Packet>(&self, packet: &P) -> bool {
+        self.later_fragment || (packet.sets_fragments_aside() && self.first_fragment)
+    }
+}
+
+/// The fragment that a frame is: the offset of its IP header, and the one just
+/// behind the packet by its length field.
+pub fn fragment<P: Packet>(
+    packet: &P,
+    link: Link,
+    settings: &Settings,
+) -> Option<core::ops::Range<usize>> {
+    let mut layers = Layers {
+        family: Family::Other,
+        protocol: Protocol::Other,
+        end: 0,
+    };
+    let (ether_type, at) = link_header(packet, link).ok()?;
+    let outer = ip(packet, ether_type, at, &mut layers).ok()??;
+    if outer.first_fragment || outer.later_fragment {
+        return Some(at..outer.end);
+    }
+    if !settings.decapsulates() {
+        return None;
+    }
+    let (ether_type, at) = tunnel(packet, &outer).ok()??;
+    let inner = ip(packet, ether_type, at, &mut layers).ok()??;
+    let fits = inner.end <= outer.end;
+    (fits && (inner.first_fragment || inner.later_fragment)).then_some(at..inner.end)
+}
+
 /// The IP header at `at`; `None` when the EtherType is not IP.
 #[inline(always)]
 fn ip<P: Packet>(
@@ -499,6 +583,23 @@ fn ipv6<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
         ip.later_fragment = chain.later_fragment;
     }
     Ok(ip)
+}
+
+/// Source and destination address at `at`.
+#[inline(always)]
+fn addresses<P: Packet>(
+    packet: &P,
+    family: Family,
+    at: usize,
+) -> Result<([u64; 2], [u64; 2]), Reject> {
+    match family {
+        Family::Ipv6 => Ok((address(packet, at)?, address(packet, at + 16)?)),
+        Family::Ipv4 | Family::Other => {
+            let [a, b, c, d, e, f, g, h] = packet.read(at).ok_or(Reject::Snapped)?;
+            let (source, destination) = ([a, b, c, d], [e, f, g, h]);
+            Ok(([word4(source), 0], [word4(destination), 0]))
+        }
+    }
 }
 
 #[inline(always)]
@@ -664,8 +765,14 @@ fn transport<P: Packet>(
     match layers.protocol {
         Protocol::Udp => udp(packet, ip, settings),
         Protocol::Tcp => tcp(packet, ip, settings),
-        Protocol::Icmp => Ok(Located::NotDns(NotDns::Icmp, 0)),
-        Protocol::Icmpv6 => Ok(Located::NotDns(NotDns::Icmpv6, 0)),
+        Protocol::Icmp => Ok(Located::NotDns(
+            NotDns::Icmp,
+            icmp::icmp(packet, ip.at, ip.end),
+        )),
+        Protocol::Icmpv6 => Ok(Located::NotDns(
+            NotDns::Icmpv6,
+            icmp::icmpv6(packet, ip.at, ip.end),
+        )),
         Protocol::Other => Ok(Located::NotDns(NotDns::OtherIp, 0)),
     }
 }
@@ -705,6 +812,7 @@ fn udp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
         len: len - 8,
         sequence: 0,
         tcp_flags: 0,
+        first_fragment: ip.first_fragment,
     }))
 }
 
@@ -730,23 +838,26 @@ fn tcp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
         return Err(Reject::TcpHeader);
     }
     let len = ip.end - at;
-    if len == 0 {
-        return Ok(Located::NotDns(NotDns::TcpControl, tcp_flags));
-    }
     // RFC 9293, section 3.4: SYN takes the first sequence number.
     let syn = u32::from(tcp_flags & tcp_flag::SYN != 0);
-    Ok(Located::Payload(Payload {
+    let payload = Payload {
         family: ip.family,
         transport: Transport::Tcp,
         hop_limit: ip.hop_limit,
         addresses_at: ip.addresses_at,
         source_port,
         destination_port,
-        at,
+        at: if len == 0 { ip.at } else { at },
         len,
         sequence: u32::from_be_bytes(sequence).wrapping_add(syn),
         tcp_flags: tcp_flags & tcp_flag::ALL,
-    }))
+        first_fragment: ip.first_fragment,
+    };
+    Ok(if len == 0 {
+        Located::Control(payload)
+    } else {
+        Located::Payload(payload)
+    })
 }
 
 #[inline(always)]

@@ -30,6 +30,18 @@ impl Message {
         (self.opt.extended_rcode() as u16) << 4 | self.header.flags() & 0x000f
     }
 
+    /// Whether its octets tell more of EDNS than this does: options, or an OPT
+    /// record behind others. A broken OPT record is worth a look, too.
+    #[inline(always)]
+    #[must_use]
+    pub const fn tells_more(&self) -> bool {
+        match self.edns {
+            EdnsState::Absent => false,
+            EdnsState::Present => self.opt.options_len() != 0,
+            EdnsState::Unreached | EdnsState::Malformed => true,
+        }
+    }
+
     /// Whether there is a question.
     #[inline(always)]
     #[must_use]
@@ -185,6 +197,24 @@ pub struct Opt {
 }
 
 impl Opt {
+    /// An OPT record of these fields.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(
+        udp_size: u16,
+        extended_rcode: u8,
+        version: u8,
+        flags: u16,
+        options_len: u16,
+    ) -> Self {
+        let [a, b] = udp_size.to_be_bytes();
+        let ([c, d], [e, f]) = (flags.to_be_bytes(), options_len.to_be_bytes());
+        let octets = [a, b, extended_rcode, version, c, d, e, f];
+        Self {
+            word: u64::from_ne_bytes(octets),
+        }
+    }
+
     /// The requestor's UDP payload size.
     #[inline(always)]
     #[must_use]

@@ -2,8 +2,8 @@
 
 use crate::{
     counters::{Counters, Delivery, Hook, Outcome, Role},
-    locate::{Flow, Link, Located, Payload, Transport, locate},
-    message::{self, Message},
+    locate::{Flow, Link, Located, Payload, Transport, locate, tcp_flag},
+    message::{self, Header, Message},
     packet::Packet,
     reject::Reject,
     settings::Settings,
@@ -26,12 +26,35 @@ pub trait Host {
         payload: &Payload,
         hook: Hook,
         settings: &Settings,
-    ) -> Outcome
+    ) -> Finding
     where
         Self: Sized,
     {
         observe_payload(packet, payload, hook, settings, self)
     }
+
+    /// Sees a TCP segment without payload: [`observe_control`], or a call that
+    /// leads to it.
+    #[inline(always)]
+    fn control<P: Packet>(
+        &mut self,
+        packet: &P,
+        payload: &Payload,
+        hook: Hook,
+        settings: &Settings,
+    ) -> Outcome
+    where
+        Self: Sized,
+    {
+        observe_control(packet, payload, hook, settings, self)
+    }
+
+    /// A SYN-ACK of the observed server leaves on a connection, and `ack` will
+    /// acknowledge it.
+    fn handshake_begins(&mut self, connection: u64, ack: u32);
+
+    /// Nanoseconds since that SYN-ACK, if `ack` is the first that acknowledges it.
+    fn handshake_ends(&mut self, connection: u64, ack: u32) -> Option<u64>;
 
     /// A reader of a payload's start.
     type Window: Packet;
@@ -43,15 +66,116 @@ pub trait Host {
     /// Hands a whole message on. Its name is read from `packet`.
     fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery;
 
-    /// Hands a TCP segment on to be reassembled, with the context that
-    /// [`segment_context`] tells.
-    fn segment<P: Packet>(
+    /// Hands the payload's octets on, with the context that [`raw_context`]
+    /// tells: a TCP segment to be reassembled, or a whole message. Counts the
+    /// delivery, since a caller that looked at it would have to for each way
+    /// that leads there.
+    fn raw<P: Packet>(
         &mut self,
         packet: &P,
         payload: &Payload,
+        finding: Finding,
         hook: Hook,
         settings: &Settings,
-    ) -> Delivery;
+    );
+}
+
+/// What a payload was found to be, in a word: the kernel programs find it in one
+/// function and hand its octets on in another.
+///
+/// The lowest three bits are the outcome's index; of a whole message the upper
+/// half is its ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding(u32);
+
+impl Finding {
+    const RAW: u32 = 1 << 8;
+    const WHOLE: u32 = 1 << 9;
+    const RESPONSE: u32 = 1 << 10;
+
+    /// A message that was handed on parsed.
+    pub const PARSED: Self = Self(Outcome::Dns.index() as u32);
+    /// A segment, still to be handed on.
+    pub const SEGMENT: Self = Self(Outcome::Segment.index() as u32 | Self::RAW);
+    /// Nothing that could be read.
+    pub const REJECTED: Self = Self(Outcome::Rejected.index() as u32);
+
+    /// A message whose octets are still to be handed on.
+    #[inline(always)]
+    #[must_use]
+    pub const fn whole(header: &Header) -> Self {
+        let response = if header.is_response() {
+            Self::RESPONSE
+        } else {
+            0
+        };
+        let id = (header.id() as u32) << 16;
+        Self(Self::PARSED.0 | Self::RAW | Self::WHOLE | response | id)
+    }
+
+    /// As a number, for a call.
+    #[inline(always)]
+    #[must_use]
+    pub const fn pack(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The finding of such a number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn unpack(word: u64) -> Self {
+        Self(word as u32)
+    }
+
+    /// What the packet ended as.
+    #[inline(always)]
+    #[must_use]
+    pub fn outcome(self) -> Outcome {
+        // By the table of eight the verifier sees one way, and needs no check of
+        // bounds. What a payload does not end as stands for nothing.
+        const REJECTED: Outcome = Outcome::Rejected;
+        const BY_INDEX: [Outcome; 8] = [
+            Outcome::Dns,
+            Outcome::Segment,
+            REJECTED,
+            REJECTED,
+            REJECTED,
+            REJECTED,
+            REJECTED,
+            REJECTED,
+        ];
+        const { assert!(Outcome::Dns.index() == 0 && Outcome::Segment.index() == 1) }
+        let outcome = BY_INDEX.get(self.0 as usize & 7);
+        outcome.copied().unwrap_or(Outcome::Rejected)
+    }
+
+    /// Whether it is a message, counted, whose octets are still to be handed on.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_whole(self) -> bool {
+        self.0 & Self::WHOLE != 0
+    }
+
+    /// Whether octets are still to be handed on.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_raw(self) -> bool {
+        self.0 & Self::RAW != 0
+    }
+
+    /// QR of a whole message.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_response(self) -> bool {
+        self.0 & Self::RESPONSE != 0
+    }
+
+    /// ID of a whole message; 0 of a segment.
+    #[inline(always)]
+    #[must_use]
+    pub const fn id(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
 }
 
 /// What stands beside a message.
@@ -82,16 +206,19 @@ pub fn observe<P: Packet, H: Host>(
     match located {
         Located::Payload(payload) => {
             host.counters().packet(layers, packet.wire_len());
-            let outcome = host.payload(packet, &payload, hook, settings);
-            if outcome == Outcome::Segment {
-                let delivery = host.segment(packet, &payload, hook, settings);
-                host.counters().delivery(delivery);
+            let finding = host.payload(packet, &payload, hook, settings);
+            if finding.is_raw() {
+                host.raw(packet, &payload, finding, hook, settings);
             }
-            outcome
+            finding.outcome()
         }
-        Located::NotDns(kind, tcp_flags) => {
+        Located::Control(payload) => {
             host.counters().packet(layers, packet.wire_len());
-            host.counters().not_dns(kind, tcp_flags)
+            host.control(packet, &payload, hook, settings)
+        }
+        Located::NotDns(kind, icmp) => {
+            host.counters().packet(layers, packet.wire_len());
+            host.counters().not_dns(kind, icmp)
         }
         Located::Fragment => {
             host.counters().packet(layers, packet.wire_len());
@@ -104,8 +231,8 @@ pub fn observe<P: Packet, H: Host>(
     }
 }
 
-/// Sees the payload of a datagram or segment on a watched port. What it calls a
-/// segment is counted, but still to be handed on.
+/// Sees the payload of a datagram or segment on a watched port. What it calls
+/// raw is counted, but still to be handed on.
 #[inline(always)]
 pub fn observe_payload<P: Packet, H: Host>(
     packet: &P,
@@ -113,10 +240,10 @@ pub fn observe_payload<P: Packet, H: Host>(
     hook: Hook,
     settings: &Settings,
     host: &mut H,
-) -> Outcome {
+) -> Finding {
     let flow = match payload.flow(packet) {
         Ok(flow) => flow,
-        Err(reason) => return host.counters().rejected(reason),
+        Err(reason) => return rejected(reason, host),
     };
     let seen = Seen {
         hook,
@@ -127,16 +254,62 @@ pub fn observe_payload<P: Packet, H: Host>(
     match payload.transport {
         Transport::Udp => match message::parse(packet, payload.at, payload.len) {
             Ok(message) => observe_message(packet, &seen, &message, host),
-            Err(reason) => host.counters().rejected(reason),
+            Err(reason) => rejected(reason, host),
         },
         Transport::Tcp if packet.holds(payload.at + payload.len) => {
             observe_stream(packet, &seen, host)
         }
         Transport::Tcp => match host.window(payload) {
             Some(window) => observe_stream(&window, &seen, host),
-            None => host.counters().outcome(Outcome::Segment),
+            None => segment(host),
         },
     }
+}
+
+/// Sees a TCP segment without payload on a watched port: counts it, and times the
+/// handshakes of the observed server.
+#[inline(always)]
+pub fn observe_control<P: Packet, H: Host>(
+    packet: &P,
+    control: &Payload,
+    hook: Hook,
+    settings: &Settings,
+    host: &mut H,
+) -> Outcome {
+    const HANDSHAKE: u8 = tcp_flag::SYN | tcp_flag::ACK | tcp_flag::RST | tcp_flag::FIN;
+    const SYN_ACK: u8 = tcp_flag::SYN | tcp_flag::ACK;
+    match (hook, control.tcp_flags & HANDSHAKE) {
+        (Hook::Egress, SYN_ACK) => {
+            if let Some(connection) = served(packet, control, hook, settings, host) {
+                host.handshake_begins(connection, control.sequence);
+            }
+        }
+        (Hook::Ingress, tcp_flag::ACK) => {
+            // RFC 9293, section 3.1: behind ports and sequence number.
+            if let Some(ack) = packet.read(control.at + 8).map(u32::from_be_bytes)
+                && let Some(connection) = served(packet, control, hook, settings, host)
+                && let Some(round_trip_ns) = host.handshake_ends(connection, ack)
+            {
+                host.counters().handshake(control.family, round_trip_ns);
+            }
+        }
+        (Hook::Ingress | Hook::Egress, _) => {}
+    }
+    host.counters().control(control.tcp_flags)
+}
+
+/// The connection, if the observed host is its server.
+#[inline(always)]
+fn served<P: Packet, H: Host>(
+    packet: &P,
+    control: &Payload,
+    hook: Hook,
+    settings: &Settings,
+    host: &mut H,
+) -> Option<u64> {
+    let flow = control.flow(packet).ok()?;
+    let role = role(&flow, hook, hook == Hook::Egress, settings, host);
+    (role == Role::Server).then(|| flow.connection(settings.seed()))
 }
 
 /// What is known of a payload before it is parsed.
@@ -149,18 +322,30 @@ struct Seen<'a> {
 
 /// A segment that is exactly one message needs no reassembly.
 #[inline(always)]
-fn observe_stream<P: Packet, H: Host>(packet: &P, seen: &Seen<'_>, host: &mut H) -> Outcome {
+fn observe_stream<P: Packet, H: Host>(packet: &P, seen: &Seen<'_>, host: &mut H) -> Finding {
     let Payload { at, len, .. } = *seen.payload;
     // RFC 7766, section 8: "a two-octet length field" comes first.
     let prefix = packet.read(at).map(u16::from_be_bytes);
     if len < 2 + message::HEADER_LEN || prefix.map(usize::from) != Some(len - 2) {
-        return host.counters().outcome(Outcome::Segment);
+        return segment(host);
     }
     match message::parse(packet, at + 2, len - 2) {
         Ok(message) => observe_message(packet, seen, &message, host),
         // Only the stream tells whether it is broken or out of step.
-        Err(_) => host.counters().outcome(Outcome::Segment),
+        Err(_) => segment(host),
     }
+}
+
+#[inline(always)]
+fn segment<H: Host>(host: &mut H) -> Finding {
+    host.counters().outcome(Outcome::Segment);
+    Finding::SEGMENT
+}
+
+#[inline(always)]
+fn rejected<H: Host>(reason: Reject, host: &mut H) -> Finding {
+    host.counters().rejected(reason);
+    Finding::REJECTED
 }
 
 #[inline(always)]
@@ -169,24 +354,38 @@ fn observe_message<P: Packet, H: Host>(
     seen: &Seen<'_>,
     message: &Message,
     host: &mut H,
-) -> Outcome {
+) -> Finding {
     let context = context(seen, message.header.is_response(), host);
     let flow = &context.flow;
     let counters = host.counters();
     counters.message(context.role, flow.family, flow.transport, message);
+    counters.outcome(Outcome::Dns);
+    let settings = seen.settings;
+    if settings.hands_on_whole_messages() && message.tells_more() && is_here(packet, seen.payload) {
+        return Finding::whole(&message.header);
+    }
     let delivery = host.message(packet, &context, message);
     host.counters().delivery(delivery);
-    host.counters().outcome(Outcome::Dns)
+    Finding::PARSED
 }
 
-/// What stands beside a segment.
+/// Whether the payload is in this frame to its end: of a first fragment over UDP
+/// it is not.
+#[inline(always)]
+fn is_here<P: Packet>(packet: &P, payload: &Payload) -> bool {
+    let Payload { at, len, .. } = *payload;
+    !payload.first_fragment && packet.is_captured(at + len)
+}
+
+/// What stands beside a payload that is handed on raw.
 ///
 /// # Errors
 /// Where the frame does not hold the addresses.
 #[inline(always)]
-pub fn segment_context<P: Packet, H: Host>(
+pub fn raw_context<P: Packet, H: Host>(
     packet: &P,
     payload: &Payload,
+    finding: Finding,
     hook: Hook,
     settings: &Settings,
     host: &mut H,
@@ -197,8 +396,13 @@ pub fn segment_context<P: Packet, H: Host>(
         payload,
         flow: &payload.flow(packet)?,
     };
-    // A server's segments that leave are responses, those that arrive queries.
-    Ok(context(&seen, hook == Hook::Egress, host))
+    let response = if finding.is_whole() {
+        finding.is_response()
+    } else {
+        // A server's segments that leave are responses, those that arrive queries.
+        hook == Hook::Egress
+    };
+    Ok(context(&seen, response, host))
 }
 
 #[inline(always)]

@@ -47,6 +47,20 @@ pub trait Packet {
         self.reaches(end)
     }
 
+    /// Whether the first `end` octets, which the frame on the wire has, are here.
+    /// Only captures are cut.
+    #[inline(always)]
+    fn is_captured(&self, _end: usize) -> bool {
+        true
+    }
+
+    /// Whether first fragments are left alone, too, since somebody puts them
+    /// together: never in the kernel.
+    #[inline(always)]
+    fn sets_fragments_aside(&self) -> bool {
+        false
+    }
+
     /// Octets of the name at offset `at` in a message that ends at `end`; see
     /// [`message::name_len`]. The kernel programs call it as a function that
     /// the verifier checks once.
@@ -78,6 +92,7 @@ pub trait Packet {
 pub struct Slice<'a> {
     bytes: &'a [u8],
     wire_len: usize,
+    fragments_aside: bool,
 }
 
 impl<'a> Slice<'a> {
@@ -87,6 +102,7 @@ impl<'a> Slice<'a> {
         Self {
             bytes,
             wire_len: bytes.len(),
+            fragments_aside: false,
         }
     }
 
@@ -96,7 +112,15 @@ impl<'a> Slice<'a> {
         Self {
             bytes,
             wire_len: wire_len.max(bytes.len()),
+            fragments_aside: false,
         }
+    }
+
+    /// The frame, but if it is a first fragment it is left alone.
+    #[must_use]
+    pub const fn with_fragments_aside(mut self) -> Self {
+        self.fragments_aside = true;
+        self
     }
 
     /// The bytes that are here.
@@ -115,6 +139,16 @@ impl Packet for Slice<'_> {
     #[inline(always)]
     fn wire_len(&self) -> usize {
         self.wire_len
+    }
+
+    #[inline(always)]
+    fn is_captured(&self, end: usize) -> bool {
+        end <= self.bytes.len()
+    }
+
+    #[inline(always)]
+    fn sets_fragments_aside(&self) -> bool {
+        self.fragments_aside
     }
 
     fn copy_name(&self, at: usize, len: usize, to: &mut NameArea) {

@@ -1,8 +1,8 @@
 //! The record: what one packet hands from the kernel to user space.
 //!
 //! A record is 2 to [`MAX_LINES`] lines of 64 octets: a head of eleven 64-bit
-//! words, then the question's name as it was on the wire, or the bytes of a TCP
-//! segment. What comes from the packet stands as it stood there, in network
+//! words, then the question's name as it was on the wire, or raw octets: of a TCP
+//! segment, or of a whole message, in as many records as they take. What comes from the packet stands as it stood there, in network
 //! order; the rest is in the machine's order, since both sides are the same one.
 //!
 //! | word | from the lowest bit |
@@ -11,7 +11,7 @@
 //! | 1 | position in the ring (32), lines (8), sampling level (4), share bits (4), flags (16) |
 //! | 2-3, 4-5 | source address, destination address |
 //! | 6 | source port (16), destination port (16), length (16), hop limit (8), TCP flags (8) |
-//! | 7 | as in the packet: ID, header flags, QDCOUNT, ANCOUNT |
+//! | 7 | as in the packet: ID, header flags, QDCOUNT, ANCOUNT; raw: octets before this record's (32), in all (32) |
 //! | 8 | as in the packet: NSCOUNT, ARCOUNT, QTYPE, QCLASS |
 //! | 9 | of the OPT record, as in the packet: CLASS, TTL, RDLEN |
 //! | 10 | hash (32), TCP sequence number (32) |
@@ -22,7 +22,7 @@ use crate::{
     counters::{Hook, Role},
     locate::{Family, Flow, Payload, Transport},
     message::{self, EdnsState, Message, Opt, Question},
-    observe::Context,
+    observe::{Context, Finding},
 };
 
 /// Octets of a line.
@@ -33,7 +33,7 @@ pub const HEAD_WORDS: usize = 11;
 pub const HEAD: usize = HEAD_WORDS * 8;
 /// Most lines of a record.
 pub const MAX_LINES: usize = 24;
-/// Most octets of a TCP segment in one record; longer ones take several.
+/// Most raw octets in one record; what is longer takes several.
 pub const MAX_SEGMENT: usize = MAX_LINES * LINE - HEAD;
 /// Bits that say how many transactions are paired: 0 (all) to 10 (1 in 1024).
 pub const SHARE_BITS: u32 = 10;
@@ -42,13 +42,14 @@ const LEVEL_SHIFT: u32 = 16;
 /// Highest sampling level: 1 in 256.
 pub const MAX_LEVEL: u8 = 8;
 
-const FLAG_SEGMENT: u64 = 1;
+const FLAG_RAW: u64 = 1;
 const FLAG_PAIRED: u64 = 1 << 1;
 const FLAG_IPV6: u64 = 1 << 2;
 const FLAG_TCP: u64 = 1 << 3;
 const FLAG_EGRESS: u64 = 1 << 4;
 const FLAG_CLIENT: u64 = 1 << 5;
 const FLAG_QUESTION: u64 = 1 << 6;
+const FLAG_WHOLE: u64 = 1 << 7;
 const EDNS_SHIFT: u64 = 8;
 
 /// Lines of a record with `len` octets behind the head.
@@ -120,37 +121,44 @@ pub fn message_head(context: &Context, message: &Message, stamp: &Stamp) -> [u64
     ]
 }
 
-/// What the heads of a segment's records have in common.
+/// What the heads of the records of a payload's octets have in common; they
+/// differ in their positions.
 #[inline(always)]
 #[must_use]
-pub fn segment_head(context: &Context, payload: &Payload) -> [u64; HEAD_WORDS] {
+pub fn raw_head(
+    context: &Context,
+    payload: &Payload,
+    finding: Finding,
+    stamp: &Stamp,
+) -> [u64; HEAD_WORDS] {
+    let flags = context_flags(context) | FLAG_RAW | flag(FLAG_WHOLE, finding.is_whole());
+    let stamp = Stamp {
+        position: 0,
+        ..*stamp
+    };
     [
-        0,
-        (context_flags(context) | FLAG_SEGMENT) << 48,
+        stamp.time_ns,
+        word1(&stamp, 0, flags),
         context.flow.source[0],
         context.flow.source[1],
         context.flow.destination[0],
         context.flow.destination[1],
         word6(&context.flow, 0, payload.tcp_flags),
+        (payload.len as u64) << 32,
         0,
         0,
-        0,
-        u64::from(payload.sequence) << 32,
+        u64::from(stamp.hash) | u64::from(payload.sequence) << 32,
     ]
 }
 
-/// Makes it the head of the record of `len` octets, from `offset` on.
+/// Makes it the head of the record of `len` octets, from `offset` on, at a
+/// position of the ring.
 #[inline(always)]
-pub fn complete_segment_head(
-    head: &mut [u64; HEAD_WORDS],
-    offset: usize,
-    len: usize,
-    stamp: &Stamp,
-) {
-    head[0] = stamp.time_ns;
-    head[1] |= word1(stamp, lines(len), 0);
+pub fn complete_raw_head(head: &mut [u64; HEAD_WORDS], offset: usize, len: usize, position: u32) {
+    head[1] |= u64::from(position) | (lines(len) as u64) << 32;
     head[6] |= (len as u64 & 0xffff) << 32;
-    head[10] = head[10].wrapping_add((offset as u64) << 32) | u64::from(stamp.hash);
+    head[7] |= offset as u64;
+    head[10] = head[10].wrapping_add((offset as u64) << 32);
 }
 
 #[inline(always)]
@@ -228,7 +236,7 @@ impl<'a> Record<'a> {
             words,
             payload: &[],
         };
-        let payload_len = if record.is_segment() {
+        let payload_len = if record.has(FLAG_RAW) {
             usize::from(record.len())
         } else {
             record.name_len(rest)?
@@ -290,10 +298,68 @@ impl<'a> Record<'a> {
         self.words[1] >> 48 & flag != 0
     }
 
-    /// Whether it is a TCP segment rather than a message.
+    /// Whether it is of a TCP segment rather than of a message.
     #[must_use]
     pub const fn is_segment(&self) -> bool {
-        self.has(FLAG_SEGMENT)
+        self.has(FLAG_RAW) && !self.has(FLAG_WHOLE)
+    }
+
+    /// Whether it holds the octets, or some of them, of exactly one message,
+    /// over TCP with the prefix that tells its length.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.has(FLAG_RAW) && self.has(FLAG_WHOLE)
+    }
+
+    /// Octets of the segment or whole message before those in this record.
+    #[must_use]
+    pub const fn raw_offset(&self) -> u32 {
+        self.words[7] as u32
+    }
+
+    /// Octets of the segment or whole message in all its records.
+    #[must_use]
+    pub const fn raw_total(&self) -> u32 {
+        (self.words[7] >> 32) as u32
+    }
+
+    /// The record that `message`, which this first record of a whole one begins,
+    /// would have if it had been handed on parsed; `name` is its question's.
+    #[must_use]
+    pub fn of_message<'n>(&self, message: &Message, name: &'n [u8]) -> Record<'n> {
+        let context = Context {
+            hook: self.hook(),
+            role: self.role(),
+            flow: self.flow(),
+            sequence: self.sequence(),
+        };
+        let stamp = Stamp {
+            time_ns: self.time_ns(),
+            position: self.position(),
+            level: self.level(),
+            share_bits: self.share_bits(),
+            paired: self.is_paired(),
+            hash: self.hash(),
+        };
+        Record {
+            words: message_head(&context, message, &stamp),
+            payload: name,
+        }
+    }
+
+    /// The words of the head.
+    #[must_use]
+    pub const fn words(&self) -> [u64; HEAD_WORDS] {
+        self.words
+    }
+
+    /// The head alone.
+    #[must_use]
+    pub const fn head(&self) -> Record<'static> {
+        Record {
+            words: self.words,
+            payload: &[],
+        }
     }
 
     /// Whether its transaction is one of those paired; its time is precise then.
@@ -345,7 +411,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Octets of the message, or of the segment's part in this record.
+    /// Octets of the message, or of the raw ones in this record.
     #[must_use]
     pub const fn len(&self) -> u16 {
         (self.words[6] >> 32) as u16
@@ -370,7 +436,7 @@ impl<'a> Record<'a> {
     }
 
     /// TCP sequence number of the first octet: the length prefix of a message,
-    /// or the start of a segment. 0 over UDP.
+    /// or the first raw one here. Over UDP 0, and of raw octets those before.
     #[must_use]
     pub const fn sequence(&self) -> u32 {
         (self.words[10] >> 32) as u32
@@ -405,7 +471,7 @@ impl<'a> Record<'a> {
     }
 
     /// The question's name in wire format, empty without a question; or the
-    /// bytes of the segment.
+    /// raw octets.
     #[must_use]
     pub const fn payload(&self) -> &'a [u8] {
         self.payload

@@ -18,6 +18,7 @@ pub struct Settings {
 const FLAG_DECAPSULATE: u64 = 1;
 const FLAG_SERVICE_ADDRESSES: u64 = 1 << 1;
 const FLAG_COUNT_ONLY: u64 = 1 << 2;
+const FLAG_WHOLE_MESSAGES: u64 = 1 << 3;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -56,6 +57,14 @@ impl Settings {
     #[must_use]
     pub const fn with_count_only(mut self, on: bool) -> Self {
         self.words[2] = set(self.words[2], FLAG_COUNT_ONLY, on);
+        self
+    }
+
+    /// Hands a message on raw where its record would not hold all that is known
+    /// of EDNS: options, or an OPT record that the parser does not reach.
+    #[must_use]
+    pub const fn with_whole_messages(mut self, on: bool) -> Self {
+        self.words[2] = set(self.words[2], FLAG_WHOLE_MESSAGES, on);
         self
     }
 
@@ -109,6 +118,13 @@ impl Settings {
         self.words[2] & FLAG_COUNT_ONLY != 0
     }
 
+    /// Whether messages with EDNS options are handed on raw.
+    #[inline(always)]
+    #[must_use]
+    pub const fn hands_on_whole_messages(&self) -> bool {
+        self.words[2] & FLAG_WHOLE_MESSAGES != 0
+    }
+
     /// The seed of the transaction hash.
     #[inline(always)]
     #[must_use]
@@ -158,10 +174,12 @@ mod tests {
     fn words_survive_the_way_to_the_kernel() {
         let settings = Settings::new(&[53])
             .with_decapsulation(true)
+            .with_whole_messages(true)
             .with_seed(0x0123_4567_89ab_cdef);
         let back = Settings::from_words(settings.to_words());
         assert_eq!(back, settings);
         assert!(back.decapsulates() && !back.lists_service_addresses() && !back.counts_only());
+        assert!(back.hands_on_whole_messages());
         assert_eq!(back.seed(), 0x0123_4567_89ab_cdef);
     }
 }

@@ -2,13 +2,13 @@
 
 use dns_wire::{
     Slice,
-    counters::{Hook, Role},
+    counters::{Hook, Outcome, Role},
     locate::{Chain, Family, Flow, Payload, Transport},
     message::{self, Message},
-    observe::Context,
+    observe::{Context, Finding},
     record::{
         self, HEAD, HEAD_WORDS, LINE, MAX_LEVEL, MAX_SEGMENT, Malformed, Record, Stamp,
-        complete_segment_head, message_head, segment_head,
+        complete_raw_head, message_head, raw_head,
     },
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -51,17 +51,18 @@ prop_compose! {
         family in select(&[Family::Ipv4, Family::Ipv6][..]),
         transport in select(Transport::ALL),
         hop_limit: u8,
-        addresses_at in 0_usize..65_536,
+        addresses_at in 0_usize..32_768,
         source_port: u16,
         destination_port: u16,
         at in 0_usize..65_536,
         len in 0_usize..65_536,
         sequence: u32,
         tcp_flags in 0_u8..0x40,
+        first_fragment: bool,
     ) -> Payload {
         Payload {
             family, transport, hop_limit, addresses_at, source_port, destination_port,
-            at, len, sequence, tcp_flags,
+            at, len, sequence, tcp_flags, first_fragment,
         }
     }
 }
@@ -157,17 +158,49 @@ proptest! {
     ) {
         // What hands a segment on gives both the same number.
         let context = Context { sequence: payload.sequence, ..context };
-        let mut head = segment_head(&context, &payload);
-        complete_segment_head(&mut head, offset, octets.len(), &stamp);
+        let mut head = raw_head(&context, &payload, Finding::SEGMENT, &stamp);
+        complete_raw_head(&mut head, offset, octets.len(), stamp.position);
         let bytes = laid_out(&head, &octets);
         let record = Record::parse(&bytes).expect("a record");
         same_stamp(&record, &stamp);
         let sequence = payload.sequence.wrapping_add(offset as u32);
         same_context(&record, &Context { sequence, ..context });
         prop_assert!(record.is_segment());
+        prop_assert!(!record.is_whole());
+        prop_assert_eq!(record.raw_offset() as usize, offset);
+        prop_assert_eq!(record.raw_total() as usize, payload.len);
         prop_assert_eq!(record.payload(), octets.as_slice());
         prop_assert_eq!(usize::from(record.len()), octets.len());
         prop_assert_eq!(record.tcp_flags(), payload.tcp_flags);
+    }
+
+    #[test]
+    fn whole_message_gives_the_record_that_it_would_have_had(
+        octets in messages(),
+        payload in payloads(),
+        context in contexts(),
+        stamp in stamps(),
+    ) {
+        let context = Context { sequence: payload.sequence, ..context };
+        let message = message::parse(&Slice::new(&octets), 0, octets.len())
+            .expect("a message with a name");
+        let finding = Finding::whole(&message.header);
+        prop_assert_eq!(finding.id(), message.header.id());
+        prop_assert_eq!(finding.is_response(), message.header.is_response());
+        prop_assert_eq!(finding.outcome(), Outcome::Dns);
+        prop_assert!(finding.is_whole() && finding.is_raw());
+        prop_assert_eq!(Finding::unpack(finding.pack()), finding);
+        let mut head = raw_head(&context, &payload, finding, &stamp);
+        complete_raw_head(&mut head, 0, octets.len(), stamp.position);
+        let bytes = laid_out(&head, &octets);
+        let record = Record::parse(&bytes).expect("a record");
+        prop_assert!(record.is_whole() && !record.is_segment());
+        let question = &message.question;
+        let name = &octets[question.name_at..question.name_at + question.name_len];
+        let message_bytes = laid_out(&message_head(&context, &message, &stamp), name);
+        let expected = Record::parse(&message_bytes).expect("a record");
+        let found = record.of_message(&message, name);
+        prop_assert_eq!(format!("{found:?}"), format!("{expected:?}"));
     }
 
     #[test]
@@ -200,6 +233,21 @@ proptest! {
     ) {
         let chain = Chain { protocol, at, first_fragment, later_fragment };
         prop_assert_eq!(Chain::unpack(chain.pack()), chain);
+    }
+}
+
+#[test]
+fn findings_survive_the_call() {
+    for (finding, outcome, raw) in [
+        (Finding::PARSED, Outcome::Dns, false),
+        (Finding::SEGMENT, Outcome::Segment, true),
+        (Finding::REJECTED, Outcome::Rejected, false),
+    ] {
+        let finding = Finding::unpack(finding.pack());
+        assert_eq!(finding.outcome(), outcome);
+        assert_eq!(finding.is_raw(), raw, "{outcome:?}");
+        assert!(!finding.is_whole() && !finding.is_response());
+        assert_eq!(finding.id(), 0);
     }
 }
 

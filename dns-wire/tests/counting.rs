@@ -2,7 +2,7 @@
 
 use dns_wire::{
     Slice,
-    counters::{Counters, FLAG_SETS, Qr, RCODES, Role, slot},
+    counters::{Counters, FLAG_SETS, FLAGS, Qr, RCODES, Role, slot},
     iana::Qtype,
     locate::{Family, Transport},
     message::{self, EdnsState},
@@ -92,5 +92,36 @@ proptest! {
         }
         prop_assert_eq!(cells(&counters, slot::MESSAGES, 16), number);
         prop_assert_eq!(cells(&counters, slot::MESSAGE_BYTES, 16), size);
+    }
+}
+
+/// Flags of the OPT record by the bits of RFC 6891 and IANA's registry "EDNS
+/// Header Flags": DO is the first, CO the second, DE the third.
+#[test]
+fn each_flag_of_the_opt_record_is_counted_by_itself() {
+    for (high, expected) in [
+        (0x80, ["DO"].as_slice()),
+        (0x40, &["CO"]),
+        (0x20, &["DE"]),
+        (0xe0, &["DO", "CO", "DE"]),
+        (0x1f, &[]),
+    ] {
+        let octets = [
+            &[0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1][..],
+            &[0, 0, 41, 4, 208, 0, 0, high, 0xff, 0, 0],
+        ]
+        .concat();
+        let message = message::parse(&Slice::new(&octets), 0, octets.len()).expect("a message");
+        let mut counters = Counters::default();
+        counters.message(Role::Server, Family::Ipv6, Transport::Udp, &message);
+        let set = FLAGS.iter().filter(|flag| {
+            let count = counters.flag(Role::Server, Qr::Query, **flag);
+            assert!(count <= 1);
+            count == 1
+        });
+        let labels: Vec<_> = set.map(|flag| flag.label).collect();
+        assert_eq!(labels, expected, "{high:#x}");
+        let present = counters.edns(Role::Server, Qr::Query, EdnsState::Present);
+        assert_eq!(present, 1);
     }
 }

@@ -21,7 +21,7 @@ use dns_wire::{
     counters::{Counters, Delivery, Hook, Outcome},
     locate::{Flow, Link, Payload},
     message::Message,
-    observe::{self, Context, Host},
+    observe::{self, Context, Finding, Host},
     packet::{NAME_AT, NameArea, Packet},
     record::{self, HEAD, HEAD_WORDS, LINE, Stamp},
 };
@@ -142,10 +142,24 @@ impl<W: Way> Host for Baseline<'_, W> {
     }
 
     #[inline(always)]
-    fn payload<P: Packet>(&mut self, _: &P, payload: &Payload, _: Hook, _: &Settings) -> Outcome {
+    fn payload<P: Packet>(&mut self, _: &P, payload: &Payload, _: Hook, _: &Settings) -> Finding {
         let [where_, what] = payload.pack();
-        let outcome = W::payload(self.context, where_, what);
-        Outcome::from_index(call::result(outcome)).unwrap_or(Outcome::Rejected)
+        let finding = W::payload(self.context, where_, what);
+        Finding::unpack(call::result(finding) as u64)
+    }
+
+    /// Not compared.
+    #[inline(always)]
+    fn control<P: Packet>(&mut self, _: &P, _: &Payload, _: Hook, _: &Settings) -> Outcome {
+        Outcome::NotDns
+    }
+
+    #[inline(always)]
+    fn handshake_begins(&mut self, _: u64, _: u32) {}
+
+    #[inline(always)]
+    fn handshake_ends(&mut self, _: u64, _: u32) -> Option<u64> {
+        None
     }
 
     type Window = Window;
@@ -188,8 +202,14 @@ impl<W: Way> Host for Baseline<'_, W> {
 
     /// Not compared.
     #[inline(always)]
-    fn segment<P: Packet>(&mut self, _: &P, _: &Payload, _: Hook, _: &Settings) -> Delivery {
-        Delivery::Unreadable
+    fn raw<P: Packet>(
+        &mut self,
+        _: &P,
+        _: &Payload,
+        _: Finding,
+        _: Hook,
+        _: &Settings,
+    ) {
     }
 }
 
@@ -199,10 +219,10 @@ fn see_payload<W: Way>(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
     let context = XdpContext::new(context);
     let frame = Frame::xdp(&context);
     let Some(mut host) = Baseline::<W>::new(&frame) else {
-        return Outcome::Rejected.index() as u64;
+        return Finding::REJECTED.pack();
     };
     let settings = maps::settings();
-    observe::observe_payload(&frame, &payload, Hook::Ingress, &settings, &mut host).index() as u64
+    observe::observe_payload(&frame, &payload, Hook::Ingress, &settings, &mut host).pack()
 }
 
 /// Sees the payload, and reserves.

@@ -18,13 +18,14 @@ use dns_wire::{
     counters::Hook,
     locate::{self, Chain, Payload},
     message::{self, MAX_NAME},
+    observe::Finding,
     packet::{NAME_AT, NameArea},
     reject::Reject,
 };
 
 use crate::{
     frame::{Frame, Window},
-    host::{hand_on_segment, observe_payload},
+    host::{hand_on_raw, observe_control, observe_payload},
 };
 
 /// Results above are errors: this plus the reason's index.
@@ -103,40 +104,68 @@ pub fn decode_chain(chain: u64) -> Result<Chain, Reject> {
     }
 }
 
-/// Sees the payload in the frame of an XDP run.
+/// Sees the payload in the frame of an XDP run; the finding.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn xdp_payload(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
     let payload = Payload::unpack([where_, what]);
     let frame = XdpContext::new(context);
-    observe_payload(&Frame::xdp(&frame), &payload, Hook::Ingress).index() as u64
+    observe_payload(&Frame::xdp(&frame), &payload, Hook::Ingress).pack()
 }
 
-/// Sees the payload in the frame of a TC run.
+/// Sees the payload in the frame of a TC run; the finding.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn tc_payload(context: *mut __sk_buff, where_: u64, what: u64, hook: u64) -> u64 {
     let payload = Payload::unpack([where_, what]);
     let frame = TcContext::new(context);
-    observe_payload(&Frame::tc(&frame), &payload, hook_of(hook)).index() as u64
+    observe_payload(&Frame::tc(&frame), &payload, hook_of(hook)).pack()
 }
 
-/// Hands a segment on from the frame of an XDP run; the delivery's index.
+/// Sees a TCP segment without payload in the frame of an XDP run.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn xdp_segment(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+pub extern "C" fn xdp_control(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+    let control = Payload::unpack([where_, what]);
+    let frame = XdpContext::new(context);
+    observe_control(&Frame::xdp(&frame), &control, Hook::Ingress);
+    0
+}
+
+/// Sees a TCP segment without payload in the frame of a TC run.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tc_control(context: *mut __sk_buff, where_: u64, what: u64, hook: u64) -> u64 {
+    let control = Payload::unpack([where_, what]);
+    let frame = TcContext::new(context);
+    observe_control(&Frame::tc(&frame), &control, hook_of(hook));
+    0
+}
+
+/// Hands octets on from the frame of an XDP run, and counts the delivery.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn xdp_raw(context: *mut xdp_md, where_: u64, what: u64, finding: u64) -> u64 {
     let payload = Payload::unpack([where_, what]);
     let frame = XdpContext::new(context);
-    hand_on_segment(&Frame::xdp(&frame), &payload, Hook::Ingress).index() as u64
+    let finding = Finding::unpack(finding);
+    hand_on_raw(&Frame::xdp(&frame), &payload, finding, Hook::Ingress).index() as u64
 }
 
-/// Hands a segment on from the frame of a TC run; the delivery's index.
+/// Hands octets on from the frame of a TC run, and counts the delivery.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn tc_segment(context: *mut __sk_buff, where_: u64, what: u64, hook: u64) -> u64 {
+pub extern "C" fn tc_raw(
+    context: *mut __sk_buff,
+    where_: u64,
+    what: u64,
+    finding: u64,
+    hook: u64,
+) -> u64 {
     let payload = Payload::unpack([where_, what]);
     let frame = TcContext::new(context);
-    hand_on_segment(&Frame::tc(&frame), &payload, hook_of(hook)).index() as u64
+    let finding = Finding::unpack(finding);
+    hand_on_raw(&Frame::tc(&frame), &payload, finding, hook_of(hook)).index() as u64
 }
 
 #[inline(always)]

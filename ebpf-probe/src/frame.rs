@@ -11,6 +11,7 @@ use dns_wire::{
     Packet,
     counters::Hook,
     locate::Chain,
+    observe::Finding,
     packet::{NAME_AT, NameArea},
     record::{HEAD, LINE},
     reject::Reject,
@@ -36,12 +37,14 @@ pub trait Context: EbpfContext {
     /// - `to` points to `len` writable octets.
     unsafe fn load_bytes(&self, at: u32, to: *mut c_void, len: u32) -> bool;
 
-    /// The function of [`call`] that sees a packed payload; the outcome's index.
+    /// The function of [`call`] that sees a packed payload; the finding.
     fn payload(&self, where_: u64, what: u64, hook: Hook) -> u64;
 
-    /// The function of [`call`] that hands a packed payload on as a segment; the
-    /// delivery's index.
-    fn segment(&self, where_: u64, what: u64, hook: Hook) -> u64;
+    /// The function of [`call`] that sees a packed segment without payload.
+    fn control(&self, where_: u64, what: u64, hook: Hook);
+
+    /// The function of [`call`] that hands a packed payload's octets on.
+    fn raw(&self, where_: u64, what: u64, finding: Finding, hook: Hook);
 
     /// The function of [`call`] that follows the IPv6 extension headers.
     fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64;
@@ -103,8 +106,13 @@ impl Context for XdpContext {
     }
 
     #[inline(always)]
-    fn segment(&self, where_: u64, what: u64, _: Hook) -> u64 {
-        call::xdp_segment(self.ctx, where_, what)
+    fn control(&self, where_: u64, what: u64, _: Hook) {
+        call::xdp_control(self.ctx, where_, what);
+    }
+
+    #[inline(always)]
+    fn raw(&self, where_: u64, what: u64, finding: Finding, _: Hook) {
+        call::xdp_raw(self.ctx, where_, what, finding.pack());
     }
 }
 
@@ -136,8 +144,14 @@ impl Context for TcContext {
     }
 
     #[inline(always)]
-    fn segment(&self, where_: u64, what: u64, hook: Hook) -> u64 {
-        call::tc_segment(self.skb.skb, where_, what, hook.index() as u64)
+    fn control(&self, where_: u64, what: u64, hook: Hook) {
+        call::tc_control(self.skb.skb, where_, what, hook.index() as u64);
+    }
+
+    #[inline(always)]
+    fn raw(&self, where_: u64, what: u64, finding: Finding, hook: Hook) {
+        let hook = hook.index() as u64;
+        call::tc_raw(self.skb.skb, where_, what, finding.pack(), hook);
     }
 }
 

@@ -1,12 +1,13 @@
 //! Connects the parser with the kernel's counters and rings.
 
-use aya_ebpf::btf_maps::lpm_trie::Key;
+use aya_ebpf::{btf_maps::lpm_trie::Key, helpers::bpf_ktime_get_ns};
 use dns_wire::{
     Settings,
     counters::{Counters, Delivery, Hook, Outcome},
+    handshake::SynAck,
     locate::{Family, Flow, Link, Payload},
     message::Message,
-    observe::{Context, Host, segment_context},
+    observe::{Context, Finding, Host, raw_context},
     packet::Packet,
 };
 
@@ -39,31 +40,47 @@ pub fn observe_payload<C: frame::Context>(
     frame: &Frame<'_, C>,
     payload: &Payload,
     hook: Hook,
-) -> Outcome {
+) -> Finding {
     match Run::new(frame, hook) {
         Some(mut run) => {
             let settings = run.settings;
             dns_wire::observe::observe_payload(frame, payload, hook, &settings, &mut run)
         }
-        None => Outcome::Rejected,
+        None => Finding::REJECTED,
     }
 }
 
-/// Hands the segment on, on the far side of the call.
+/// Sees the segment without payload, on the far side of the call.
 #[inline(always)]
-pub fn hand_on_segment<C: frame::Context>(
+pub fn observe_control<C: frame::Context>(frame: &Frame<'_, C>, control: &Payload, hook: Hook) {
+    if let Some(mut run) = Run::new(frame, hook) {
+        let settings = run.settings;
+        dns_wire::observe::observe_control(frame, control, hook, &settings, &mut run);
+    }
+}
+
+/// Hands the octets on, on the far side of the call, and counts the delivery.
+#[inline(always)]
+pub fn hand_on_raw<C: frame::Context>(
     frame: &Frame<'_, C>,
     payload: &Payload,
+    finding: Finding,
     hook: Hook,
 ) -> Delivery {
     let Some(mut run) = Run::new(frame, hook) else {
         return Delivery::Unreadable;
     };
     let settings = run.settings;
-    match segment_context(frame, payload, hook, &settings, &mut run) {
-        Ok(context) => ring::segment(frame, &context, payload, settings.seed()),
-        Err(_) => Delivery::Unreadable,
-    }
+    let delivery = if settings.counts_only() {
+        Delivery::CountOnly
+    } else {
+        match raw_context(frame, payload, finding, hook, &settings, &mut run) {
+            Ok(context) => ring::raw(frame, &context, payload, finding, settings.seed()),
+            Err(_) => Delivery::Unreadable,
+        }
+    };
+    run.counters.delivery(delivery);
+    delivery
 }
 
 impl<'a, C> Run<'a, C> {
@@ -105,10 +122,46 @@ impl<C: frame::Context> Host for Run<'_, C> {
         payload: &Payload,
         hook: Hook,
         _: &Settings,
-    ) -> Outcome {
+    ) -> Finding {
         let [where_, what] = payload.pack();
-        let outcome = self.frame.context().payload(where_, what, hook);
-        Outcome::from_index(call::result(outcome)).unwrap_or(Outcome::Rejected)
+        let finding = self.frame.context().payload(where_, what, hook);
+        Finding::unpack(call::result(finding) as u64)
+    }
+
+    #[inline(always)]
+    fn control<P: Packet>(
+        &mut self,
+        _: &P,
+        control: &Payload,
+        hook: Hook,
+        _: &Settings,
+    ) -> Outcome {
+        let [where_, what] = control.pack();
+        self.frame.context().control(where_, what, hook);
+        Outcome::NotDns
+    }
+
+    #[inline(always)]
+    fn handshake_begins(&mut self, connection: u64, ack: u32) {
+        // SAFETY: nobody keeps the value.
+        let before = unsafe { maps::HANDSHAKES.get(connection) }.copied();
+        // SAFETY: the helper has no preconditions.
+        let now = unsafe { bpf_ktime_get_ns() };
+        let sent = SynAck::new(now, ack, before.as_ref());
+        // Where there is no room the handshake goes untimed.
+        let _ = maps::HANDSHAKES.insert(connection, sent, 0);
+    }
+
+    #[inline(always)]
+    fn handshake_ends(&mut self, connection: u64, ack: u32) -> Option<u64> {
+        // SAFETY: copied before anything else is done with the map.
+        let sent = *unsafe { maps::HANDSHAKES.get(connection) }?;
+        if !sent.is_acknowledged(ack) {
+            return None;
+        }
+        let _ = maps::HANDSHAKES.remove(connection);
+        // SAFETY: the helper has no preconditions.
+        sent.round_trip_ns(unsafe { bpf_ktime_get_ns() })
     }
 
     type Window = Window;
@@ -127,19 +180,16 @@ impl<C: frame::Context> Host for Run<'_, C> {
     }
 
     #[inline(always)]
-    fn segment<P: Packet>(
+    fn raw<P: Packet>(
         &mut self,
         _: &P,
         payload: &Payload,
+        finding: Finding,
         hook: Hook,
-        settings: &Settings,
-    ) -> Delivery {
-        if settings.counts_only() {
-            return Delivery::CountOnly;
-        }
+        _: &Settings,
+    ) {
         let [where_, what] = payload.pack();
-        let delivery = self.frame.context().segment(where_, what, hook);
-        Delivery::from_index(call::result(delivery)).unwrap_or(Delivery::Unreadable)
+        self.frame.context().raw(where_, what, finding, hook);
     }
 }
 

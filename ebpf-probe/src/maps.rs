@@ -2,10 +2,10 @@
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, LpmTrie, PerCpuArray},
+    btf_maps::{Array, LpmTrie, LruHashMap, PerCpuArray},
     macros::btf_map,
 };
-use dns_wire::{Settings, counters::SLOTS, ring};
+use dns_wire::{Settings, counters::SLOTS, handshake::SynAck, ring};
 
 use crate::frame::Window;
 
@@ -35,6 +35,10 @@ pub static CHUNKS: Array<[u64; ring::CHUNK / 8], 2, { BPF_F_MMAPABLE as usize }>
 /// The service addresses: IPv6 prefixes, IPv4 ones as IPv4-mapped.
 #[btf_map]
 pub static SERVICE: LpmTrie<[u8; 16], u8, 64> = LpmTrie::new();
+
+/// Handshakes under way, by connection; the oldest make room.
+#[btf_map]
+pub static HANDSHAKES: LruHashMap<u64, SynAck, 16_384> = LruHashMap::new();
 
 /// Where the start of a payload is copied to; a place per CPU.
 #[btf_map]

@@ -11,7 +11,7 @@ use dns_wire::{
     counters::{Delivery, Hook},
     locate::{Payload, Transport},
     message::Message,
-    observe::Context,
+    observe::{Context, Finding},
     packet::{NAME_AT, NameArea, Packet},
     record::{self, HEAD, HEAD_WORDS, MAX_LINES, MAX_SEGMENT, Stamp},
     ring::{self, word},
@@ -22,16 +22,15 @@ use crate::{
     maps,
 };
 
-/// Most records that one segment takes: 64 KiB of them.
+/// Most records that one payload takes: 64 KiB of octets.
 const MAX_PARTS: usize = 65_536 / MAX_SEGMENT + 1;
 
 /// The ring of this CPU and hook, held for one packet.
 #[derive(Clone, Copy)]
 struct Ring {
     control: *mut u8,
-    /// Index of its first chunk.
-    first_chunk: u64,
-    chunks: u64,
+    /// Its place among the rings.
+    index: u64,
 }
 
 /// Room for one packet's records, and how they are chosen.
@@ -99,22 +98,28 @@ pub unsafe fn time_ns(paired: bool, clock: *mut Clock) -> u64 {
     now
 }
 
-/// Hands a segment on, in as many records as it takes, or not at all.
+/// Hands a payload's octets on, in as many records as they take, one behind the
+/// other, or not at all.
 #[inline(always)]
-pub fn segment<C: frame::Context>(
+pub fn raw<C: frame::Context>(
     frame: &Frame<'_, C>,
     context: &Context,
     payload: &Payload,
+    finding: Finding,
     seed: u64,
 ) -> Delivery {
     let parts = payload.len.div_ceil(MAX_SEGMENT) as u64;
-    let hash = context.flow.hash(0, seed);
+    let id = match context.flow.transport {
+        Transport::Udp => finding.id(),
+        Transport::Tcp => 0,
+    };
+    let hash = context.flow.hash(id, seed);
     let ring = match Ring::hold(context.hook) {
         Ok(ring) => ring,
         Err(delivery) => return delivery,
     };
     let delivery = match ring.reserve(context, hash, parts * MAX_LINES as u64) {
-        Ok(place) => ring.write_segment(frame, context, payload, place),
+        Ok(place) => ring.write_raw(frame, context, payload, finding, &place),
         Err(delivery) => delivery,
     };
     ring.let_go();
@@ -126,7 +131,7 @@ impl Ring {
     /// midst of it.
     #[inline(always)]
     fn hold(hook: Hook) -> Result<Self, Delivery> {
-        let [cpus, chunks] = maps::rings();
+        let [cpus, _] = maps::rings();
         // SAFETY: the helper has no preconditions.
         let cpu = u64::from(unsafe { bpf_get_smp_processor_id() });
         let index = hook.index() as u64 * cpus + cpu;
@@ -135,8 +140,7 @@ impl Ring {
             .ok_or(Delivery::RingFull)?;
         let ring = Self {
             control: control.cast(),
-            first_chunk: index * chunks,
-            chunks,
+            index,
         };
         if ring.load(word::BUSY) != 0 {
             return Err(Delivery::Reentered);
@@ -170,30 +174,29 @@ impl Ring {
         let head = record::message_head(context, message, &self.stamp(place));
         // SAFETY: `at` is the start of a record of at least two lines.
         unsafe { at.cast::<[u64; HEAD_WORDS]>().write(head) };
-        self.publish(ring::advance(
-            place.position,
-            record::lines(question.name_len) as u64,
-        ));
+        let lines = record::lines(question.name_len) as u64;
+        self.publish(ring::advance(place.position, lines), 1);
         Delivery::Delivered
     }
 
     /// The parts are written in a loop of the kernel's: the verifier looks at
     /// its body once, not once for each of 46 turns on each way that leads here.
     #[inline(always)]
-    fn write_segment<C: frame::Context>(
+    fn write_raw<C: frame::Context>(
         &self,
         frame: &Frame<'_, C>,
         context: &Context,
         payload: &Payload,
-        place: Place,
+        finding: Finding,
+        place: &Place,
     ) -> Delivery {
         let mut parts = Parts {
             ring: *self,
             context: frame.context(),
-            head: record::segment_head(context, payload),
-            at: payload.at,
-            len: payload.len,
-            place,
+            head: record::raw_head(context, payload, finding, &self.stamp(place)),
+            at: payload.at as u32,
+            len: payload.len as u32,
+            position: place.position,
             written: 0,
         };
         // SAFETY: the callback has the signature that the helper demands, and
@@ -209,6 +212,9 @@ impl Ring {
         if parts.written < parts.len {
             return Delivery::Unreadable;
         }
+        // At once: the reader finds all of them, or none.
+        let records = payload.len.div_ceil(MAX_SEGMENT) as u64;
+        self.publish(parts.position, records);
         Delivery::Delivered
     }
 
@@ -244,7 +250,8 @@ impl Ring {
     /// Room for `lines` lines at the head, if the packet is one to be kept.
     #[inline(always)]
     fn reserve(&self, context: &Context, hash: u32, lines: u64) -> Result<Place, Delivery> {
-        let capacity = ring::lines(self.chunks);
+        let [_, chunks] = maps::rings();
+        let capacity = ring::lines(chunks);
         let position = self.load(word::HEAD);
         let needed = position + lines;
         let mut used = needed - self.load(word::TAIL_SEEN);
@@ -290,7 +297,8 @@ impl Ring {
     /// Where the record at `position` starts.
     #[inline(always)]
     fn record(&self, position: u64) -> Option<*mut u8> {
-        let chunk = self.first_chunk + ring::chunk(position, self.chunks);
+        let [_, chunks] = maps::rings();
+        let chunk = self.index * chunks + ring::chunk(position, chunks);
         let start = maps::CHUNKS.get_ptr_mut(chunk as u32)?;
         // SAFETY: an offset of a line within the chunk.
         Some(unsafe { start.cast::<u8>().add(ring::offset(position)) })
@@ -298,25 +306,26 @@ impl Ring {
 
     /// Makes what was written visible, then the head.
     #[inline(always)]
-    fn publish(&self, head: u64) {
-        self.store(word::RECORDS, self.load(word::RECORDS) + 1);
+    fn publish(&self, head: u64, records: u64) {
+        self.store(word::RECORDS, self.load(word::RECORDS) + records);
         release();
         self.store(word::HEAD, head);
     }
 }
 
-/// A segment on its way into the ring.
+/// A payload on its way into the ring.
 struct Parts<'a, C> {
     ring: Ring,
     context: &'a C,
     /// What the heads have in common.
     head: [u64; HEAD_WORDS],
     /// Where the payload is, and its octets.
-    at: usize,
-    len: usize,
-    place: Place,
+    at: u32,
+    len: u32,
+    /// Where the next record goes.
+    position: u64,
     /// Octets written.
-    written: usize,
+    written: u32,
 }
 
 /// Writes the next part; tells the helper whether to stop.
@@ -329,29 +338,28 @@ extern "C" fn write_part<C: frame::Context>(_: u32, parts: *mut Parts<'_, C>) ->
     if offset >= parts.len {
         return STOP;
     }
-    let Some(at) = parts.ring.record(parts.place.position) else {
+    let Some(at) = parts.ring.record(parts.position) else {
         return STOP;
     };
     let left = parts.len - offset;
-    let len = copy_part(parts.context, parts.at + offset, left, at);
+    let len = copy_part(parts.context, parts.at + offset, left as usize, at);
     if len == 0 {
         return STOP;
     }
     // SAFETY: `at` is the start of a record of at least two lines.
     let head = unsafe { &mut *at.cast::<[u64; HEAD_WORDS]>() };
     *head = parts.head;
-    record::complete_segment_head(head, offset, len, &parts.ring.stamp(&parts.place));
+    record::complete_raw_head(head, offset as usize, len, parts.position as u32);
     let lines = record::lines(len) as u64;
-    parts.place.position = ring::advance(parts.place.position, lines);
-    parts.ring.publish(parts.place.position);
-    parts.written = offset + len;
+    parts.position = ring::advance(parts.position, lines);
+    parts.written = offset + len as u32;
     GO_ON
 }
 
 /// Copies up to [`MAX_SEGMENT`] octets behind the head of the record at `to`,
 /// and tells how many.
 #[inline(always)]
-fn copy_part<C: frame::Context>(context: &C, from: usize, left: usize, to: *mut u8) -> usize {
+fn copy_part<C: frame::Context>(context: &C, from: u32, left: usize, to: *mut u8) -> usize {
     // The verifier must see the bounds on the value that the helper gets.
     let len = black_box(left.min(MAX_SEGMENT)) & 0x7ff;
     if len == 0 || len > MAX_SEGMENT {
@@ -360,7 +368,7 @@ fn copy_part<C: frame::Context>(context: &C, from: usize, left: usize, to: *mut 
     // SAFETY: the record has `HEAD + MAX_SEGMENT` octets.
     let to: *mut c_void = unsafe { to.add(HEAD).cast() };
     // SAFETY: as above.
-    let copied = unsafe { context.load_bytes(from as u32, to, len as u32) };
+    let copied = unsafe { context.load_bytes(from, to, len as u32) };
     if copied { len } else { 0 }
 }
 

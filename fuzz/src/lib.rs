@@ -5,10 +5,14 @@ use dns_wire::{
     Settings, Slice,
     counters::{Counters, Delivery, Hook, Outcome},
     locate::{Family, Link, Protocol},
-    message::{self, MAX_NAME},
+    message::{self, EdnsState, MAX_NAME},
+    opt::{self, KnownOptions, Options},
     record::{LINE, MAX_LINES, Record},
 };
-use xdsc::source::{file::Capture, observer::Observer};
+use xdsc::{
+    names::{suffix::SuffixList, text, tld::KnownTlds},
+    source::{file::Capture, observer::Observer, whole::Assembler},
+};
 
 const LINKS: [Link; 6] = [
     Link::Ethernet,
@@ -31,7 +35,9 @@ pub fn packet(data: &[u8]) {
     };
     let link = LINKS[usize::from(*link) % LINKS.len()];
     let frame = Slice::captured(bytes, bytes.len() + usize::from(*missing));
-    let settings = Settings::new(&[53, 5353]).with_decapsulation(true);
+    let settings = Settings::new(&[53, 5353])
+        .with_decapsulation(true)
+        .with_whole_messages(missing % 2 == 1);
     let mut observer = Observer::new(settings, Vec::new());
     let chosen = observer.hook_of(&frame, link);
     for hook in [Hook::Ingress, Hook::Egress, chosen] {
@@ -80,6 +86,81 @@ pub fn message(data: &[u8]) {
     assert!(known <= data.len());
 }
 
+/// The OPT record of a whole message, and its options.
+///
+/// # Panics
+/// When options are told of that are not there, or when what the kernel reads of
+/// the record is something else.
+pub fn options(data: &[u8]) {
+    let found = opt::find(data);
+    if let Ok(message) = message::parse(&Slice::new(data), 0, data.len()) {
+        let opt = found.map(|found| found.map(|found| found.opt));
+        match message.edns {
+            EdnsState::Present => assert_eq!(opt, Ok(Some(message.opt))),
+            EdnsState::Absent => assert!(!matches!(opt, Ok(Some(_)))),
+            EdnsState::Malformed => assert!(opt.is_err()),
+            EdnsState::Unreached => {}
+        }
+    }
+    let Ok(Some(found)) = found else {
+        return;
+    };
+    assert_eq!(usize::from(found.opt.options_len()), found.options.len());
+    assert!(found.options.len() + 23 <= data.len());
+    let mut options = Options::new(found.options);
+    let read: usize = options.by_ref().map(|(_, octets)| 4 + octets.len()).sum();
+    assert_eq!(read < found.options.len(), options.is_broken());
+    let known = KnownOptions::read(found.options);
+    if let Some(cookie) = known.cookie {
+        let server = cookie.server.len();
+        assert!(cookie.client.len() == 8 && (server == 0 || (8..=32).contains(&server)));
+    }
+}
+
+/// A name on the wire, a name as text, and a list of names.
+///
+/// # Panics
+/// When a name as text is no longer the name.
+pub fn name(data: &[u8]) {
+    let mut printed = String::new();
+    text::push_text(data, &mut printed);
+    assert!(printed.bytes().all(|octet| octet.is_ascii_graphic()));
+    let labels: Vec<_> = text::labels(data).collect();
+    let len: usize = labels.iter().map(|label| 1 + label.len()).sum();
+    let mut wire = data[..len].to_ascii_lowercase();
+    wire.push(0);
+    if wire.len() <= MAX_NAME {
+        assert_eq!(text::parse(&printed), Ok(wire));
+    } else {
+        assert!(text::parse(&printed).is_err());
+    }
+    let dsc = text::dsc_text(data);
+    assert!(!dsc.is_empty() && dsc.len() <= len.max(1));
+    if let Ok(text) = std::str::from_utf8(data) {
+        list(text);
+    }
+}
+
+/// Each name of a list that was read has a suffix there.
+fn list(text: &str) {
+    if let Ok(tlds) = KnownTlds::parse("fuzz", text) {
+        assert!(!tlds.is_empty());
+    }
+    let Ok(list) = SuffixList::parse("fuzz", text) else {
+        return;
+    };
+    for name in text.lines().filter_map(|line| text::parse(line).ok()) {
+        let mut next = 0;
+        let mut starts = Vec::new();
+        for label in text::labels(&name) {
+            starts.push(next);
+            next += 1 + label.len() as u16;
+        }
+        let labels = list.labels(&name, &starts);
+        assert!(labels <= starts.len() && (labels > 0 || starts.is_empty()));
+    }
+}
+
 /// A record out of a damaged ring.
 ///
 /// # Panics
@@ -89,11 +170,23 @@ pub fn record(data: &[u8]) {
         return;
     };
     assert!(record.lines() * LINE >= record.payload().len());
-    assert!(record.is_segment() || record.lines() <= MAX_LINES);
+    let raw = record.is_segment() || record.is_whole();
+    assert!(raw || record.lines() <= MAX_LINES);
     assert!(record.payload().len() <= data.len());
-    if !record.is_segment() {
+    if !raw {
         let message = record.message();
         assert_eq!(message.question.name_len, record.payload().len());
+    }
+    if record.is_whole() {
+        // Twice: a part may be missing before it, and then comes another.
+        let mut assembler = Assembler::default();
+        for _ in 0..2 {
+            if let Some(whole) = assembler.take(&record) {
+                assert!(whole.octets.len() <= data.len());
+                assert_eq!(whole.message.len, whole.octets.len());
+            }
+        }
+        assembler.finish();
     }
 }
 

@@ -8,12 +8,15 @@ use dns_wire::{
     counters::{Hook, Role},
     locate::{Family, Flow, Payload, Transport},
     message,
-    observe::Context,
-    record::{HEAD_WORDS, LINE, Stamp, complete_segment_head, message_head, segment_head},
+    observe::{Context, Finding},
+    record::{HEAD_WORDS, LINE, Stamp, complete_raw_head, message_head, raw_head},
 };
 use flate2::{Compression, write::GzEncoder};
 
-use crate::mutation::{corpus, messages};
+use crate::{
+    mutation::{corpus, messages},
+    packet::{Dns, RootRecord, labels_of, name, prefixed},
+};
 
 /// An input: the name of its file in the target's folder, and its octets.
 pub type Input = (String, Vec<u8>);
@@ -26,6 +29,8 @@ pub fn all() -> std::io::Result<Vec<(&'static str, Vec<Input>)>> {
     Ok(vec![
         ("packet", packets()),
         ("message", named("message", messages())),
+        ("options", named("options", options())),
+        ("name", named("name", names())),
         ("record", named("record", records())),
         ("capture", captures()?),
     ])
@@ -62,6 +67,66 @@ fn packets() -> Vec<Input> {
     named("packet", whole.chain(cut).chain(raw).collect())
 }
 
+/// Messages with OPT records and options of every kind, whole and broken.
+fn options() -> Vec<Vec<u8>> {
+    const NSID: &[u8] = &[0, 3, 0, 3, b'n', b's', b'1'];
+    const ECS: &[u8] = &[0, 8, 0, 7, 0, 1, 24, 0, 203, 0, 113];
+    const COOKIE: &[u8] = &[0, 10, 0, 16, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+    const EDE: &[u8] = &[0, 15, 0, 6, 0, 22, b't', b'e', b'x', b't'];
+    const CUT: &[u8] = &[0, 12, 0, 9, 0];
+    let www = name("www.example.com");
+    let record = |parts: &[&[u8]]| RootRecord {
+        options: parts.concat(),
+        ..RootRecord::dnssec_ok()
+    };
+    let other = RootRecord {
+        kind: 250,
+        ..RootRecord::default()
+    };
+    let overrun = RootRecord {
+        options_len: Some(99),
+        ..record(&[EDE])
+    };
+    let all = record(&[NSID, ECS, COOKIE, EDE]);
+    let messages = [
+        Dns::query(&www, 1).additional(&all),
+        Dns::query(&www, 1).additional(&record(&[ECS, CUT])),
+        Dns::query(&www, 1).additional(&record(&[&COOKIE[..19]])),
+        Dns::query(&www, 1).additional(&overrun),
+        Dns::query(&www, 1).additional(&other).additional(&all),
+        Dns::query(&www, 1).question(&www, 28).additional(&all),
+        Dns::response(&www, 1).answer().answer().additional(&all),
+        Dns::response(&www, 1).answer().additional(&overrun),
+        Dns::header(Dns::RESPONSE).answer().additional(&all),
+    ];
+    messages.iter().map(Dns::bytes).collect()
+}
+
+/// Names on the wire, names as text, and lists of names.
+fn names() -> Vec<Vec<u8>> {
+    const SUFFIXES: &str = "// list\ncom\nco.uk\n*.ck\n!www.ck\n\u{516c}\u{53f8}.cn\nwww.www.ck\n";
+    let longest = "x".repeat(63);
+    let texts = [
+        SUFFIXES,
+        "# Version 1\nCOM\nXN--P1AI\n",
+        r"a\.b\\\010.com.",
+        "!com",
+        "*",
+    ];
+    let wires = [
+        name("."),
+        name("Www.Example.COM"),
+        name("xn--bcher-kva.example"),
+        labels_of(&["3w.w", "a\\b", "\n\r \0x", "\u{fc}"]),
+        labels_of(&[&*longest; 4]),
+        name(&"a.".repeat(127)),
+        name("example.com")[..9].to_vec(),
+        [&name("www.example")[..12], &[0xc0, 0x0c]].concat(),
+    ];
+    let texts = texts.iter().map(|text| text.as_bytes().to_vec());
+    wires.into_iter().chain(texts).collect()
+}
+
 fn records() -> Vec<Vec<u8>> {
     let stamp = Stamp {
         time_ns: 1_000_000_000,
@@ -94,12 +159,20 @@ fn records() -> Vec<Vec<u8>> {
             Some(laid_out(&message_head(&context, &message, &stamp), name))
         })
         .collect();
-    records.push(segment(&context, &stamp));
+    records.push(raw(&context, &stamp, &[0x35; 100], Finding::SEGMENT));
+    records.extend(whole(&context, &stamp));
     records
 }
 
-fn segment(context: &Context, stamp: &Stamp) -> Vec<u8> {
-    let data = [0x35; 100];
+/// A message with a cookie, as it is handed on raw.
+fn whole(context: &Context, stamp: &Stamp) -> Option<Vec<u8>> {
+    let octets = messages().into_iter().nth(2)?;
+    let message = message::parse(&Slice::new(&octets), 0, octets.len()).ok()?;
+    let finding = Finding::whole(&message.header);
+    Some(raw(context, stamp, &prefixed(&octets), finding))
+}
+
+fn raw(context: &Context, stamp: &Stamp, data: &[u8], finding: Finding) -> Vec<u8> {
     let payload = Payload {
         family: context.flow.family,
         transport: Transport::Tcp,
@@ -111,10 +184,11 @@ fn segment(context: &Context, stamp: &Stamp) -> Vec<u8> {
         len: data.len(),
         sequence: 7,
         tcp_flags: 0x18,
+        first_fragment: false,
     };
-    let mut head = segment_head(context, &payload);
-    complete_segment_head(&mut head, 0, data.len(), stamp);
-    laid_out(&head, &data)
+    let mut head = raw_head(context, &payload, finding, stamp);
+    complete_raw_head(&mut head, 0, data.len(), stamp.position);
+    laid_out(&head, data)
 }
 
 fn laid_out(head: &[u64; HEAD_WORDS], payload: &[u8]) -> Vec<u8> {

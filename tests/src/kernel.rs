@@ -37,8 +37,11 @@ pub struct Seen {
     pub role: Role,
     /// Addresses and ports.
     pub flow: Flow,
-    /// The message; `None` for a segment.
+    /// The message; `None` for raw octets.
     pub message: Option<Message>,
+    /// Of raw octets: those before, those in all, and whether they are a whole
+    /// message's.
+    pub raw: Option<(u32, u32, bool)>,
     /// Octets of the message or of the segment.
     pub len: u16,
     /// The flags octet of the TCP header.
@@ -55,11 +58,13 @@ pub struct Seen {
 
 impl From<&Record<'_>> for Seen {
     fn from(record: &Record<'_>) -> Self {
+        let raw = record.is_segment() || record.is_whole();
         Self {
             hook: record.hook(),
             role: record.role(),
             flow: record.flow(),
-            message: (!record.is_segment()).then(|| record.message()),
+            message: (!raw).then(|| record.message()),
+            raw: raw.then(|| (record.raw_offset(), record.raw_total(), record.is_whole())),
             len: record.len(),
             tcp_flags: record.tcp_flags(),
             sequence: record.sequence(),
@@ -140,7 +145,7 @@ pub fn described(counters: &Counters) -> Vec<String> {
 
 /// The range that a slot lies in, and its place there.
 fn described_slot(slot: usize) -> String {
-    const RANGES: [(usize, &str); 16] = [
+    const RANGES: [(usize, &str); 19] = [
         (slot::PACKETS, "packets"),
         (slot::BYTES, "bytes"),
         (slot::OUTCOME, "outcome"),
@@ -157,6 +162,9 @@ fn described_slot(slot: usize) -> String {
         (slot::EDNS, "edns"),
         (slot::QUERY_SIZE, "query_size"),
         (slot::RESPONSE_SIZE, "response_size"),
+        (slot::ICMP, "icmp"),
+        (slot::HANDSHAKE, "handshake"),
+        (slot::HANDSHAKE_NS, "handshake_ns"),
     ];
     let range = RANGES.iter().rev().find(|(start, _)| *start <= slot);
     let (start, name) = range.unwrap_or(&(0, "packets"));

@@ -9,6 +9,7 @@ pub mod kernel;
 pub mod mutation;
 pub mod network;
 pub mod packet;
+pub mod traffic;
 
 use std::io::Write as _;
 

@@ -71,6 +71,11 @@ pub fn messages() -> Vec<Vec<u8>> {
         }),
         Dns::response(&www, 255).flags(0x8703),
         Dns::header(0x8105),
+        // An OPT record behind another, in more octets than a record takes.
+        Dns::response(&www, 16)
+            .answer()
+            .additional(&cookie)
+            .trailing(&[0x35; 2000]),
     ];
     messages.iter().map(Dns::bytes).collect()
 }

@@ -432,6 +432,8 @@ pub struct Tcp {
     pub destination: u16,
     /// Sequence number.
     pub sequence: u32,
+    /// Acknowledgement number.
+    pub acknowledgement: u32,
     /// The flags octet.
     pub flags: u8,
     /// Options, a multiple of four octets.
@@ -447,6 +449,7 @@ impl Default for Tcp {
             source: CLIENT_PORT,
             destination: DNS_PORT,
             sequence: 0x1000_0000,
+            acknowledgement: 9,
             flags: flag::PSH | flag::ACK,
             options: vec![1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2],
             offset_words: None,
@@ -482,7 +485,7 @@ impl Tcp {
         bytes.extend(self.source.to_be_bytes());
         bytes.extend(self.destination.to_be_bytes());
         bytes.extend(self.sequence.to_be_bytes());
-        bytes.extend([0, 0, 0, 9]);
+        bytes.extend(self.acknowledgement.to_be_bytes());
         bytes.extend([
             self.offset_words.unwrap_or(words as u8) << 4,
             self.flags,

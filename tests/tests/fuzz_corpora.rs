@@ -12,9 +12,11 @@ use integration_tests::corpora;
 /// A fuzzer's harness.
 type Harness = fn(&[u8]);
 
-const HARNESSES: [(&str, Harness); 4] = [
+const HARNESSES: [(&str, Harness); 6] = [
     ("packet", xdsc_fuzz::packet),
     ("message", xdsc_fuzz::message),
+    ("options", xdsc_fuzz::options),
+    ("name", xdsc_fuzz::name),
     ("record", xdsc_fuzz::record),
     ("capture", xdsc_fuzz::capture),
 ];

@@ -4,6 +4,7 @@
 //! (`--web.listen-address`), as Prometheus exporters name theirs, and take the
 //! same values as the key.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -125,6 +126,49 @@ pub struct ReadArgs {
     /// the DNS port is the server]
     #[arg(long = "service-address", value_name = "PREFIX")]
     pub service_addresses: Vec<IpPrefix>,
+
+    /// Tell this dataset instead of the summary: a name such as `qtype_vs_tld`,
+    /// `default` or `all`; may be repeated
+    #[arg(long = "dataset", value_name = "NAME", conflicts_with = "dsc_conf")]
+    pub datasets: Vec<String>,
+
+    /// Tell the datasets of this configuration of DSC; the captures take the
+    /// place of its interfaces
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["service_addresses", "ports", "decapsulate"])]
+    pub dsc_conf: Option<PathBuf>,
+
+    /// Give the answers of that program, its defects included (see
+    /// docs/deviations.md)
+    #[arg(long, value_name = "PROGRAM", value_enum)]
+    pub compat: Option<CompatArg>,
+
+    /// Write DSC's files into this folder, one per interval, instead of printing
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+
+    /// Length of an interval [default: with --output, `statistics_interval` of
+    /// the configuration, else 60; without, each capture is one]
+    #[arg(long, value_name = "SECONDS")]
+    pub interval: Option<NonZeroU32>,
+}
+
+impl ReadArgs {
+    /// Whether it is datasets that are asked for, rather than the summary.
+    #[must_use]
+    pub const fn wants_datasets(&self) -> bool {
+        !self.datasets.is_empty()
+            || self.dsc_conf.is_some()
+            || self.compat.is_some()
+            || self.output.is_some()
+            || matches!(self.format, ReadFormat::DscXml | ReadFormat::DscJson)
+    }
+}
+
+/// Whose answers are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompatArg {
+    /// DNS-OARC's DSC 2.15
+    Dsc,
 }
 
 const READ_EXAMPLES: &str = "\
@@ -132,7 +176,11 @@ Examples:
   xdsc read capture.pcap
           A summary to read
   xdsc read --format prometheus --ports 53,5353 --service-address 192.0.2.53 *.pcap.zst
-          What /metrics would have shown after these packets";
+          What /metrics would have shown after these packets
+  xdsc read --dataset qtype_vs_tld --dataset client_subnet capture.pcap
+          Two datasets as tables
+  xdsc read --dsc-conf dsc.conf --format dsc-xml --output /var/lib/dsc *.pcap
+          The files that DSC would have written";
 
 /// How `xdsc read` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -143,6 +191,10 @@ pub enum ReadFormat {
     Json,
     /// The Prometheus text format
     Prometheus,
+    /// Datasets as DSC's XML files
+    DscXml,
+    /// Datasets as DSC's JSON files
+    DscJson,
 }
 
 /// Ports with commas between them.

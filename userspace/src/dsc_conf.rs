@@ -14,6 +14,7 @@
 mod dataset;
 mod judge;
 mod local_address;
+mod plan;
 mod posix_regex;
 mod reader;
 mod statement;
@@ -28,6 +29,7 @@ use crate::export::dsc::Format;
 use crate::stats::dataset::Dataset;
 
 pub use local_address::LocalAddress;
+pub use plan::PlanError;
 
 /// What a dsc.conf says. What it leaves out has DSC's default.
 #[derive(Clone, Debug)]

@@ -4,7 +4,10 @@
 //! shard, the pairing. [`Reading`] leads it there and ends with a [`Report`],
 //! `summary` puts that into words and numbers, `text` lays those out for people.
 
+mod command;
+mod datasets;
 mod summary;
+mod tables;
 mod text;
 
 use std::{
@@ -16,7 +19,11 @@ use std::{
     time::Duration,
 };
 
-use dns_wire::{Settings, Slice, counters::Hook, locate::Link};
+use dns_wire::{
+    Settings, Slice,
+    counters::{Hook, Outcome},
+    locate::{Link, ip_packet},
+};
 use foldhash::quality::RandomState;
 
 use crate::{
@@ -29,6 +36,7 @@ use crate::{
     },
     source::{
         file::{Capture, CaptureError, LinkType, Packet},
+        fragments::{self, Datagram, FragmentStats, Fragments},
         observer::Observer,
         stream::Limits,
     },
@@ -40,6 +48,7 @@ use crate::{
     },
 };
 
+pub use datasets::{DatasetReading, Error as DatasetError, Options as DatasetOptions};
 pub use summary::Summary;
 
 /// Files have as many transactions under way as they like; so many fit into a
@@ -61,6 +70,9 @@ pub fn run(
     out: &mut impl Write,
     complaints: &mut impl Write,
 ) -> io::Result<ExitCode> {
+    if args.wants_datasets() {
+        return command::run(args, out, complaints);
+    }
     let settings = Settings::new(&args.ports.0).with_decapsulation(args.decapsulate);
     let mut reading = Reading::new(settings, args.service_addresses.clone());
     for path in &args.files {
@@ -90,6 +102,8 @@ fn print(report: &Report, format: ReadFormat, out: &mut impl Write) -> io::Resul
             let metrics = openmetrics(report.snapshot.clone(), None).map_err(io::Error::other)?;
             out.write_all(exposition::to_classic_text(&metrics).as_bytes())
         }
+        // These formats are of datasets, which `command` prints.
+        ReadFormat::DscXml | ReadFormat::DscJson => Ok(()),
     }
 }
 
@@ -134,8 +148,15 @@ impl fmt::Display for LinkTypes {
 #[derive(Debug)]
 pub struct Reading {
     observer: Observer,
+    fragments: Fragments,
+    /// Sees what comes of fragments; of its packets nothing is counted, as all of
+    /// them were seen as fragments.
+    datagrams: Observer,
     shard: Shard,
-    pairing: Pairing,
+    /// None where nobody asks for transactions.
+    pairing: Option<Pairing>,
+    /// Whether any dataset counts packets that are no DNS messages.
+    counts_packets: bool,
     timeout: Duration,
     /// Time of the packet before.
     now_ns: u64,
@@ -152,6 +173,8 @@ pub struct Report {
     pub files: Vec<FileReport>,
     /// The time that the packets cover; none without a packet that has one.
     pub span: Option<Span>,
+    /// What became of IP fragments.
+    pub fragments: FragmentStats,
 }
 
 /// What was read of one file.
@@ -180,6 +203,17 @@ impl Reading {
     /// Nothing read yet; `service_addresses` empty means every address.
     #[must_use]
     pub fn new(settings: Settings, service_addresses: Vec<IpPrefix>) -> Self {
+        let plan = Plan::new(Vec::new(), Rules::default());
+        Self::with_plan(settings, service_addresses, Arc::new(plan))
+    }
+
+    /// Likewise, with datasets.
+    #[must_use]
+    pub fn with_plan(
+        settings: Settings,
+        service_addresses: Vec<IpPrefix>,
+        plan: Arc<Plan>,
+    ) -> Self {
         let defaults = Config::default();
         let limits = Limits {
             streams: STREAMS,
@@ -187,17 +221,28 @@ impl Reading {
             idle_ns: nanoseconds(defaults.tcp.idle_timeout),
         };
         let timeout = defaults.pairing.timeout;
-        let plan = Arc::new(Plan::new(Vec::new(), Rules::default()));
-        let engine = Engine::new(plan, CELLS, 0);
+        let settings = settings.with_whole_messages(plan.needs_whole_messages());
+        let counts_packets = plan.counts_packets();
+        let engine = Engine::in_order(plan, CELLS, seed());
         Self {
-            observer: Observer::new(settings, service_addresses),
+            observer: Observer::new(settings, service_addresses.clone()),
+            fragments: Fragments::new(fragments::Limits::default()),
+            datagrams: Observer::new(settings, service_addresses),
             shard: Shard::new(limits, RandomState::default(), engine),
-            pairing: Pairing::new(PENDING, nanoseconds(timeout)),
+            pairing: Some(Pairing::new(PENDING, nanoseconds(timeout))),
+            counts_packets,
             timeout,
             now_ns: 0,
             span: None,
             files: Vec::new(),
         }
+    }
+
+    /// The same for whoever does not ask for transactions.
+    #[must_use]
+    fn without_pairing(mut self) -> Self {
+        self.pairing = None;
+        self
     }
 
     /// Reads a file to its end, or to where it breaks; what was wrong with it.
@@ -228,15 +273,25 @@ impl Reading {
     /// There are no more files.
     #[must_use]
     pub fn finish(mut self) -> Report {
+        self.finish_fragments();
         self.shard.finish();
-        self.pairing.finish();
-        let hooks = [Hook::Ingress, Hook::Egress].map(|hook| HookCounts {
-            packets: Box::new(self.observer.counters(hook).clone()),
-            reassembled: Box::new(self.shard.reassembled(hook).clone()),
+        if let Some(pairing) = &mut self.pairing {
+            pairing.finish();
+        }
+        let hooks = [Hook::Ingress, Hook::Egress].map(|hook| {
+            let mut reassembled = Box::new(self.shard.reassembled(hook).clone());
+            reassembled.merge_messages(self.datagrams.counters(hook));
+            HookCounts {
+                packets: Box::new(self.observer.counters(hook).clone()),
+                reassembled,
+            }
         });
         let snapshot = Snapshot {
             hooks,
-            pairing: self.pairing.stats(),
+            pairing: self
+                .pairing
+                .map(|pairing| pairing.stats())
+                .unwrap_or_default(),
             streams: self.shard.stream_stats(),
             live: None,
         };
@@ -244,30 +299,80 @@ impl Reading {
             snapshot,
             files: self.files,
             span: self.span,
+            fragments: self.fragments.stats(),
         }
     }
 
     fn packet(&mut self, packet: &Packet<'_>, link: Link) {
         self.clock(packet.time_ns);
-        let frame = Slice::captured(packet.bytes, packet.wire_len as usize);
+        let frame = Slice::captured(packet.bytes, packet.wire_len as usize).with_fragments_aside();
         let hook = self.observer.hook_of(&frame, link);
         let shard = &mut self.shard;
-        self.observer
+        if self.counts_packets
+            && let Ok(Some(packet)) = ip_packet(&frame, link)
+        {
+            shard.engine().packet(&packet);
+        }
+        let outcome = self
+            .observer
             .observe(frame, link, hook, packet.time_ns, |record| {
                 shard.record(record);
             });
-        for event in self.shard.take_events() {
-            self.pairing.event(&event);
+        if outcome == Outcome::Fragment {
+            self.fragment(&frame, link, packet.time_ns);
         }
+        self.pair();
+    }
+
+    fn pair(&mut self) {
+        for event in self.shard.take_events() {
+            if let Some(pairing) = &mut self.pairing {
+                pairing.event(&event);
+            }
+        }
+    }
+
+    fn fragment(&mut self, frame: &Slice<'_>, link: Link, time_ns: u64) {
+        let Some(place) = self.observer.fragment(frame, link) else {
+            return;
+        };
+        let captured = place.end.min(frame.bytes().len());
+        let octets = frame.bytes().get(place.start..captured).unwrap_or(&[]);
+        if let Some(datagram) = self.fragments.take(octets, place.len(), time_ns) {
+            self.datagram(&datagram);
+        }
+    }
+
+    fn datagram(&mut self, datagram: &Datagram) {
+        let frame = Slice::captured(&datagram.octets, datagram.wire_len);
+        let hook = self.datagrams.hook_of(&frame, Link::Raw);
+        let shard = &mut self.shard;
+        self.datagrams
+            .observe(frame, Link::Raw, hook, datagram.time_ns, |record| {
+                shard.record(record);
+            });
+    }
+
+    fn finish_fragments(&mut self) {
+        while let Some(datagram) = self.fragments.finish() {
+            self.datagram(&datagram);
+        }
+        self.pair();
     }
 
     /// Takes note of a packet's time. Where it lies far back, as in a file of an
     /// earlier day, nothing that waits can be meant by what follows.
     fn clock(&mut self, time_ns: u64) {
         if time_ns.saturating_add(nanoseconds(self.timeout)) < self.now_ns {
-            self.pairing.restart();
+            self.finish_fragments();
+            if let Some(pairing) = &mut self.pairing {
+                pairing.restart();
+            }
         }
         self.now_ns = time_ns;
+        while let Some(datagram) = self.fragments.due(time_ns) {
+            self.datagram(&datagram);
+        }
         self.shard.advance(time_ns);
         if time_ns != 0 {
             let span = self.span.get_or_insert(Span {
@@ -336,6 +441,12 @@ const fn link(link: LinkType) -> Option<Link> {
         LinkType::PPP => Some(Link::Ppp),
         _ => None,
     }
+}
+
+/// Nobody who makes a capture can know which of its names collide.
+fn seed() -> u64 {
+    use std::hash::BuildHasher as _;
+    std::hash::RandomState::new().hash_one(0)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

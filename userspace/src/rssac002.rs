@@ -17,7 +17,7 @@ mod yaml;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use dns_wire::counters::Qr;
@@ -25,6 +25,7 @@ use dns_wire::locate::{Family, Transport};
 use jiff::civil::Date;
 
 use crate::stats::distinct::Distinct;
+use crate::stats::sketches::Clients;
 
 pub use partial::{read_partial, write_partial};
 pub use yaml::write_files;
@@ -108,7 +109,7 @@ pub struct Day {
     /// By bin; as long as the last that counted.
     sizes: [Vec<u64>; Sizes::COUNT],
     rcodes: BTreeMap<u16, u64>,
-    sources: [Distinct; Sources::COUNT],
+    sources: Clients,
 }
 
 /// Why something was not read, written or merged.
@@ -196,6 +197,16 @@ impl Sizes {
     }
 }
 
+impl Sources {
+    const fn of(self, clients: &Clients) -> &Distinct {
+        match self {
+            Self::Ipv4 => &clients.ipv4,
+            Self::Ipv6 => &clients.ipv6,
+            Self::Ipv6Aggregate => &clients.ipv6_networks,
+        }
+    }
+}
+
 impl Day {
     /// A day on which nothing has happened yet.
     #[must_use]
@@ -205,7 +216,7 @@ impl Day {
             volume: [0; Volume::COUNT],
             sizes: [const { Vec::new() }; Sizes::COUNT],
             rcodes: BTreeMap::new(),
-            sources: [const { Distinct::new() }; Sources::COUNT],
+            sources: Clients::default(),
         }
     }
 
@@ -256,15 +267,12 @@ impl Day {
 
     /// Adds the source of a query.
     pub fn add_source(&mut self, source: IpAddr) {
-        match source {
-            IpAddr::V4(_) => self.source(Sources::Ipv4).add_address(source),
-            IpAddr::V6(address) => {
-                self.source(Sources::Ipv6).add_address(source);
-                let network = Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64));
-                self.source(Sources::Ipv6Aggregate)
-                    .add_address(network.into());
-            }
-        }
+        self.sources.add(source);
+    }
+
+    /// Adds the sources of many queries.
+    pub fn add_sources(&mut self, sources: &Clients) {
+        self.sources.merge(sources);
     }
 
     /// Adds what another node has counted on that day, or the same one before
@@ -290,9 +298,7 @@ impl Day {
         for (rcode, count) in &other.rcodes {
             self.add_rcode(*rcode, *count);
         }
-        for (ours, theirs) in self.sources.iter_mut().zip(&other.sources) {
-            ours.merge(theirs);
-        }
+        self.sources.merge(&other.sources);
         Ok(())
     }
 
@@ -305,10 +311,6 @@ impl Day {
             bins.resize(bin + 1, 0);
         }
         increase(&mut bins[bin], count);
-    }
-
-    fn source(&mut self, sources: Sources) -> &mut Distinct {
-        &mut self.sources[sources.index()]
     }
 
     /// The bins that counted, and how much.

@@ -3,18 +3,26 @@
 //! Deliberately absent: a clock, tokio, I/O. Time arrives with the messages, so
 //! that files and live traffic give the same numbers.
 
+pub mod aggregate;
+pub mod builtin;
 pub mod cells;
 pub mod classify;
 pub mod dataset;
 pub mod distinct;
 pub mod engine;
+pub mod flood;
+pub mod frequent;
 pub mod geo;
+pub mod intervals;
 pub mod label;
 pub mod observed;
 pub mod pairing;
 pub mod plan;
+mod prefetch;
 pub mod qname;
+pub mod response_time;
 pub mod shard;
+pub mod sketches;
 pub mod table;
 mod values;
 pub mod zones;

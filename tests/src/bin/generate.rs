@@ -9,6 +9,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use anyhow::{Context as _, Result, bail, ensure};
 use dns_wire::{
     counters::{Delivery, Hook, Outcome, Role, TcpEvent},
+    icmp::IcmpType,
     locate::NotDns,
     message::EdnsState,
     reject::Reject,
@@ -173,6 +174,7 @@ fn values() -> Vec<(&'static str, Rows)> {
         ("`outcome` of records", rows!(Delivery)),
         ("`protocol` of packets that are not DNS", rows!(NotDns)),
         ("`reason` of rejection", rows!(Reject)),
+        ("`type` of ICMP", rows!(IcmpType)),
         ("`event` of TCP", rows!(TcpEvent)),
         ("`role`", rows!(Role)),
         ("`edns`", rows!(EdnsState)),

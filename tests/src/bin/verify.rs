@@ -42,9 +42,9 @@ const BUDGETS: [Budget; 9] = [
     Budget::new("probe.o", "xdp_ingress", 500_000, 34_000),
     Budget::new("probe.o", "tc_ingress", 430_000, 35_000),
     Budget::new("probe.o", "tc_egress", 430_000, 35_000),
-    Budget::new("probe-trace.o", "xdp_ingress", 485_000, 33_900),
-    Budget::new("probe-trace.o", "tc_ingress", 374_000, 34_600),
-    Budget::new("probe-trace.o", "tc_egress", 374_000, 34_600),
+    Budget::new("probe-trace.o", "xdp_ingress", 500_000, 37_000),
+    Budget::new("probe-trace.o", "tc_ingress", 430_000, 39_000),
+    Budget::new("probe-trace.o", "tc_egress", 430_000, 39_000),
     Budget::new("probe-bench.o", "xdp_ingress", 500_000, 34_000),
     Budget::new("probe-bench.o", "tc_ingress", 430_000, 35_000),
     Budget::new("probe-bench.o", "tc_egress", 430_000, 35_000),
@@ -226,11 +226,12 @@ struct Case {
 
 /// Every combination of what the settings can switch.
 fn cases() -> Result<Vec<Case>> {
-    (0..16).map(case).collect()
+    (0..32).map(case).collect()
 }
 
 fn case(bits: u32) -> Result<Case> {
-    let [tunnels, services, ports, count_only] = [0, 1, 2, 3].map(|bit| bits >> bit & 1 == 1);
+    let [tunnels, services, ports, count_only, whole] =
+        [0, 1, 2, 3, 4].map(|bit| bits >> bit & 1 == 1);
     let listening: &[u16] = if ports {
         &[53, 5353, 5300, 8053, 1053, 2053, 3053, 4053]
     } else {
@@ -245,6 +246,7 @@ fn case(bits: u32) -> Result<Case> {
         if tunnels { "decapsulation" } else { "" },
         if services { "service addresses" } else { "" },
         if count_only { "count only" } else { "" },
+        if whole { "whole messages" } else { "" },
     ];
     let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
     Ok(Case {
@@ -253,6 +255,7 @@ fn case(bits: u32) -> Result<Case> {
             settings: Settings::new(listening)
                 .with_decapsulation(tunnels)
                 .with_count_only(count_only)
+                .with_whole_messages(whole)
                 .with_seed(0x5eed),
             chunks: 4,
             service_addresses,

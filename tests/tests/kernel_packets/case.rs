@@ -8,6 +8,7 @@ use dns_wire::{
         TcpEvent, slot,
     },
     iana::Qtype,
+    icmp::IcmpType,
     locate::{Family, NotDns, Protocol, Transport},
     message::EdnsState,
     record::{MAX_SEGMENT, ip_addr},
@@ -48,6 +49,7 @@ pub(crate) enum End {
     Dns(Dns),
     Segment(Segment),
     NotDns(NotDns, &'static [TcpEvent]),
+    Icmp(NotDns, IcmpType),
     Rejected(Reject),
     Fragment,
 }
@@ -222,6 +224,13 @@ impl Expected {
                 }
                 Outcome::NotDns
             }
+            End::Icmp(kind, icmp) => {
+                counters.add(slot::NOT_DNS + kind.index(), 1);
+                let protocol = usize::from(*kind == NotDns::Icmpv6);
+                let cell = protocol * IcmpType::COUNT + icmp.index();
+                counters.add(slot::ICMP + cell, 1);
+                Outcome::NotDns
+            }
             End::Rejected(reason) => {
                 counters.add(slot::REJECTED + reason.index(), 1);
                 Outcome::Rejected
@@ -244,7 +253,10 @@ impl Expected {
         counters.add(slot::OPCODE + kind * 16 + dns.opcode, 1);
         counters.add(slot::QTYPE + kind * Qtype::SLOTS + dns.qtype_slot, 1);
         counters.add(slot::FLAGS + kind * FLAG_SETS + dns.bits, 1);
-        counters.add(slot::EDNS + kind * EdnsState::COUNT + dns.edns.index(), 1);
+        let edns = (kind * EdnsState::COUNT + dns.edns.index()) * 4;
+        // CO 0x4000, DE 0x2000.
+        let edns_flags = usize::from(dns.opt.flags >> 13 & 3);
+        counters.add(slot::EDNS + edns + edns_flags, 1);
         let carrier = role.index() * 2 + dns.transport.index();
         let bin = dns.len / 16;
         if dns.response {
@@ -265,7 +277,7 @@ impl Expected {
                 _ => vec![format!("{} records instead of one", records.len())],
             },
             End::Segment(segment) => self.segment_complaints(segment, hook, records),
-            End::NotDns(..) | End::Rejected(_) | End::Fragment => match records {
+            End::NotDns(..) | End::Icmp(..) | End::Rejected(_) | End::Fragment => match records {
                 [] => Vec::new(),
                 _ => vec![format!("{} records instead of none", records.len())],
             },

@@ -2,6 +2,7 @@
 
 use dns_wire::{
     counters::TcpEvent,
+    icmp::IcmpType,
     locate::{Family, NotDns, Protocol},
     reject::Reject,
 };
@@ -10,7 +11,7 @@ use integration_tests::packet::{
     name, prefixed, proto,
 };
 
-use crate::case::{Case, Dns, Expected, fragment, not_dns, rejected, udp4, udp6};
+use crate::case::{Case, Dns, End, Expected, fragment, not_dns, rejected, udp4, udp6};
 
 /// The message behind [`Dns::default`].
 pub(crate) fn query() -> Vec<u8> {
@@ -319,7 +320,6 @@ pub(crate) fn fragments() -> Vec<Case> {
 /// What is above IP, on watched ports and elsewhere.
 pub(crate) fn transports() -> Vec<Case> {
     let over4 = |payload: &Payload| frame(&Ipv4::default().carry(payload));
-    let over6 = |payload: &Payload| frame(&Ipv6::default().carry(payload));
     let udp = |source, destination| over4(&Udp::between(source, destination).carry(&query()));
     let tcp =
         |source, destination| over4(&Tcp::between(source, destination).carry(&prefixed(&query())));
@@ -388,21 +388,96 @@ pub(crate) fn transports() -> Vec<Case> {
             other4(Protocol::Tcp, NotDns::Tcp),
         ),
         Case::new(
-            "ICMP",
-            over4(&Payload::new(proto::ICMP, &[8, 0, 0, 0, 0, 1, 0, 1])),
-            other4(Protocol::Icmp, NotDns::Icmp),
-        ),
-        Case::new(
-            "ICMPv6",
-            over6(&Payload::new(proto::ICMPV6, &[128, 0, 0, 0, 0, 1, 0, 1])),
-            not_dns(Family::Ipv6, Protocol::Icmpv6, NotDns::Icmpv6, &[]),
-        ),
-        Case::new(
             "ESP",
             over4(&Payload::new(proto::ESP, &[0; 32])),
             other4(Protocol::Other, NotDns::OtherIp),
         ),
     ]
+}
+
+/// ICMP and ICMPv6 by type; the numbers are those of IANA's registries.
+pub(crate) fn icmp() -> Vec<Case> {
+    use IcmpType::*;
+    let types4: [(u8, u8, IcmpType); 24] = [
+        (0, 0, EchoReply),
+        (3, 0, NetUnreachable),
+        (3, 1, HostUnreachable),
+        (3, 2, OtherUnreachable),
+        (3, 3, PortUnreachable),
+        (3, 4, PacketTooBig),
+        (3, 5, OtherUnreachable),
+        (3, 6, NetUnreachable),
+        (3, 7, HostUnreachable),
+        (3, 9, Prohibited),
+        (3, 10, Prohibited),
+        (3, 13, Prohibited),
+        (3, 15, OtherUnreachable),
+        (3, 16, OtherUnreachable),
+        (3, 255, OtherUnreachable),
+        (4, 0, SourceQuench),
+        (5, 1, Redirect),
+        (8, 0, EchoRequest),
+        (9, 0, RouterAdvertisement),
+        (10, 0, RouterSolicitation),
+        (11, 0, TimeExceeded),
+        (12, 0, ParameterProblem),
+        (13, 0, Other),
+        (255, 0, Other),
+    ];
+    let types6: [(u8, u8, IcmpType); 20] = [
+        (0, 0, Other),
+        (1, 0, NetUnreachable),
+        (1, 1, Prohibited),
+        (1, 2, OtherUnreachable),
+        (1, 3, HostUnreachable),
+        (1, 4, PortUnreachable),
+        (1, 5, Prohibited),
+        (1, 6, Prohibited),
+        (1, 255, OtherUnreachable),
+        (2, 0, PacketTooBig),
+        (3, 0, TimeExceeded),
+        (4, 1, ParameterProblem),
+        (128, 0, EchoRequest),
+        (129, 0, EchoReply),
+        (133, 0, RouterSolicitation),
+        (134, 0, RouterAdvertisement),
+        (135, 0, NeighborSolicitation),
+        (136, 0, NeighborAdvertisement),
+        (137, 0, Redirect),
+        (143, 0, Other),
+    ];
+    let over4 = |bytes: &[u8]| frame(&Ipv4::default().carry(&Payload::new(proto::ICMP, bytes)));
+    let over6 = |bytes: &[u8]| frame(&Ipv6::default().carry(&Payload::new(proto::ICMPV6, bytes)));
+    let expected4 = |kind| Expected {
+        family: Family::Ipv4,
+        protocol: Protocol::Icmp,
+        end: End::Icmp(NotDns::Icmp, kind),
+    };
+    let expected6 = |kind| Expected {
+        family: Family::Ipv6,
+        protocol: Protocol::Icmpv6,
+        end: End::Icmp(NotDns::Icmpv6, kind),
+    };
+    let mut cases: Vec<_> = types4
+        .into_iter()
+        .map(|(kind, code, expected)| {
+            let text = format!("ICMP type {kind} code {code}");
+            let bytes = [kind, code, 0, 0, 0, 0, 0, 0];
+            Case::new(&text, over4(&bytes), expected4(expected))
+        })
+        .collect();
+    cases.extend(types6.into_iter().map(|(kind, code, expected)| {
+        let text = format!("ICMPv6 type {kind} code {code}");
+        let bytes = [kind, code, 0, 0, 0, 0, 0, 0];
+        Case::new(&text, over6(&bytes), expected6(expected))
+    }));
+    // Behind the packet stands padding, which must not pass for its type.
+    for (text, octets) in [("ICMP without type", 0), ("ICMP without code", 1)] {
+        let mut cut = over4(&[8, 0][..octets]);
+        cut.extend([8, 0, 8, 0]);
+        cases.push(Case::new(text, cut, expected4(Other)));
+    }
+    cases
 }
 
 /// Segments without data on a watched port.

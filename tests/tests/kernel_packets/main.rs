@@ -5,9 +5,11 @@
 //! must be as written here by hand.
 
 mod case;
+mod handshakes;
 mod layers;
 mod messages;
 mod streams;
+mod whole;
 
 use std::collections::BTreeSet;
 
@@ -54,6 +56,7 @@ fn cases() -> Vec<Case> {
         layers::fragments(),
         layers::transports(),
         layers::control(),
+        layers::icmp(),
         layers::broken_transports(),
         messages::names(),
         messages::cut_everywhere(),
@@ -231,7 +234,7 @@ fn table_has_every_reason_to_reject() {
         .chain(tunnel_cases(Tunnels::LookInto))
         .filter_map(|case| match case.expected.end {
             End::Rejected(reason) => Some(reason),
-            End::Dns(_) | End::Segment(_) | End::NotDns(..) | End::Fragment => None,
+            End::Dns(_) | End::Segment(_) | End::NotDns(..) | End::Icmp(..) | End::Fragment => None,
         });
     let mut found: BTreeSet<_> = table.collect();
     // Only captures end before the packet does.
@@ -244,7 +247,7 @@ fn table_has_every_kind_that_is_not_dns() {
     let table = cases()
         .into_iter()
         .filter_map(|case| match case.expected.end {
-            End::NotDns(kind, _) => Some(kind),
+            End::NotDns(kind, _) | End::Icmp(kind, _) => Some(kind),
             End::Dns(_) | End::Segment(_) | End::Rejected(_) | End::Fragment => None,
         });
     let found: BTreeSet<_> = table.collect();

@@ -11,7 +11,9 @@ use std::{fmt, ops::Range};
 
 use dns_wire::{
     counters::{Counters, Delivery, FLAGS, Hook, Outcome, Qr, RCODES, Role, SIZE_BIN, TcpEvent},
+    handshake,
     iana::{Opcode, Qtype, Rcode},
+    icmp::IcmpType,
     locate::{Family, NotDns, Protocol, Transport},
     message::EdnsState,
     reject::Reject,
@@ -167,6 +169,23 @@ impl Families<'_> {
                 Ok(())
             })
         })?;
+        let help = "ICMP and ICMPv6 packets by type, of destination unreachable by reason. Exact";
+        self.counter("icmp_packets", help, |samples| {
+            each_hook(snapshot, |hook, counters| {
+                for protocol in [NotDns::Icmp, NotDns::Icmpv6] {
+                    for kind in IcmpType::ALL {
+                        let labels = [
+                            ("hook", hook.label()),
+                            ("protocol", protocol.label()),
+                            ("type", kind.label()),
+                        ];
+                        let count = counters.icmp(protocol, *kind);
+                        samples.counter_if(is_of_interest(*kind), labels, count)?;
+                    }
+                }
+                Ok(())
+            })
+        })?;
         let help = "Packets that could not be read, by reason. Exact";
         self.counter("rejected_packets", help, |samples| {
             each_hook(snapshot, |hook, counters| {
@@ -196,6 +215,24 @@ impl Families<'_> {
                 }
                 Ok(())
             })
+        })?;
+        self.handshakes(snapshot)
+    }
+
+    fn handshakes(&mut self, snapshot: &Snapshot) -> fmt::Result {
+        let help = "Time from a SYN-ACK of the server to the ACK that completes the handshake, without those that were sent twice";
+        self.histogram("tcp_handshake_rtt", help, &Unit::Seconds, |samples| {
+            // What completes a handshake arrives.
+            let counters = &snapshot.hook(Hook::Ingress).packets;
+            for family in [Family::Ipv4, Family::Ipv6] {
+                let handshakes = counters.handshakes(family);
+                let bounds = (0..handshakes.len()).map(handshake_bound);
+                let buckets: Vec<_> = bounds.zip(handshakes.iter().copied()).collect();
+                let sum = counters.handshake_ns(family) as f64 / 1e9;
+                let labels = [("family", family.label())];
+                samples.histogram(labels, sum, handshakes.iter().sum(), &buckets)?;
+            }
+            Ok(())
         })
     }
 
@@ -249,7 +286,7 @@ impl Families<'_> {
                 })
             })
         })?;
-        let help = "DNS messages with a header bit set, or DO in the OPT record";
+        let help = "DNS messages with a header bit set, or DO, CO or DE in the OPT record";
         self.counter("dns_flag_messages", help, |samples| {
             each_kind(|role, qr| {
                 FLAGS.into_iter().try_for_each(|flag| {
@@ -617,6 +654,26 @@ fn size_buckets(bins: &[u64], bounds: &[usize]) -> Vec<(f64, u64)> {
 
 fn sum(bins: &[u64], range: Range<usize>) -> u64 {
     bins.get(range).unwrap_or(&[]).iter().sum()
+}
+
+/// Types that tell of reachability are shown even before they count.
+const fn is_of_interest(kind: IcmpType) -> bool {
+    matches!(
+        kind,
+        IcmpType::NetUnreachable
+            | IcmpType::HostUnreachable
+            | IcmpType::PortUnreachable
+            | IcmpType::Prohibited
+            | IcmpType::PacketTooBig
+            | IcmpType::TimeExceeded
+            | IcmpType::EchoRequest
+            | IcmpType::EchoReply
+    )
+}
+
+/// The upper bound of a handshakes' bucket, in seconds.
+fn handshake_bound(bucket: usize) -> f64 {
+    handshake::bound_ns(bucket).map_or(f64::INFINITY, |bound| bound as f64 / 1e9)
 }
 
 /// The label of a QTYPE's slot.

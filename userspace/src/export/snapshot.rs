@@ -28,7 +28,7 @@ pub struct Snapshot {
 pub struct HookCounts {
     /// Packets, and the messages that were whole in one: exact.
     pub packets: Box<Counters>,
-    /// Messages put together from TCP segments.
+    /// Messages put together from TCP segments, and in captures from IP fragments.
     pub reassembled: Box<Counters>,
 }
 

@@ -8,7 +8,9 @@
 use dns_wire::{
     counters::{Counters, FLAGS, Hook, Outcome, Qr, RCODES, Role, SIZE_BIN, TcpEvent},
     counters::{Delivery, QUERY_SIZES, RESPONSE_SIZES},
+    handshake,
     iana::{Opcode, Qtype},
+    icmp::IcmpType,
     locate::{Family, NotDns, Protocol, Transport},
     message::EdnsState,
     reject::Reject,
@@ -22,7 +24,7 @@ use crate::{
         prometheus::{qtype_label, rcode_label},
         snapshot::Snapshot,
     },
-    source::stream::StreamStats,
+    source::{fragments::FragmentStats, stream::StreamStats},
     stats::pairing::{BUCKETS_NS, PairingStats, TransactionStats},
 };
 
@@ -39,7 +41,7 @@ pub struct Summary {
     pub time: Option<Time>,
     /// Packets, each exactly once.
     pub packets: Packets,
-    /// DNS messages, those put together from TCP segments included.
+    /// DNS messages, those put together from TCP segments and IP fragments included.
     pub messages: Vec<Messages>,
     /// DNS messages by OPCODE.
     pub opcodes: Vec<Tally>,
@@ -47,7 +49,7 @@ pub struct Summary {
     pub qtypes: Vec<Tally>,
     /// DNS responses by RCODE, the most frequent first.
     pub rcodes: Vec<Tally>,
-    /// DNS messages with a header bit set, or DO in the OPT record.
+    /// DNS messages with a header bit set, or DO, CO or DE in the OPT record.
     pub flags: Vec<Tally>,
     /// DNS messages by what is known of their OPT record.
     pub edns: Vec<Tally>,
@@ -57,6 +59,10 @@ pub struct Summary {
     pub transactions: Vec<Transactions>,
     /// TCP streams whose messages had to be put together.
     pub streams: Streams,
+    /// TCP handshakes of the server, by address family.
+    pub handshakes: Vec<Handshakes>,
+    /// IP datagrams that had to be put together.
+    pub fragments: Fragments,
 }
 
 /// A file.
@@ -100,6 +106,8 @@ pub struct Packets {
     pub rejected: Vec<Packet>,
     /// Outcomes `dns` and `segment`, by what became of their record.
     pub records: Vec<Packet>,
+    /// ICMP and ICMPv6 packets by type, as in `icmp port_unreachable`.
+    pub icmp: Vec<Packet>,
     /// TCP segments without payload, by what they do to the connection.
     pub tcp_events: Vec<Packet>,
 }
@@ -215,6 +223,56 @@ pub struct ResponseBucket {
     pub answered: u64,
 }
 
+/// What became of IP fragments. Each of them is a packet that ended as `fragment`;
+/// what was put together of them counts among the messages only.
+#[derive(Debug, Serialize)]
+pub struct Fragments {
+    /// Datagrams put together.
+    pub datagrams: u64,
+    /// Datagrams told by their first fragment, as far as it goes: the others did
+    /// not come within a second.
+    pub first_only: u64,
+    /// Datagrams given up without a first fragment.
+    pub incomplete: u64,
+    /// Datagrams discarded since fragments of them overlap.
+    pub overlapping: u64,
+    /// Datagrams given up early, since a bound was reached.
+    pub evicted: u64,
+    /// Fragments that cannot be part of any datagram.
+    pub malformed: u64,
+    /// Fragments that came again, or after their datagram was done with.
+    pub duplicates: u64,
+}
+
+/// How long TCP handshakes took, from the SYN-ACK to the ACK that completes them.
+/// Those in which the SYN-ACK was sent twice are left out.
+#[derive(Debug, Serialize)]
+pub struct Handshakes {
+    /// Address family.
+    pub family: &'static str,
+    /// How many.
+    pub handshakes: u64,
+    /// Arithmetic mean, in seconds.
+    pub mean: f64,
+    /// Quantiles in seconds, estimated from `buckets`; at most the last bound.
+    pub p50: f64,
+    /// As `p50`.
+    pub p90: f64,
+    /// As `p50`.
+    pub p99: f64,
+    /// The histogram.
+    pub buckets: Vec<HandshakeBucket>,
+}
+
+/// Handshakes that took about the same time.
+#[derive(Debug, Serialize)]
+pub struct HandshakeBucket {
+    /// The longest time, in seconds; null in the last bucket, which has none.
+    pub to: Option<f64>,
+    /// How many.
+    pub handshakes: u64,
+}
+
 /// What became of TCP segments that are not one whole message each.
 #[derive(Debug, Serialize)]
 pub struct Streams {
@@ -249,6 +307,8 @@ impl Summary {
             sizes: sizes(&messages),
             transactions: transactions(&snapshot.pairing),
             streams: Streams::new(&snapshot.streams),
+            handshakes: handshakes(snapshot),
+            fragments: Fragments::new(&report.fragments),
         }
     }
 }
@@ -319,6 +379,7 @@ impl Packets {
                     counters.records(delivery),
                 )
             })),
+            icmp: icmp(snapshot),
             tcp_events: counted(each_hook(snapshot, TcpEvent::ALL, |counters, event| {
                 (
                     event.label(),
@@ -372,6 +433,49 @@ fn protocols(snapshot: &Snapshot) -> (Vec<Packet>, u64) {
         }
     }
     (counted(rows), octets)
+}
+
+fn icmp(snapshot: &Snapshot) -> Vec<Packet> {
+    let mut rows = Vec::new();
+    for hook in Hook::ALL {
+        for protocol in [NotDns::Icmp, NotDns::Icmpv6] {
+            for kind in IcmpType::ALL {
+                rows.push(Packet {
+                    hook: hook.label(),
+                    value: format!("{} {}", protocol.label(), kind.label()),
+                    meaning: kind.description(),
+                    packets: snapshot.hook(*hook).packets.icmp(protocol, *kind),
+                });
+            }
+        }
+    }
+    counted(rows)
+}
+
+/// What completes a handshake arrives.
+fn handshakes(snapshot: &Snapshot) -> Vec<Handshakes> {
+    let counters = &snapshot.hook(Hook::Ingress).packets;
+    let families = [Family::Ipv4, Family::Ipv6].into_iter();
+    let rows = families.map(|family| {
+        let counts = counters.handshakes(family);
+        let handshakes: u64 = counts.iter().sum();
+        let bounds = (0..counts.len()).map(|bucket| handshake::bound_ns(bucket).map(seconds));
+        let buckets: Vec<_> = bounds.zip(counts.iter().copied()).collect();
+        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| quantile(&buckets, share));
+        let counted = buckets.into_iter().filter(|(_, count)| *count != 0);
+        Handshakes {
+            family: family.label(),
+            handshakes,
+            mean: seconds(counters.handshake_ns(family)) / handshakes.max(1) as f64,
+            p50,
+            p90,
+            p99,
+            buckets: counted
+                .map(|(to, handshakes)| HandshakeBucket { to, handshakes })
+                .collect(),
+        }
+    });
+    rows.filter(|row| row.handshakes != 0).collect()
 }
 
 /// Role and QR, each combination once.
@@ -531,13 +635,14 @@ impl ResponseSeconds {
             return None;
         }
         let bounds = BUCKETS_NS.iter().map(|bound| Some(seconds(*bound)));
-        let buckets = bounds.chain([None]).zip(stats.buckets);
-        let buckets = buckets.filter(|(_, answered)| *answered != 0);
+        let buckets: Vec<_> = bounds.chain([None]).zip(stats.buckets).collect();
+        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| quantile(&buckets, share));
+        let buckets = buckets.into_iter().filter(|(_, count)| *count != 0);
         Some(Self {
             mean: stats.sum_ns as f64 / 1e9 / stats.answered as f64,
-            p50: quantile(stats, 0.5),
-            p90: quantile(stats, 0.9),
-            p99: quantile(stats, 0.99),
+            p50,
+            p90,
+            p99,
             buckets: buckets
                 .map(|(to, answered)| ResponseBucket { to, answered })
                 .collect(),
@@ -550,18 +655,34 @@ fn seconds(ns: u64) -> f64 {
 }
 
 /// The quantile as Prometheus estimates it: evenly spread within a bucket.
-fn quantile(stats: &TransactionStats, share: f64) -> f64 {
-    let rank = share * stats.answered as f64;
+/// Buckets are upper bounds in seconds, the last without one, and counts.
+fn quantile(buckets: &[(Option<f64>, u64)], share: f64) -> f64 {
+    let total: u64 = buckets.iter().map(|(_, count)| count).sum();
+    let rank = share * total as f64;
     let (mut below, mut from) = (0, 0.0);
-    for (bound, count) in BUCKETS_NS.iter().zip(stats.buckets) {
-        let to = seconds(*bound);
-        if (below + count) as f64 >= rank && count != 0 {
-            return from + (to - from) * (rank - below as f64) / count as f64;
+    for (bound, count) in buckets {
+        let Some(to) = *bound else { break };
+        if (below + count) as f64 >= rank && *count != 0 {
+            return from + (to - from) * (rank - below as f64) / *count as f64;
         }
         below += count;
         from = to;
     }
     from
+}
+
+impl Fragments {
+    const fn new(stats: &FragmentStats) -> Self {
+        Self {
+            datagrams: stats.datagrams,
+            first_only: stats.first_only,
+            incomplete: stats.incomplete,
+            overlapping: stats.overlapping,
+            evicted: stats.evicted,
+            malformed: stats.malformed,
+            duplicates: stats.duplicates,
+        }
+    }
 }
 
 impl Streams {

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::summary::{
-    Messages, Packet, Packets, ResponseSeconds, Sizes, Summary, Tally, Transactions,
+    Fragments, Handshakes, Messages, Packet, Packets, ResponseSeconds, Sizes, Summary, Tally,
+    Transactions,
 };
 use crate::stats::pairing::BUCKETS_NS;
 
@@ -26,7 +27,9 @@ pub(super) fn write(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
         tallies(title, rows, &summary.messages, out)?;
     }
     transactions(&summary.transactions, out)?;
-    streams(summary, out)
+    handshakes(&summary.handshakes, out)?;
+    streams(summary, out)?;
+    fragments(&summary.fragments, out)
 }
 
 fn overview(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
@@ -71,6 +74,7 @@ fn packets(packets: &Packets, out: &mut impl Write) -> io::Result<()> {
     packet_table("Packets end as", &packets.outcomes, total, out)?;
     packet_table("Rejected for", &packets.rejected, total, out)?;
     packet_table("Not DNS, but", &packets.not_dns, total, out)?;
+    packet_table("ICMP", &packets.icmp, total, out)?;
     packet_table("TCP without payload", &packets.tcp_events, total, out)
 }
 
@@ -265,6 +269,27 @@ fn quantile(seconds: f64) -> String {
     duration(seconds)
 }
 
+fn handshakes(rows: &[Handshakes], out: &mut impl Write) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let head = format!(
+        "{:>12} {:>12} {:>12} {:>12} {:>12}",
+        "handshakes", "mean", "50 %", "90 %", "99 %"
+    );
+    writeln!(out, "\n{:<28} {head}", "TCP handshakes, about")?;
+    for row in rows {
+        let [p50, p90, p99] = [row.p50, row.p90, row.p99].map(duration);
+        let (count, mean) = (row.handshakes, duration(row.mean));
+        writeln!(
+            out,
+            "  {:<26} {count:>12} {mean:>12} {p50:>12} {p90:>12} {p99:>12}",
+            row.family
+        )?;
+    }
+    Ok(())
+}
+
 fn streams(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     let streams = &summary.streams;
     let rows = [
@@ -278,6 +303,26 @@ fn streams(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out, "\nPut together from TCP segments")?;
+    for (what, count) in rows {
+        writeln!(out, "  {what:<26} {count:>12}")?;
+    }
+    Ok(())
+}
+
+fn fragments(fragments: &Fragments, out: &mut impl Write) -> io::Result<()> {
+    let rows = [
+        ("datagrams", fragments.datagrams),
+        ("told by the first fragment", fragments.first_only),
+        ("without first fragment", fragments.incomplete),
+        ("discarded for overlaps", fragments.overlapping),
+        ("forgotten early", fragments.evicted),
+        ("malformed fragments", fragments.malformed),
+        ("fragments that came again", fragments.duplicates),
+    ];
+    if rows.iter().all(|(_, count)| *count == 0) {
+        return Ok(());
+    }
+    writeln!(out, "\nPut together from IP fragments")?;
     for (what, count) in rows {
         writeln!(out, "  {what:<26} {count:>12}")?;
     }

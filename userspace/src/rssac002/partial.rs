@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Day, Error, RCODES, Sizes, Sources, Volume, write_whole};
 use crate::stats::distinct::Distinct;
+use crate::stats::sketches::Clients;
 
 /// What the file is, and the version of its form.
 const FORMAT: &str = "xdsc-rssac002-partial";
@@ -81,8 +82,8 @@ fn partial(day: &Day) -> Partial {
         )
     };
     let sketch = |sources: &Sources| {
-        let octets = day.sources[sources.index()].to_octets();
-        (sources.label().to_owned(), STANDARD.encode(octets))
+        let registers = sources.of(&day.sources).registers();
+        (sources.label().to_owned(), STANDARD.encode(registers))
     };
     Partial {
         format: FORMAT.to_owned(),
@@ -129,11 +130,11 @@ fn day(text: &[u8]) -> Result<Day, String> {
         }
         day.add_rcode(*rcode, *count);
     }
-    for sources in Sources::ALL {
-        let text = part(&partial.unique_sources, sources.label())?;
-        day.sources[sources.index()] =
-            sketch(text).ok_or_else(|| format!("has a damaged sketch, `{}`", sources.label()))?;
-    }
+    day.sources = Clients {
+        ipv4: sketch(&partial, Sources::Ipv4)?,
+        ipv6: sketch(&partial, Sources::Ipv6)?,
+        ipv6_networks: sketch(&partial, Sources::Ipv6Aggregate)?,
+    };
     Ok(day)
 }
 
@@ -155,7 +156,9 @@ fn bins(day: &mut Day, sizes: Sizes, bins: &BTreeMap<usize, u64>) -> Result<(), 
     Ok(())
 }
 
-fn sketch(text: &str) -> Option<Distinct> {
-    let octets = STANDARD.decode(text).ok()?;
-    Distinct::from_octets(&octets).ok()
+fn sketch(partial: &Partial, sources: Sources) -> Result<Distinct, String> {
+    let text = part(&partial.unique_sources, sources.label())?;
+    let registers = STANDARD.decode(text).ok();
+    let sketch = registers.and_then(|registers| Distinct::from_registers(registers).ok());
+    sketch.ok_or_else(|| format!("has a damaged sketch, `{}`", sources.label()))
 }

@@ -172,9 +172,21 @@ fn many_sources_are_told_apart_on_all_nodes_together() {
     }
     let [mut sum, other] = nodes;
     sum.merge(&other).expect("the same day");
-    let estimate = sum.sources[Sources::Ipv4.index()].estimate();
-    let bound = 4.0 * Distinct::RELATIVE_STANDARD_ERROR;
+    let sources = &sum.sources.ipv4;
+    let estimate = sources.estimate();
+    let bound = 4.0 * sources.relative_standard_error();
     assert!((estimate / 300_000.0 - 1.0).abs() < bound, "{estimate}");
+}
+
+#[test]
+fn sketches_of_the_engine_are_sources() {
+    let mut clients = Clients::default();
+    clients.add(address("192.0.2.1"));
+    clients.add(address("192.0.2.9"));
+    let mut day = example();
+    day.add_sources(&clients);
+    let files = written(&day, "x");
+    assert!(files[3].1.contains("num-sources-ipv4: 3\n"));
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::{Day, Error, Sizes, Sources, Volume, write_whole};
-use crate::stats::distinct::Distinct;
 
 /// The version of the advisory.
 const VERSION: &str = "rssac002v4";
@@ -94,12 +93,11 @@ fn rcodes(text: &mut String, day: &Day) {
 }
 
 fn sources(text: &mut String, day: &Day) {
-    let percent = Distinct::RELATIVE_STANDARD_ERROR * 100.0;
-    text.push_str(&format!(
-        "# estimates with a standard error of {percent:.1} %\n"
-    ));
+    let percent = day.sources.ipv4.relative_standard_error() * 100.0;
+    // Writing to memory cannot fail.
+    let _ = writeln!(text, "# estimates with a standard error of {percent:.1} %");
     for sources in Sources::ALL {
-        let estimate = day.sources[sources.index()].estimate();
+        let estimate = sources.of(&day.sources).estimate();
         line(text, sources.label(), estimate.round());
     }
 }

@@ -1,17 +1,26 @@
 //! The parser's host in user space: the same counters and records as the kernel
 //! programs make, for frames from capture files.
 
+use std::{num::NonZeroUsize, ops::Range};
+
 use dns_wire::{
     Packet, Settings, Slice,
-    counters::{Counters, Delivery, Hook},
-    locate::{Flow, Link, Located, Payload, Transport, locate},
+    counters::{Counters, Delivery, Hook, Outcome},
+    handshake::SynAck,
+    locate::{self, Flow, Link, Located, Payload, Transport, locate},
     message::Message,
-    observe::{Context, Host, observe, segment_context},
+    observe::{Context, Finding, Host, observe, raw_context},
     packet::{NAME_AT, NameArea},
     record::{self, HEAD, HEAD_WORDS, LINE, MAX_SEGMENT, Record, Stamp, ip_addr},
 };
 
+use foldhash::quality::RandomState;
+use lru::LruCache;
+
 use crate::config::IpPrefix;
+
+/// Handshakes that are timed at once.
+const HANDSHAKES: NonZeroUsize = NonZeroUsize::new(1 << 16).unwrap();
 
 /// Sees frames one after the other.
 #[derive(Debug)]
@@ -19,6 +28,8 @@ pub struct Observer {
     settings: Settings,
     service_addresses: Vec<IpPrefix>,
     counters: Box<[Counters; 2]>,
+    /// Under way, by connection; the oldest make room.
+    handshakes: LruCache<u64, SynAck, RandomState>,
     records: Vec<u8>,
 }
 
@@ -30,6 +41,7 @@ impl Observer {
             settings: settings.with_service_addresses(!service_addresses.is_empty()),
             service_addresses,
             counters: Box::default(),
+            handshakes: LruCache::with_hasher(HANDSHAKES, RandomState::default()),
             records: Vec::new(),
         }
     }
@@ -44,7 +56,8 @@ impl Observer {
         }
     }
 
-    /// Sees a frame at `hook`, and hands its records on, stamped with `time_ns`.
+    /// Sees a frame at `hook`, and hands its records on, stamped with `time_ns`;
+    /// what it ended as.
     pub fn observe(
         &mut self,
         frame: Slice<'_>,
@@ -52,7 +65,7 @@ impl Observer {
         hook: Hook,
         time_ns: u64,
         mut sink: impl FnMut(&Record<'_>),
-    ) {
+    ) -> Outcome {
         self.records.clear();
         let settings = self.settings;
         let mut run = Run {
@@ -61,12 +74,20 @@ impl Observer {
             hook,
             time_ns,
         };
-        observe(&frame, link, hook, &settings, &mut run);
+        let outcome = observe(&frame, link, hook, &settings, &mut run);
         let mut rest = self.records.as_slice();
         while let Ok(record) = Record::parse(rest) {
             sink(&record);
             rest = rest.get(record.lines() * LINE..).unwrap_or(&[]);
         }
+        outcome
+    }
+
+    /// The fragment of an IP packet that a frame is, if it is left for others to be
+    /// put together.
+    #[must_use]
+    pub fn fragment(&self, frame: &Slice<'_>, link: Link) -> Option<Range<usize>> {
+        locate::fragment(frame, link, &self.settings)
     }
 
     /// Where a frame would have been seen on the server: a capture does not say.
@@ -76,7 +97,7 @@ impl Observer {
     #[must_use]
     pub fn hook_of(&self, frame: &Slice<'_>, link: Link) -> Hook {
         let (_, located) = locate(frame, link, &self.settings);
-        let Located::Payload(payload) = located else {
+        let (Located::Payload(payload) | Located::Control(payload)) = located else {
             return Hook::Ingress;
         };
         if !self.service_addresses.is_empty() {
@@ -156,6 +177,22 @@ impl Host for Run<'_> {
         self.observer.serves(flow, address)
     }
 
+    fn handshake_begins(&mut self, connection: u64, ack: u32) {
+        let handshakes = &mut self.observer.handshakes;
+        let sent = SynAck::new(self.time_ns, ack, handshakes.peek(&connection));
+        handshakes.put(connection, sent);
+    }
+
+    fn handshake_ends(&mut self, connection: u64, ack: u32) -> Option<u64> {
+        let handshakes = &mut self.observer.handshakes;
+        let sent = *handshakes.peek(&connection)?;
+        if !sent.is_acknowledged(ack) {
+            return None;
+        }
+        handshakes.pop(&connection);
+        sent.round_trip_ns(self.time_ns)
+    }
+
     fn window(&mut self, _: &Payload) -> Option<Self::Window> {
         None
     }
@@ -175,24 +212,43 @@ impl Host for Run<'_> {
         Delivery::Delivered
     }
 
-    fn segment<P: Packet>(
+    fn raw<P: Packet>(
         &mut self,
         packet: &P,
         payload: &Payload,
+        finding: Finding,
+        hook: Hook,
+        settings: &Settings,
+    ) {
+        let delivery = self.push_raw(packet, payload, finding, hook, settings);
+        self.counters().delivery(delivery);
+    }
+}
+
+impl Run<'_> {
+    fn push_raw<P: Packet>(
+        &mut self,
+        packet: &P,
+        payload: &Payload,
+        finding: Finding,
         hook: Hook,
         settings: &Settings,
     ) -> Delivery {
-        let Ok(context) = segment_context(packet, payload, hook, settings, self) else {
+        let Ok(context) = raw_context(packet, payload, finding, hook, settings, self) else {
             return Delivery::Unreadable;
         };
         let captured = self.frame.bytes();
         let end = captured.len().min(payload.at + payload.len);
         let bytes = captured.get(payload.at..end).unwrap_or(&[]);
-        let template = record::segment_head(&context, payload);
-        let stamp = self.stamp(context.flow.hash(0, settings.seed()));
+        let id = match context.flow.transport {
+            Transport::Udp => finding.id(),
+            Transport::Tcp => 0,
+        };
+        let stamp = self.stamp(context.flow.hash(id, settings.seed()));
+        let template = record::raw_head(&context, payload, finding, &stamp);
         for (part, octets) in bytes.chunks(MAX_SEGMENT).enumerate() {
             let mut head = template;
-            record::complete_segment_head(&mut head, part * MAX_SEGMENT, octets.len(), &stamp);
+            record::complete_raw_head(&mut head, part * MAX_SEGMENT, octets.len(), 0);
             self.push(&head, octets);
         }
         if bytes.len() < payload.len {
@@ -203,3 +259,50 @@ impl Host for Run<'_> {
 }
 
 const _: () = assert!(HEAD == HEAD_WORDS * 8);
+
+#[cfg(test)]
+mod tests {
+    use dns_wire::locate::Family;
+
+    use super::*;
+
+    /// A TCP segment without data, between port 40000 of a client and port 53.
+    fn control(from_server: bool, sequence: u32, ack: u32, flags: u8) -> Vec<u8> {
+        let (client, server) = ([192, 0, 2, 1], [198, 51, 100, 53]);
+        let (ports, [source, destination]) = if from_server {
+            ([0, 53, 0x9c, 0x40], [server, client])
+        } else {
+            ([0x9c, 0x40, 0, 53], [client, server])
+        };
+        let mut packet = vec![0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0];
+        packet.extend(source);
+        packet.extend(destination);
+        packet.extend(ports);
+        packet.extend(sequence.to_be_bytes());
+        packet.extend(ack.to_be_bytes());
+        packet.extend([0x50, flags, 0, 0, 0, 0, 0, 0]);
+        packet
+    }
+
+    fn see(observer: &mut Observer, packet: &[u8], time_ns: u64) {
+        let frame = Slice::new(packet);
+        let hook = observer.hook_of(&frame, Link::Raw);
+        observer.observe(frame, Link::Raw, hook, time_ns, |_| panic!("no message"));
+    }
+
+    #[test]
+    fn handshakes_in_files_take_the_time_between_their_packets() {
+        let mut observer = Observer::new(Settings::default(), Vec::new());
+        see(&mut observer, &control(false, 99, 0, 0x02), 1_000_000);
+        see(&mut observer, &control(true, 700, 100, 0x12), 1_010_000);
+        see(&mut observer, &control(false, 100, 701, 0x10), 1_310_000);
+        see(&mut observer, &control(false, 100, 701, 0x10), 1_400_000);
+        let counters = observer.counters(Hook::Ingress);
+        // 300 us lie in the bucket that ends at 512 us, the tenth.
+        let mut expected = [0; 26];
+        expected[9] = 1;
+        assert_eq!(counters.handshakes(Family::Ipv4), expected);
+        assert_eq!(counters.handshake_ns(Family::Ipv4), 300_000);
+        assert_eq!(counters.handshake_ns(Family::Ipv6), 0);
+    }
+}

@@ -96,6 +96,8 @@ dns_wire::table! {
         Server = "server-only",
         /// The observed host is the client: no DSC counterpart.
         Client = "client-only",
+        /// Anything but what a local address asks others: no DSC counterpart.
+        Served = "served-only",
         /// QNAME lies in no delegated top-level domain: no DSC counterpart.
         UnknownTld = "unknown-tld-only",
     }
@@ -250,11 +252,20 @@ impl Indexer {
         self.index() < Self::AdBit.index()
     }
 
-    /// Whether it reads the contents of EDNS options, or an OPT record that may
-    /// stand behind others: a record of the question alone does not tell.
+    /// Whether it reads the OPT record, which in a query stands where a record
+    /// of the question tells of it, and in a response behind others.
     #[must_use]
-    pub fn needs_whole_message(self) -> bool {
-        self.label().starts_with("edns_") && self != Self::EdnsVersion && self != Self::EdnsBufsiz
+    pub const fn reads_opt(self) -> bool {
+        matches!(
+            self,
+            Self::EdnsVersion | Self::EdnsBufsiz | Self::DoBit | Self::CoBit | Self::DeBit
+        )
+    }
+
+    /// Whether it reads the contents of EDNS options.
+    #[must_use]
+    pub fn reads_options(self) -> bool {
+        self.label().starts_with("edns_") && !self.reads_opt()
     }
 
     /// Whether IP packets have a value, too.
@@ -276,21 +287,30 @@ impl Predicate {
 
     /// Whether it reads the contents of EDNS options.
     #[must_use]
-    pub const fn needs_whole_message(self) -> bool {
+    pub fn needs_whole_message(self) -> bool {
         matches!(self, Self::Cookie | Self::Nsid | Self::Ecs | Self::Ede)
     }
 }
 
 impl Dataset {
     /// Whether records of the question alone do not suffice for it.
+    ///
+    /// Extended RCODEs are read where they are used: in responses without other
+    /// records.
     #[must_use]
     pub fn needs_whole_message(&self) -> bool {
-        let filters = self.filters.iter().any(|filter| match filter {
-            Filter::Is(predicate) => predicate.needs_whole_message(),
-            Filter::QnameMatches(_) => false,
-        });
-        let [first, second] = &self.dimensions;
-        filters || first.indexer.needs_whole_message() || second.indexer.needs_whole_message()
+        let has = |wanted: fn(Predicate) -> bool| {
+            self.filters.iter().any(|filter| match filter {
+                Filter::Is(predicate) => wanted(*predicate),
+                Filter::QnameMatches(_) => false,
+            })
+        };
+        let queries_only = has(|predicate| predicate == Predicate::Queries);
+        has(Predicate::needs_whole_message)
+            || self.dimensions.iter().any(|dimension| {
+                let indexer = dimension.indexer;
+                indexer.reads_options() || indexer.reads_opt() && !queries_only
+            })
     }
 
     /// Whether the rows are one: the dataset has one dimension.

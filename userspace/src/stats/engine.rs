@@ -4,18 +4,32 @@
 //! has counted is taken out by [`Engine::tables`] with values as text, or handed
 //! over cell by cell. Messages are never lost to a dataset: those whose cell
 //! finds no room are counted as such.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an arm names the indexers that it is about, among more than sixty"
+)]
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use dns_wire::{counters::Role, locate::IpPacket};
 
 use super::{
-    cells::{Cells, Counted, Key, Texts},
-    dataset::Indexer,
+    cells::{Cells, Counted, Key, Spot, Texts},
+    dataset::{Dataset, Indexer},
     label::{Style, label},
-    observed::{Observed, ObservedPacket},
+    observed::Observed,
     plan::{Compat, Plan, Step},
+    response_time::{ResponseTime, ResponseTimes},
+    sketches::Sketches,
     table::{Cell, Row, Table},
-    values::{At, IPV6, SKIP, Values, packet_key},
+    values::{At, IPV6, NONE, SKIP, Values, client_address, packet_key},
 };
+
+/// So many counts are under way at a time.
+const MAX_PENDING: usize = 64;
 
 /// The engine.
 #[derive(Debug)]
@@ -23,6 +37,17 @@ pub struct Engine {
     plan: Arc<Plan>,
     counts: Counts,
     values: Values,
+    /// Cells of the message at hand.
+    pending: Vec<(Step, Spot)>,
+    /// Response times of files, where messages come in their order.
+    timed: Option<Timed>,
+}
+
+/// The dataset of response times.
+struct Timed {
+    step: Step,
+    times: ResponseTimes<Key>,
+    counts: BTreeMap<(Key, ResponseTime), u64>,
 }
 
 /// What datasets have counted, cell by cell.
@@ -32,6 +57,8 @@ pub struct Counts {
     pub datasets: Vec<DatasetCounts>,
     /// The texts of keys.
     pub texts: Texts,
+    /// Different clients, and names of zones, where the plan wants them.
+    pub sketches: Sketches,
 }
 
 /// What one dataset has counted.
@@ -51,7 +78,24 @@ impl Engine {
         Self {
             counts: Counts::new(&plan, cells, seed),
             values: Values::new(seed),
+            pending: Vec::with_capacity(MAX_PENDING),
+            timed: None,
             plan,
+        }
+    }
+
+    /// Likewise for messages that come in the order of their time, so that
+    /// queries and responses can be told apart by it: for captures.
+    #[must_use]
+    pub fn in_order(plan: Arc<Plan>, cells: usize, seed: u64) -> Self {
+        let timed = plan.timed.map(|step| Timed {
+            step,
+            times: ResponseTimes::new(plan.times),
+            counts: BTreeMap::new(),
+        });
+        Self {
+            timed,
+            ..Self::new(plan, cells, seed)
         }
     }
 
@@ -68,33 +112,58 @@ impl Engine {
             plan,
             counts,
             values,
+            pending,
+            timed,
         } = self;
         values.begin();
         let at = At {
             observed,
             rules: &plan.rules,
         };
+        if plan.counts_distinct && is_query_to_server(observed) {
+            counts.sketches.client(client_address(observed));
+            let zone = values.key(Indexer::Zone, at);
+            if zone != NONE {
+                let name = values.key(Indexer::Qname, at);
+                counts.sketches.name(zone, name);
+            }
+        }
         let holding = values.conditions(plan.tested, at);
-        for step in &plan.dns {
-            if holding & step.required != step.required {
-                continue;
+        // First all values, then all counts: the places of the counts come from
+        // memory while the values are being computed.
+        for steps in plan.dns.chunks(MAX_PENDING) {
+            pending.clear();
+            for step in steps {
+                if holding & step.required != step.required {
+                    continue;
+                }
+                let (first, second) = (values.key(step.first, at), values.key(step.second, at));
+                let Some(dataset) = counts.datasets.get(step.dataset) else {
+                    continue;
+                };
+                if first != SKIP && second != SKIP {
+                    pending.push((*step, dataset.cells.spot(first, second)));
+                }
             }
-            let (first, second) = (values.key(step.first, at), values.key(step.second, at));
-            if first == SKIP || second == SKIP {
-                continue;
+            for (step, spot) in &*pending {
+                let Some(dataset) = counts.datasets.get_mut(step.dataset) else {
+                    continue;
+                };
+                dataset.total += observed.weight;
+                if dataset.cells.count(spot, observed.weight) == Counted::New {
+                    keep_texts(&mut counts.texts, values, step, at);
+                }
             }
-            let Some(dataset) = counts.datasets.get_mut(step.dataset) else {
-                continue;
-            };
-            dataset.total += observed.weight;
-            if dataset.cells.add(first, second, observed.weight) == Counted::New {
-                keep_texts(&mut counts.texts, values, step, at);
-            }
+        }
+        if let Some(timed) = timed
+            && holding & timed.step.required == timed.step.required
+        {
+            timed.message(counts, values, at);
         }
     }
 
     /// Counts a packet, DNS or not, in the datasets of layer `ip`.
-    pub fn packet(&mut self, packet: &ObservedPacket) {
+    pub fn packet(&mut self, packet: &IpPacket) {
         let rules = &self.plan.rules;
         for step in &self.plan.ip {
             let keys =
@@ -111,21 +180,41 @@ impl Engine {
     #[must_use]
     pub fn tables(&self, style: Style) -> Vec<Table> {
         let datasets = self.plan.datasets.iter().zip(&self.counts.datasets);
-        let table = |(dataset, counts): (&Arc<_>, &DatasetCounts)| Table {
-            dataset: Arc::clone(dataset),
-            total: counts.total,
-            uncounted: counts.cells.uncounted(),
-            rows: self.rows(dataset, counts, style),
-        };
-        datasets.map(table).collect()
+        let tables = datasets.enumerate().map(|(index, (dataset, counts))| {
+            let timed = self
+                .timed
+                .as_ref()
+                .filter(|timed| timed.step.dataset == index);
+            match timed {
+                Some(timed) => self.timed_table(dataset, timed, style),
+                None => Table {
+                    dataset: Arc::clone(dataset),
+                    total: counts.total,
+                    uncounted: counts.cells.uncounted(),
+                    rows: self.rows(dataset, counts, style),
+                },
+            }
+        });
+        tables.collect()
     }
 
-    fn rows(
-        &self,
-        dataset: &super::dataset::Dataset,
-        counts: &DatasetCounts,
-        style: Style,
-    ) -> Vec<Row> {
+    fn timed_table(&self, dataset: &Arc<Dataset>, timed: &Timed, style: Style) -> Table {
+        let mut rows: HashMap<Vec<u8>, HashMap<Vec<u8>, u64>> = HashMap::new();
+        for ((row, value), count) in &timed.counts {
+            if let Some(row) = self.printed(timed.step.first, *row, style) {
+                let cells = rows.entry(row).or_default();
+                *cells.entry(value.label().into_bytes()).or_default() += count;
+            }
+        }
+        Table {
+            dataset: Arc::clone(dataset),
+            total: timed.counts.values().sum(),
+            uncounted: 0,
+            rows: in_order(rows),
+        }
+    }
+
+    fn rows(&self, dataset: &Dataset, counts: &DatasetCounts, style: Style) -> Vec<Row> {
         let [first, second] = [0, 1].map(|n| {
             dataset
                 .dimensions
@@ -143,15 +232,7 @@ impl Engine {
             // Different names may be printed alike, as DSC does it.
             *rows.entry(one).or_default().entry(other).or_default() += count;
         }
-        let mut rows: Vec<_> = rows
-            .into_iter()
-            .map(|(value, cells)| Row {
-                value,
-                cells: sorted(cells),
-            })
-            .collect();
-        rows.sort_by(|a, b| a.value.cmp(&b.value));
-        rows
+        in_order(rows)
     }
 
     /// A value as it is printed; none for what DSC never prints.
@@ -173,16 +254,29 @@ impl Engine {
         Some(label(indexer, key, text, &self.plan.rules, style))
     }
 
+    /// Ends an interval at this time, in ns: queries without a response have
+    /// timed out.
+    pub fn end_interval(&mut self, now_ns: u64) {
+        if let Some(timed) = &mut self.timed {
+            let counts = &mut timed.counts;
+            timed.times.end_interval(now_ns, |row| {
+                *counts.entry((row, ResponseTime::Timeout)).or_default() += 1;
+            });
+        }
+    }
+
     /// Forgets what was counted: another interval begins.
     pub fn clear(&mut self) {
         self.counts.clear();
         self.values.end_interval();
+        if let Some(timed) = &mut self.timed {
+            timed.counts.clear();
+        }
     }
 
     /// Hands over what was counted since the last time, and goes on with
-    /// `emptied`, which was handed over before.
+    /// `emptied`, which was handed over before and cleared since.
     pub fn exchange(&mut self, emptied: &mut Counts) {
-        emptied.clear();
         std::mem::swap(&mut self.counts, emptied);
         self.values.end_interval();
     }
@@ -211,16 +305,55 @@ impl Counts {
         Self {
             datasets: plan.datasets.iter().map(empty).collect(),
             texts: Texts::default(),
+            sketches: Sketches::new(plan.counts_distinct),
         }
     }
 
-    fn clear(&mut self) {
+    /// Forgets what was counted, but keeps its room where that was needed.
+    /// Once only for each exchange: room that was not needed is given back.
+    pub fn clear(&mut self) {
         for dataset in &mut self.datasets {
             dataset.total = 0;
             dataset.cells.clear();
         }
         self.texts.clear();
+        self.sketches.clear();
     }
+}
+
+/// What clients ask of the observed host.
+fn is_query_to_server(observed: &Observed<'_>) -> bool {
+    observed.role == Role::Server && !observed.message.header.is_response()
+}
+
+impl Timed {
+    fn message(&mut self, counts: &mut Counts, values: &mut Values, at: At<'_>) {
+        let row = values.key(self.step.first, at);
+        if row == SKIP {
+            return;
+        }
+        keep_texts(&mut counts.texts, values, &self.step, at);
+        if let Some(value) = self.times.observe(at.observed, row) {
+            *self.counts.entry((row, value)).or_default() += at.observed.weight;
+        }
+    }
+}
+
+impl std::fmt::Debug for Timed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Timed").finish_non_exhaustive()
+    }
+}
+
+/// Rows in the order of their values.
+fn in_order(rows: HashMap<Vec<u8>, HashMap<Vec<u8>, u64>>) -> Vec<Row> {
+    let rows = rows.into_iter().map(|(value, cells)| Row {
+        value,
+        cells: sorted(cells),
+    });
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by(|a, b| a.value.cmp(&b.value));
+    rows
 }
 
 #[cold]

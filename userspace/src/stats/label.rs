@@ -1,4 +1,8 @@
 //! Values as they are printed: as DSC does, or by name for people and metrics.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an arm names the indexers that it is about, among more than sixty"
+)]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -139,6 +143,7 @@ fn name(suffix: &[u8], compat: Compat, style: Style) -> Vec<u8> {
     match (compat, style) {
         (Compat::Dsc, _) => suffix.to_vec(),
         (Compat::None, Style::Named) if suffix.is_empty() => b"none".to_vec(),
+        (Compat::None, Style::Dsc) if suffix.is_empty() => Vec::new(),
         (Compat::None, _) => {
             let mut printed = String::new();
             text::push_text(suffix, &mut printed);

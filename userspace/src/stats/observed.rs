@@ -30,16 +30,3 @@ pub struct Observed<'a> {
     /// Messages that it stands for: 2 to the sampling level.
     pub weight: u64,
 }
-
-/// A packet as the datasets of layer `ip` see it.
-#[derive(Clone, Copy, Debug)]
-pub struct ObservedPacket {
-    /// 4 or 6.
-    pub version: u8,
-    /// Protocol number above IP, behind extension headers.
-    pub protocol: u8,
-    /// Source address in memory order, IPv4 in the first four octets.
-    pub source: [u64; 2],
-    /// Destination address, likewise.
-    pub destination: [u64; 2],
-}

@@ -6,11 +6,13 @@ use std::{net::IpAddr, sync::Arc};
 use regex::bytes::Regex;
 
 use crate::{
-    config::IpPrefix,
+    dsc_conf::LocalAddress,
     names::{suffix::SuffixList, tld::KnownTlds},
     stats::{
         dataset::{Dataset, Filter, Indexer, Layer, Predicate},
         geo::Geo,
+        qname::Qname,
+        response_time,
         zones::Zones,
     },
 };
@@ -32,7 +34,7 @@ pub struct Rules {
     pub compat: Compat,
     /// The local addresses, for the direction of packets; empty live, where the
     /// hook tells.
-    pub local: Vec<IpPrefix>,
+    pub local: Vec<LocalAddress>,
     /// Mask of IPv4 clients' networks.
     pub client_v4_mask: u32,
     /// Mask of IPv6 clients' networks.
@@ -69,7 +71,21 @@ impl Rules {
     /// Whether an address is local.
     #[must_use]
     pub fn is_local(&self, address: IpAddr) -> bool {
-        self.local.iter().any(|prefix| prefix.contains(address))
+        self.local.iter().any(|local| match self.compat {
+            Compat::None => local.contains(address),
+            Compat::Dsc => local.contains_as_dsc(address),
+        })
+    }
+
+    /// Labels of the suffix of a name that counts as top-level domain.
+    #[must_use]
+    pub fn suffix_labels(&self, name: &Qname) -> usize {
+        let labels = match (&self.suffixes, self.compat) {
+            (None, _) => 1,
+            (Some(list), Compat::None) => list.labels(name.whole(), name.starts()),
+            (Some(list), Compat::Dsc) => list.dsc_labels(name.whole(), name.starts()),
+        };
+        labels.max(1)
     }
 }
 
@@ -80,8 +96,14 @@ pub struct Plan {
     pub(super) datasets: Vec<Arc<Dataset>>,
     pub(super) dns: Vec<Step>,
     pub(super) ip: Vec<Step>,
+    /// The dataset of the indexer `response_time`: of several, the first one.
+    pub(super) timed: Option<Step>,
+    /// How response times are put into classes.
+    pub(super) times: response_time::Settings,
     /// The predicates and filters that any dataset needs.
     pub(super) tested: u64,
+    /// Whether different clients, and names of zones, are counted.
+    pub(super) counts_distinct: bool,
 }
 
 /// One dataset on the way of a message.
@@ -108,8 +130,8 @@ pub(super) const fn filter_bit(filter: Filter) -> u64 {
 pub const MAX_QNAME_FILTERS: usize = 64 - Predicate::COUNT;
 
 impl Plan {
-    /// Datasets of the indexer `response_time` are left to those who pair
-    /// messages.
+    /// Of several datasets of the indexer `response_time` only the first one
+    /// counts, as with DSC.
     #[must_use]
     pub fn new(datasets: Vec<Dataset>, rules: Rules) -> Self {
         let datasets: Vec<_> = datasets.into_iter().map(Arc::new).collect();
@@ -123,7 +145,6 @@ impl Plan {
         let (timed, counted): (Vec<Step>, Vec<Step>) = steps
             .into_iter()
             .partition(|step| step.second == Indexer::ResponseTime);
-        drop(timed);
         // DSC feeds the datasets of both layers with DNS messages.
         let is_ip = |step: &Step| {
             let layer = datasets.get(step.dataset).map(|dataset| dataset.layer);
@@ -135,9 +156,26 @@ impl Plan {
             rules,
             dns,
             ip,
+            timed: timed.first().copied(),
+            times: response_time::Settings::default(),
             tested,
             datasets,
+            counts_distinct: false,
         }
+    }
+
+    /// Different clients are counted, too, and different names of each zone.
+    #[must_use]
+    pub const fn with_distinct_counts(mut self) -> Self {
+        self.counts_distinct = true;
+        self
+    }
+
+    /// With other classes of response times.
+    #[must_use]
+    pub fn with_times(mut self, times: response_time::Settings) -> Self {
+        self.times = times;
+        self
     }
 
     /// The datasets in the order of the configuration.
@@ -150,6 +188,12 @@ impl Plan {
     #[must_use]
     pub const fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// Whether different clients, and names of zones, are counted.
+    #[must_use]
+    pub const fn counts_distinct(&self) -> bool {
+        self.counts_distinct
     }
 
     /// Whether any dataset counts packets that are no DNS messages.

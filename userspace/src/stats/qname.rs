@@ -69,7 +69,7 @@ impl Qname {
     }
 
     fn set_text(&mut self, wire: &[u8]) {
-        let text = text::dsc_text(wire);
+        let text = dsc_text(wire);
         let text = text.get(..MAX_OCTETS - 1).unwrap_or(&text);
         self.len = text.len();
         self.text_len = text.len();
@@ -138,4 +138,12 @@ impl Qname {
             }
         }
     }
+}
+
+/// The name as DSC prints it; nothing without a question.
+pub(super) fn dsc_text(wire: &[u8]) -> Vec<u8> {
+    if wire.is_empty() {
+        return Vec::new();
+    }
+    text::dsc_text(wire)
 }

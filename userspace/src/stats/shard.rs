@@ -11,12 +11,16 @@ use dns_wire::{
 use foldhash::quality::RandomState;
 
 use super::{engine::Engine, observed::Observed, pairing::Event};
-use crate::source::stream::{Limits, StreamStats, Streams};
+use crate::source::{
+    stream::{Limits, StreamStats, Streams},
+    whole::Assembler,
+};
 
 /// The counters and the streams of one consumer of records.
 #[derive(Debug)]
 pub struct Shard {
     streams: Streams,
+    wholes: Assembler,
     reassembled: Box<[Counters; 2]>,
     events: Vec<Event>,
     hasher: RandomState,
@@ -29,6 +33,7 @@ impl Shard {
     pub fn new(limits: Limits, hasher: RandomState, engine: Engine) -> Self {
         Self {
             streams: Streams::new(limits),
+            wholes: Assembler::default(),
             reassembled: Box::default(),
             events: Vec::new(),
             hasher,
@@ -40,16 +45,32 @@ impl Shard {
     pub fn record(&mut self, record: &Record<'_>) {
         if record.is_segment() {
             self.stream(record);
-            return;
+        } else if record.is_whole() {
+            self.whole(record);
+        } else {
+            self.message(record, record.message(), &[]);
         }
+    }
+
+    /// A message that was handed on raw is like any other, once it is complete,
+    /// but that all of it is known.
+    fn whole(&mut self, record: &Record<'_>) {
+        let mut wholes = std::mem::take(&mut self.wholes);
+        if let Some(whole) = wholes.take(record) {
+            let (message, options) = with_opt(&whole.message, whole.octets);
+            self.message(&whole.record, message, options);
+        }
+        self.wholes = wholes;
+    }
+
+    fn message(&mut self, record: &Record<'_>, message: Message, options: &[u8]) {
         if record.flow().transport == Transport::Tcp {
             self.stream(record);
         }
-        let message = record.message();
         let event = Event::new(record, &message, record.payload(), &self.hasher);
         self.events.extend(event);
-        self.engine
-            .message(&observed(record, message, record.payload(), &[]));
+        let observed = observed(record, message, record.payload(), options);
+        self.engine.message(&observed);
     }
 
     /// The datasets.

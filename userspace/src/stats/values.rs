@@ -3,6 +3,10 @@
 //!
 //! A value is a [`Key`]: a number as it is, or the hash of a text. `label` turns
 //! keys back into what is printed.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an arm names the indexers that it is about, among more than sixty"
+)]
 
 use std::{
     hash::{BuildHasher as _, Hasher as _},
@@ -11,7 +15,7 @@ use std::{
 
 use dns_wire::{
     counters::{Hook, Role},
-    locate::{Family, Transport},
+    locate::{Family, IpPacket, Transport},
     message::EdnsState,
     opt::{Ecs, KnownOptions, Options},
     record::ip_addr,
@@ -22,9 +26,9 @@ use super::{
     cells::Key,
     classify::{classify, classify_as_dsc},
     dataset::{Indexer, Predicate},
-    observed::{Observed, ObservedPacket},
+    observed::Observed,
     plan::{Compat, Rules},
-    qname::Qname,
+    qname::{Qname, dsc_text},
 };
 
 /// There is no such value: no EDNS, no option, no question.
@@ -33,6 +37,8 @@ pub(super) const NONE: Key = u64::MAX;
 pub(super) const SKIP: Key = u64::MAX - 1;
 /// [`NONE`] of an IPv6 address.
 pub(super) const NONE_IPV6: Key = u64::MAX - 2;
+/// What is not exported by itself; no message has it.
+pub(super) const OTHER: Key = u64::MAX - 3;
 /// Hashes are below.
 const RESERVED: Key = u64::MAX - 7;
 /// An address of IPv6 is a hash, one of IPv4 the address itself.
@@ -274,11 +280,9 @@ impl Values {
     /// The labels of the suffix that counts as top-level domain, and so many
     /// before them.
     fn suffix(&mut self, more: usize, at: At<'_>) -> &[u8] {
-        let suffix = match &at.rules.suffixes {
-            Some(suffixes) => suffixes.labels(at.observed.name).max(1),
-            None => 1,
-        };
-        self.name(at).last(suffix + more)
+        let name = self.name(at);
+        let suffix = at.rules.suffix_labels(name);
+        name.last(suffix + more)
     }
 
     #[inline]
@@ -343,7 +347,7 @@ impl Values {
     }
 
     fn dsc_class(&mut self, at: At<'_>) -> Key {
-        let text = crate::names::text::dsc_text(at.observed.name);
+        let text = dsc_text(at.observed.name);
         let tld = match (at.rules.compat, at.rules.suffixes.is_some()) {
             (Compat::Dsc, true) => self.suffix(0, at).to_vec(),
             (Compat::Dsc | Compat::None, _) => {
@@ -422,8 +426,7 @@ impl Values {
         for (index, filter) in at.rules.qname_filters.iter().enumerate() {
             let bit = 1 << (Predicate::COUNT + index);
             if tested & bit != 0 {
-                let text =
-                    text.get_or_insert_with(|| crate::names::text::dsc_text(at.observed.name));
+                let text = text.get_or_insert_with(|| dsc_text(at.observed.name));
                 bits |= if filter.is_match(text) { bit } else { 0 };
             }
         }
@@ -448,6 +451,7 @@ impl Values {
             Predicate::Nsid => option_number(Indexer::EdnsNsid, at.observed.options) != 0,
             Predicate::Ecs => option_number(Indexer::EdnsEcs, at.observed.options) != 0,
             Predicate::Ede => option_number(Indexer::EdnsEde, at.observed.options) != 0,
+            Predicate::Served => !is_own(at),
             Predicate::UnknownTld => {
                 self.tld_state(at) == crate::names::tld::TldState::Unknown.index() as u64
             }
@@ -492,6 +496,12 @@ const CHEAP: u64 = {
     }
     bits
 };
+
+/// Whether a local address talks with another host's server.
+fn is_own(at: At<'_>) -> bool {
+    let server = ip_addr(at.observed.flow.family, server(at.observed));
+    at.rules.is_local(client_address(at.observed)) && !at.rules.is_local(server)
+}
 
 /// A, NS, CNAME, SOA, PTR, MX, AAAA, SRV, A6, ANY.
 const fn is_popular(qtype: u16) -> bool {
@@ -573,19 +583,14 @@ fn by_local_addresses(source: IpAddr, destination: IpAddr, rules: &Rules) -> u64
 }
 
 /// The value of a packet; none for an indexer that wants a message.
-pub(super) fn packet_key(indexer: Indexer, packet: &ObservedPacket, rules: &Rules) -> Option<Key> {
-    let family = if packet.version == 6 {
-        Family::Ipv6
-    } else {
-        Family::Ipv4
-    };
+pub(super) fn packet_key(indexer: Indexer, packet: &IpPacket, rules: &Rules) -> Option<Key> {
     match indexer {
         Indexer::Null => Some(0),
-        Indexer::IpVersion => Some(u64::from(packet.version)),
+        Indexer::IpVersion => Some(version(packet.family)),
         Indexer::IpProto => Some(u64::from(packet.protocol)),
         Indexer::IpDirection => Some(by_local_addresses(
-            ip_addr(family, packet.source),
-            ip_addr(family, packet.destination),
+            ip_addr(packet.family, packet.source),
+            ip_addr(packet.family, packet.destination),
             rules,
         )),
         _ => None,

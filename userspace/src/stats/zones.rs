@@ -96,6 +96,16 @@ impl Zones {
     /// The zone of a name: the longest one that it ends with.
     #[must_use]
     pub fn find(&self, name: &Qname) -> Option<usize> {
+        self.locate(name).map(|(zone, _)| zone)
+    }
+
+    /// How many labels that zone has.
+    #[must_use]
+    pub fn find_labels(&self, name: &Qname) -> Option<usize> {
+        self.locate(name).map(|(_, labels)| labels)
+    }
+
+    fn locate(&self, name: &Qname) -> Option<(usize, usize)> {
         if self.names.is_empty() || name.whole().is_empty() {
             return None;
         }
@@ -107,8 +117,14 @@ impl Zones {
             } else {
                 name.last(labels)
             };
-            self.index.get(suffix).copied()
+            self.index.get(suffix).map(|zone| (*zone, labels))
         })
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
     }
 
     /// The names, by their numbers.

@@ -3,7 +3,7 @@
 use dns_wire::{
     counters::{Hook, Role},
     locate::{Family, Payload, Transport},
-    observe::Context,
+    observe::{Context, Finding},
     record::{self, HEAD_WORDS, LINE, Stamp},
 };
 
@@ -121,9 +121,11 @@ impl Run {
             len: bytes.len(),
             sequence,
             tcp_flags,
+            first_fragment: false,
         };
-        let mut head = record::segment_head(&context(flow, sequence), &payload);
-        record::complete_segment_head(&mut head, 0, bytes.len(), &stamp(self.time_ns));
+        let context = context(flow, sequence);
+        let mut head = record::raw_head(&context, &payload, Finding::SEGMENT, &stamp(self.time_ns));
+        record::complete_raw_head(&mut head, 0, bytes.len(), 0);
         let bytes = record_of(&head, bytes);
         let record = Record::parse(&bytes).expect("a record");
         let ids = &mut self.ids;

@@ -1,0 +1,113 @@
+//! What a dsc.conf asks for, ready to run.
+
+use std::num::NonZeroU32;
+
+use super::{DscConf, FullMode, MaxSecMode, ResponseTimeMode};
+use crate::{
+    names::{list_file::ListError, suffix::SuffixList, tld::KnownTlds},
+    stats::{
+        dataset::{Dataset, Filter, Indexer, Layer, Predicate},
+        geo::{Geo, GeoError},
+        plan::{Compat, Plan, Rules},
+        response_time,
+        zones::Zones,
+    },
+};
+
+/// A file that a dsc.conf names and that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A list of suffixes or of top-level domains.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// A database of countries or autonomous systems.
+    #[error(transparent)]
+    Geo(#[from] GeoError),
+}
+
+impl DscConf {
+    /// The datasets and what they go by.
+    ///
+    /// Where the local addresses are known and the right answers are wanted,
+    /// datasets that do not tell the direction themselves leave out what the
+    /// host asks others as a client.
+    ///
+    /// # Errors
+    /// Files that cannot be used.
+    pub fn plan(&self, compat: Compat) -> Result<Plan, PlanError> {
+        let rules = self.rules(compat)?;
+        let served_only = compat == Compat::None && !self.local_addresses.is_empty();
+        let datasets = self.datasets.iter().cloned();
+        let datasets = datasets.map(|dataset| {
+            if served_only {
+                leave_out_own_queries(dataset)
+            } else {
+                dataset
+            }
+        });
+        Ok(Plan::new(datasets.collect(), rules).with_times(self.times(compat)))
+    }
+
+    fn rules(&self, compat: Compat) -> Result<Rules, PlanError> {
+        let suffixes = self.tld_list.as_deref().map(SuffixList::load).transpose()?;
+        let known_tlds = match &self.knowntlds_file {
+            Some(file) => KnownTlds::load(file)?,
+            None => KnownTlds::embedded(),
+        };
+        Ok(Rules {
+            compat,
+            local: self.local_addresses.clone(),
+            client_v4_mask: self.client_v4_mask.to_bits(),
+            client_v6_mask: self.client_v6_mask.to_bits(),
+            suffixes,
+            known_tlds,
+            zones: Zones::default(),
+            qname_filters: self
+                .qname_filters
+                .iter()
+                .map(|filter| filter.regex.clone())
+                .collect(),
+            geo: Geo::open(
+                self.maxminddb_country.as_deref(),
+                self.maxminddb_asn.as_deref(),
+            )?,
+        })
+    }
+
+    fn times(&self, compat: Compat) -> response_time::Settings {
+        let times = &self.response_time;
+        response_time::Settings {
+            mode: match times.mode {
+                ResponseTimeMode::Log10 => response_time::Mode::Log10,
+                ResponseTimeMode::Log2 => response_time::Mode::Log2,
+                ResponseTimeMode::Bucket => response_time::Mode::Bucket,
+            },
+            max_queries: times.max_queries as usize,
+            full_mode: match times.full_mode {
+                FullMode::DropQuery => response_time::FullMode::DropQuery,
+                FullMode::DropOldest => response_time::FullMode::DropOldest,
+            },
+            max_seconds: times.max_seconds,
+            max_sec_mode: match times.max_sec_mode {
+                MaxSecMode::Ceil => response_time::MaxSecMode::Ceil,
+                MaxSecMode::TimedOut => response_time::MaxSecMode::TimedOut,
+            },
+            bucket_size: NonZeroU32::new(times.bucket_size).unwrap_or(NonZeroU32::MIN),
+            zero: match compat {
+                Compat::None => response_time::Zero::Class,
+                Compat::Dsc => response_time::Zero::Error,
+            },
+        }
+    }
+}
+
+fn leave_out_own_queries(mut dataset: Dataset) -> Dataset {
+    let tells_direction = dataset
+        .dimensions
+        .iter()
+        .any(|dimension| dimension.indexer == Indexer::IpDirection);
+    if dataset.layer == Layer::Dns && !tells_direction {
+        dataset.filters.push(Filter::Is(Predicate::Served));
+    }
+    dataset
+}

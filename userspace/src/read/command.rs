@@ -1,0 +1,221 @@
+//! `xdsc read` with datasets: from the arguments to what is printed or written.
+
+use std::{fs, io, io::Write, num::NonZeroU32, path::PathBuf, process::ExitCode, sync::Arc};
+
+use dns_wire::Settings;
+
+use super::{DatasetOptions, DatasetReading, tables};
+use crate::{
+    cli::{CompatArg, ReadArgs, ReadFormat},
+    dsc_conf::DscConf,
+    export::dsc::{Format, Ownership, Writer},
+    source::dsc_front,
+    stats::{
+        builtin,
+        dataset::Dataset,
+        label::Style,
+        plan::{Compat, Plan, Rules},
+        table::Interval,
+    },
+};
+
+/// So long that a capture is one interval.
+const WHOLE: NonZeroU32 = NonZeroU32::MAX;
+
+/// Why the datasets cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("{0}")]
+    Told(String),
+    #[error(transparent)]
+    Output(#[from] io::Error),
+}
+
+/// Reads the files and prints or writes their datasets.
+///
+/// # Errors
+/// When `out` or `complaints` cannot be written to.
+pub(super) fn run(
+    args: &ReadArgs,
+    out: &mut impl Write,
+    complaints: &mut impl Write,
+) -> io::Result<ExitCode> {
+    match read(args, out, complaints) {
+        Ok(status) => Ok(status),
+        Err(Refused::Output(error)) => Err(error),
+        Err(Refused::Told(reason)) => {
+            writeln!(complaints, "xdsc: {reason}")?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn read(
+    args: &ReadArgs,
+    out: &mut impl Write,
+    complaints: &mut impl Write,
+) -> Result<ExitCode, Refused> {
+    let conf = configuration(args, complaints)?;
+    let options = options(args, conf.as_ref())?;
+    let mut writer = writer(args, conf.as_ref())?;
+    let mut printed = Vec::new();
+    let mut sink = |interval: Interval| {
+        match &mut writer {
+            Some(writer) => drop(writer.write(&interval).map_err(io::Error::other)?),
+            None => printed.push(interval),
+        }
+        Ok(())
+    };
+    let mut reading = DatasetReading::new(options);
+    let mut status = ExitCode::SUCCESS;
+    for file in &args.files {
+        for error in reading.file(file, &mut sink)? {
+            writeln!(complaints, "xdsc: {error}")?;
+            status = ExitCode::FAILURE;
+        }
+    }
+    reading.finish(&mut sink)?;
+    print(args.format, &printed, out)?;
+    out.flush()?;
+    Ok(status)
+}
+
+fn configuration(args: &ReadArgs, complaints: &mut impl Write) -> Result<Option<DscConf>, Refused> {
+    let Some(file) = &args.dsc_conf else {
+        return Ok(None);
+    };
+    let conf = DscConf::load(file).map_err(|error| Refused::Told(error.to_string()))?;
+    if !conf.ignored.is_empty() {
+        let ignored: Vec<_> = conf.ignored.iter().map(ToString::to_string).collect();
+        writeln!(
+            complaints,
+            "xdsc: {} has what is without effect here:\n  {}",
+            file.display(),
+            ignored.join("\n  ")
+        )?;
+    }
+    Ok(Some(conf))
+}
+
+fn options(args: &ReadArgs, conf: Option<&DscConf>) -> Result<DatasetOptions, Refused> {
+    let compat = match args.compat {
+        Some(CompatArg::Dsc) => Compat::Dsc,
+        None => Compat::None,
+    };
+    let mut options = match conf {
+        Some(conf) => DatasetOptions::of_dsc(conf, compat)
+            .map_err(|error| Refused::Told(error.to_string()))?,
+        None => of_names(args, compat)?,
+    };
+    options.style = if is_dsc(args.format) {
+        Style::Dsc
+    } else {
+        Style::Named
+    };
+    options.interval = match (args.interval, &args.output) {
+        (Some(seconds), _) => seconds,
+        (None, Some(_)) => options.interval,
+        (None, None) => WHOLE,
+    };
+    Ok(options)
+}
+
+/// Built-in datasets by their names; all of DSC's samples where none is named.
+fn of_names(args: &ReadArgs, compat: Compat) -> Result<DatasetOptions, Refused> {
+    let mut datasets = Vec::new();
+    for name in &args.datasets {
+        match name.as_str() {
+            "default" => datasets.extend(builtin::default()),
+            "all" => datasets.extend(builtin::all()),
+            name => datasets.push(builtin::named(name).ok_or_else(|| unknown(name))?),
+        }
+    }
+    if datasets.is_empty() {
+        datasets = builtin::default();
+    }
+    let mut seen = std::collections::HashSet::new();
+    datasets.retain(|dataset: &Dataset| seen.insert(dataset.name.clone()));
+    let rules = Rules {
+        compat,
+        ..Rules::default()
+    };
+    let settings = Settings::new(&args.ports.0).with_decapsulation(args.decapsulate);
+    Ok(DatasetOptions {
+        plan: Arc::new(Plan::new(datasets, rules)),
+        settings,
+        service_addresses: args.service_addresses.clone(),
+        front: dsc_front::Settings {
+            port: args.ports.0.first().copied().unwrap_or(53),
+            ..dsc_front::Settings::default()
+        },
+        interval: NonZeroU32::new(60).unwrap_or(WHOLE),
+        style: Style::Named,
+    })
+}
+
+fn unknown(name: &str) -> Refused {
+    let names: Vec<_> = builtin::names().collect();
+    Refused::Told(format!(
+        "there is no dataset `{name}`; there are default, all, {}",
+        names.join(", ")
+    ))
+}
+
+const fn is_dsc(format: ReadFormat) -> bool {
+    matches!(format, ReadFormat::DscXml | ReadFormat::DscJson)
+}
+
+/// The writer of `--output`; none where everything is printed.
+fn writer(args: &ReadArgs, conf: Option<&DscConf>) -> Result<Option<Writer>, Refused> {
+    let Some(directory) = &args.output else {
+        return Ok(None);
+    };
+    let format = match args.format {
+        ReadFormat::DscXml => Format::Xml,
+        ReadFormat::DscJson => Format::Json,
+        ReadFormat::Text | ReadFormat::Json | ReadFormat::Prometheus => {
+            return Err(Refused::Told(
+                "--output is for DSC's files: add --format dsc-xml or --format dsc-json".to_owned(),
+            ));
+        }
+    };
+    create(directory)?;
+    let ownership = match conf {
+        Some(conf) => Ownership::resolve(
+            conf.output_user.as_deref(),
+            conf.output_group.as_deref(),
+            conf.output_mod,
+        )
+        .map_err(|error| Refused::Told(error.to_string()))?,
+        None => Ownership::default(),
+    };
+    Ok(Some(Writer {
+        directory: directory.clone(),
+        formats: vec![format],
+        ownership,
+        min_free: conf.map_or(0, |conf| conf.minfree_bytes),
+    }))
+}
+
+fn create(directory: &PathBuf) -> Result<(), Refused> {
+    fs::create_dir_all(directory).map_err(|error| {
+        Refused::Told(format!(
+            "cannot create the folder {}: {error}",
+            directory.display()
+        ))
+    })
+}
+
+fn print(format: ReadFormat, intervals: &[Interval], out: &mut impl Write) -> io::Result<()> {
+    match format {
+        ReadFormat::Text => tables::text(intervals, out),
+        ReadFormat::Json => tables::json(intervals, out),
+        ReadFormat::Prometheus => tables::prometheus(intervals, out),
+        ReadFormat::DscXml => intervals
+            .iter()
+            .try_for_each(|interval| Format::Xml.write(interval, out)),
+        ReadFormat::DscJson => intervals
+            .iter()
+            .try_for_each(|interval| Format::Json.write(interval, out)),
+    }
+}

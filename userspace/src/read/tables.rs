@@ -1,0 +1,155 @@
+//! Datasets as people and programs read them.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::stats::table::{Cell, Interval, Row, Table};
+
+/// Columns of a row that has no bound of its own; the rest is added up.
+const TOP: usize = 20;
+
+/// One table per dataset, the most frequent values first.
+pub(super) fn text(intervals: &[Interval], out: &mut impl Write) -> io::Result<()> {
+    for interval in intervals {
+        let (start, stop) = (time(interval.start), time(interval.stop));
+        writeln!(out, "Interval  {start} to {stop}")?;
+        for table in &interval.tables {
+            writeln!(out)?;
+            text_table(table, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn text_table(table: &Table, out: &mut impl Write) -> io::Result<()> {
+    let [rows, columns] = &table.dataset.dimensions;
+    let name = &table.dataset.name;
+    let by = if table.dataset.is_flat() {
+        columns.label.clone()
+    } else {
+        format!("{} and {}", rows.label, columns.label)
+    };
+    writeln!(out, "{name}, by {by}: {} messages", table.total)?;
+    for row in &table.rows {
+        let value = printable(&row.value);
+        let row_name = if table.dataset.is_flat() { "" } else { &value };
+        text_row(row_name, row, table, out)?;
+    }
+    if table.uncounted > 0 {
+        text_cell("", "(no room in memory)", table.uncounted, table.total, out)?;
+    }
+    Ok(())
+}
+
+fn text_row(name: &str, row: &Row, table: &Table, out: &mut impl Write) -> io::Result<()> {
+    let bound = table
+        .dataset
+        .max_cells
+        .map_or(TOP, |cells| cells.get() as usize);
+    let (shown, rest) = row.cells.split_at(bound.min(row.cells.len()));
+    for cell in shown {
+        text_cell(name, &printable(&cell.value), cell.count, table.total, out)?;
+    }
+    if !rest.is_empty() {
+        let more = format!("({} more)", rest.len());
+        let count = rest.iter().map(|cell| cell.count).sum();
+        text_cell(name, &more, count, table.total, out)?;
+    }
+    Ok(())
+}
+
+fn text_cell(
+    row: &str,
+    value: &str,
+    count: u64,
+    total: u64,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let share = 100.0 * count as f64 / total.max(1) as f64;
+    if row.is_empty() {
+        return writeln!(out, "  {value:<64} {count:>12} {share:>6.1} %");
+    }
+    writeln!(out, "  {row:<18} {value:<45} {count:>12} {share:>6.1} %")
+}
+
+fn time(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+}
+
+/// Values are UTF-8 but for DSC's own texts of names.
+fn printable(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+/// The document of `--format json`: an array of intervals.
+pub(super) fn json(intervals: &[Interval], out: &mut impl Write) -> io::Result<()> {
+    let documents: Vec<_> = intervals.iter().map(JsonInterval::new).collect();
+    serde_json::to_writer_pretty(&mut *out, &documents)?;
+    writeln!(out)
+}
+
+/// What was counted in an interval. Its keys are part of what users rely on.
+#[derive(Serialize)]
+struct JsonInterval<'a> {
+    /// Seconds since the Unix epoch.
+    start: i64,
+    /// Seconds since the Unix epoch.
+    stop: i64,
+    datasets: Vec<JsonTable<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonTable<'a> {
+    name: &'a str,
+    dimensions: [&'a str; 2],
+    /// Messages that passed the filters.
+    messages: u64,
+    /// Those of them that are in no cell.
+    uncounted: u64,
+    cells: Vec<JsonCell>,
+}
+
+#[derive(Serialize)]
+struct JsonCell {
+    values: [String; 2],
+    messages: u64,
+}
+
+impl<'a> JsonInterval<'a> {
+    fn new(interval: &'a Interval) -> Self {
+        Self {
+            start: interval.start,
+            stop: interval.stop,
+            datasets: interval.tables.iter().map(JsonTable::new).collect(),
+        }
+    }
+}
+
+impl<'a> JsonTable<'a> {
+    fn new(table: &'a Table) -> Self {
+        let [rows, columns] = &table.dataset.dimensions;
+        Self {
+            name: &table.dataset.name,
+            dimensions: [&rows.label, &columns.label],
+            messages: table.total,
+            uncounted: table.uncounted,
+            cells: table.rows.iter().flat_map(json_cells).collect(),
+        }
+    }
+}
+
+fn json_cells(row: &Row) -> impl Iterator<Item = JsonCell> {
+    let value = printable(&row.value);
+    let cell = move |cell: &Cell| JsonCell {
+        values: [value.clone(), printable(&cell.value)],
+        messages: cell.count,
+    };
+    row.cells.iter().map(cell)
+}
+
+/// TEMP
+pub(super) fn prometheus(_: &[Interval], _: &mut impl Write) -> io::Result<()> {
+    Err(io::Error::other("TEMP"))
+}

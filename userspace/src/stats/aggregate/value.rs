@@ -1,0 +1,155 @@
+//! Values as those of labels: what a packet says is never taken for what we say.
+
+use crate::stats::{
+    cells::Key,
+    dataset::Indexer,
+    label::{Style, label},
+    plan::Rules,
+    values::{NONE, OTHER},
+};
+
+/// The cell of all values that have none of their own.
+pub(super) const OTHER_VALUE: &str = "other";
+/// The cell of all values that had one.
+pub(super) const RETIRED_VALUE: &str = "retired";
+const NONE_VALUE: &str = "none";
+
+/// Longer values are cut: a name has at most 255 octets, but escaped.
+const LONGEST: usize = 300;
+
+/// How a value is printed in a label.
+///
+/// What is not printable ASCII is escaped as in RFC 1035, section 5.1, and so is
+/// the first octet of a real value that is spelled like one of ours.
+pub(super) fn value(indexer: Indexer, key: Key, text: &[u8], rules: &Rules) -> String {
+    if key == OTHER {
+        return OTHER_VALUE.to_owned();
+    }
+    let printed = label(indexer, key, text, rules, Style::Named);
+    let mut value = escaped(&printed, has_escapes(indexer));
+    if comes_from_a_packet(indexer, key, text) && is_ours(&value) {
+        value = format!(
+            "{}{}",
+            octet(value.as_bytes()),
+            value.get(1..).unwrap_or("")
+        );
+    }
+    if value.is_empty() {
+        NONE_VALUE.clone_into(&mut value);
+    }
+    cut(value)
+}
+
+/// How the random names of a zone are printed together.
+pub(super) fn folded(zone: &[u8], rules: &Rules) -> String {
+    let printed = label(Indexer::Qname, 0, zone, rules, Style::Named);
+    cut(format!(
+        "*.{}",
+        escaped(&printed, true).trim_start_matches('.')
+    ))
+}
+
+/// Names are printed with escapes already.
+const fn has_escapes(indexer: Indexer) -> bool {
+    matches!(
+        indexer,
+        Indexer::Qname | Indexer::Tld | Indexer::SecondLd | Indexer::ThirdLd | Indexer::Zone
+    )
+}
+
+/// Whether the text of a value is somebody else's choice.
+const fn comes_from_a_packet(indexer: Indexer, key: Key, text: &[u8]) -> bool {
+    match indexer {
+        Indexer::Qname
+        | Indexer::Tld
+        | Indexer::SecondLd
+        | Indexer::ThirdLd
+        | Indexer::EdnsNsidText
+        | Indexer::EdnsEdeText => !text.is_empty(),
+        Indexer::Zone => key != NONE,
+        _ => false,
+    }
+}
+
+fn is_ours(value: &str) -> bool {
+    matches!(value, OTHER_VALUE | RETIRED_VALUE | NONE_VALUE) || value.starts_with("*.")
+}
+
+fn escaped(printed: &[u8], has_escapes: bool) -> String {
+    let mut value = String::with_capacity(printed.len());
+    for byte in printed {
+        match byte {
+            b'\\' if !has_escapes => value.push_str("\\\\"),
+            b' '..=b'~' => value.push(char::from(*byte)),
+            _ => value.push_str(&octet(&[*byte])),
+        }
+    }
+    value
+}
+
+/// `\DDD` of the first octet.
+fn octet(text: &[u8]) -> String {
+    format!("\\{:03}", text.first().copied().unwrap_or(0))
+}
+
+/// Everything is ASCII here.
+fn cut(mut value: String) -> String {
+    if value.len() > LONGEST {
+        value.truncate(LONGEST);
+        value.push_str("...");
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(indexer: Indexer, key: Key, text: &[u8]) -> String {
+        value(indexer, key, text, &Rules::default())
+    }
+
+    #[test]
+    fn real_values_cannot_be_mistaken_for_ours() {
+        for (indexer, text, expected) in [
+            (Indexer::Tld, &b"\x05other\x00"[..], r"\111ther"),
+            (Indexer::Qname, b"\x07retired\x00", r"\114etired"),
+            (Indexer::Qname, b"\x04none\x00", r"\110one"),
+            (Indexer::Qname, b"\x04none\x07example\x00", "none.example"),
+            (Indexer::Qname, b"\x01*\x07example\x00", r"\042.example"),
+            (Indexer::Qname, b"\x00", "."),
+            (Indexer::Qname, b"", "none"),
+            (Indexer::EdnsNsidText, b"other", r"\111ther"),
+        ] {
+            assert_eq!(printed(indexer, 1, text), expected, "{text:?}");
+        }
+        assert_eq!(printed(Indexer::Tld, OTHER, b""), "other");
+        assert_eq!(printed(Indexer::EdnsVersion, NONE, b""), "none");
+    }
+
+    #[test]
+    fn what_is_not_printable_is_escaped() {
+        for (text, expected) in [
+            (&b"a\nb"[..], r"a\010b"),
+            (b"\xff\xfe", r"\255\254"),
+            (br"\255", r"\\255"),
+            (b"say \"hi\"", "say \"hi\""),
+            ("\u{fc}".as_bytes(), r"\195\188"),
+        ] {
+            assert_eq!(printed(Indexer::EdnsEdeText, 1, text), expected);
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut() {
+        let long = printed(Indexer::EdnsEdeText, 1, &[b'x'; 5000]);
+        assert_eq!(long, format!("{}...", "x".repeat(LONGEST)));
+    }
+
+    #[test]
+    fn random_names_have_a_star() {
+        let rules = Rules::default();
+        assert_eq!(folded(b"\x07example\x00", &rules), "*.example");
+        assert_eq!(folded(b"\x00", &rules), "*.");
+    }
+}

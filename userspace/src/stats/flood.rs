@@ -1,0 +1,291 @@
+//! Random subdomains: zones under which far more names are asked for than there
+//! can be.
+//!
+//! A resolver that is made to ask for `RANDOM.example.com` gives every query a
+//! name of its own. What the families do not name of such a zone is then
+//! counted as `*.example.com`, so that the zone can be seen. The names of a
+//! minute are counted by a sketch for each zone, and only those that have no
+//! cell of their own: a zone with many names that are asked for again and again
+//! is merely popular.
+
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::hash::{BuildHasher as _, Hasher as _};
+
+use super::{
+    cells::Key,
+    dataset::Indexer,
+    distinct::{Distinct, spread},
+    plan::{Compat, Plan, Rules},
+    qname::Qname,
+};
+
+/// So many names in a minute make a flood,
+const FLOOD: f64 = 1000.0;
+/// if each was asked for less often than this.
+const REPEATS: f64 = 1.5;
+/// A minute with fewer names ends it.
+const CALM: f64 = 500.0;
+/// Zones that are watched at a time.
+const WATCHED: usize = 1024;
+/// The sketches have 256 registers: an error of 6.5 %.
+const PRECISION: u32 = 8;
+
+/// Watches the zones of names.
+#[derive(Debug)]
+pub struct Guard {
+    plan: Arc<Plan>,
+    hasher: FixedState,
+    zones: HashMap<Key, Watched>,
+    folded: usize,
+    name: Box<Qname>,
+}
+
+/// A zone that is flooded with random names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flooded {
+    /// The zone's name on the wire.
+    pub zone: Vec<u8>,
+    /// Different names in the minute that had the most since the flood began,
+    /// of the last two.
+    pub names: f64,
+}
+
+#[derive(Debug)]
+struct Watched {
+    zone: Box<[u8]>,
+    names: Distinct,
+    messages: u64,
+    /// Names of the minute before.
+    before: f64,
+    is_folded: bool,
+}
+
+/// What stands for all random names of a zone.
+#[derive(Clone, Debug)]
+pub(super) struct Folded {
+    pub(super) key: Key,
+    /// The zone's name on the wire.
+    pub(super) zone: Vec<u8>,
+}
+
+impl Guard {
+    /// Nothing watched yet; `seed` makes keys that nobody can choose.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>, seed: u64) -> Self {
+        Self {
+            plan,
+            hasher: FixedState::with_seed(seed ^ 0x2a),
+            zones: HashMap::default(),
+            folded: 0,
+            name: Box::default(),
+        }
+    }
+
+    /// Takes note of `messages` about a name, on the wire and in lower case.
+    pub fn watch(&mut self, name: &[u8], key: Key, messages: u64) {
+        let Some((zone, len)) = self.zone_of(name) else {
+            return;
+        };
+        let is_new = !self.zones.contains_key(&zone);
+        if is_new && self.zones.len() >= WATCHED {
+            self.make_room();
+        }
+        let text = name.get(name.len() - len..).unwrap_or(&[]);
+        let watched = self.zones.entry(zone).or_insert_with(|| Watched {
+            zone: text.into(),
+            names: Distinct::with_precision(PRECISION),
+            messages: 0,
+            before: 0.0,
+            is_folded: false,
+        });
+        watched.names.add_hash(spread(key));
+        watched.messages += messages;
+    }
+
+    /// Looks at what was noted: after each batch.
+    pub fn judge(&mut self) {
+        for watched in self.zones.values_mut().filter(|zone| !zone.is_folded) {
+            // An estimate costs more than this.
+            if watched.messages < FLOOD as u64 {
+                continue;
+            }
+            let names = watched.names.estimate();
+            if names > FLOOD && (watched.messages as f64) < REPEATS * names {
+                watched.is_folded = true;
+                self.folded += 1;
+            }
+        }
+    }
+
+    /// A minute is over.
+    pub fn end_minute(&mut self) {
+        let mut folded = 0;
+        self.zones.retain(|_, watched| {
+            watched.before = watched.names.estimate();
+            let repeats = watched.messages as f64 / watched.before.max(1.0);
+            watched.is_folded &= watched.before >= CALM && repeats < 2.0 * REPEATS;
+            folded += usize::from(watched.is_folded);
+            watched.names.clear();
+            watched.messages = 0;
+            watched.is_folded
+        });
+        self.folded = folded;
+    }
+
+    /// What a name is counted as, when it lies in a flooded zone.
+    pub(super) fn fold(&mut self, name: &[u8]) -> Option<Folded> {
+        if self.folded == 0 {
+            return None;
+        }
+        let (key, _) = self.zone_of(name)?;
+        let zone = self.zones.get(&key).filter(|zone| zone.is_folded)?;
+        Some(Folded {
+            key,
+            zone: zone.zone.to_vec(),
+        })
+    }
+
+    /// The flooded zones, the worst first.
+    #[must_use]
+    pub fn flooded(&self) -> Vec<Flooded> {
+        let zones = self.zones.values().filter(|zone| zone.is_folded);
+        let mut zones: Vec<_> = zones
+            .map(|zone| Flooded {
+                zone: zone.zone.to_vec(),
+                names: zone.before.max(zone.names.estimate()),
+            })
+            .collect();
+        zones.sort_by(|a, b| b.names.total_cmp(&a.names).then(a.zone.cmp(&b.zone)));
+        zones
+    }
+
+    /// The zone that a name lies in, as a key, and the octets of its name.
+    fn zone_of(&mut self, name: &[u8]) -> Option<(Key, usize)> {
+        self.name.set(name, Compat::None);
+        let labels = zone_labels(&self.name, self.plan.rules())?;
+        let zone = if labels == 0 {
+            &[0][..]
+        } else {
+            self.name.last(labels)
+        };
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(zone);
+        Some((hasher.finish() >> 1, zone.len()))
+    }
+
+    /// Leaves the zones with the most messages.
+    fn make_room(&mut self) {
+        let mut messages: Vec<_> = self.zones.values().map(|zone| zone.messages).collect();
+        let middle = messages.len() / 2;
+        let (_, median, _) = messages.select_nth_unstable(middle);
+        let median = *median;
+        self.zones
+            .retain(|_, zone| zone.is_folded || zone.messages > median);
+    }
+}
+
+/// The labels of the zone that a name lies in: the one served here, else the
+/// domain below the public suffix. None for what lies in no such zone.
+fn zone_labels(name: &Qname, rules: &Rules) -> Option<usize> {
+    let labels = match rules.zones.find_labels(name) {
+        Some(labels) => labels,
+        None => rules.suffix_labels(name) + 1,
+    };
+    (labels < name.labels()).then_some(labels)
+}
+
+/// Whether the values of an indexer are names that can be random.
+pub(super) const fn is_name(indexer: Indexer) -> bool {
+    matches!(
+        indexer,
+        Indexer::Qname | Indexer::SecondLd | Indexer::ThirdLd
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::text;
+
+    fn guard() -> Guard {
+        Guard::new(Arc::new(Plan::new(Vec::new(), Rules::default())), 1)
+    }
+
+    fn watch(guard: &mut Guard, name: &str, messages: u64) {
+        let wire = text::parse(name).expect("a name");
+        let mut hasher = FixedState::with_seed(9).build_hasher();
+        hasher.write(&wire);
+        guard.watch(&wire, hasher.finish(), messages);
+    }
+
+    fn folded(guard: &mut Guard, name: &str) -> Option<Vec<u8>> {
+        let wire = text::parse(name).expect("a name");
+        guard.fold(&wire).map(|folded| folded.zone)
+    }
+
+    #[test]
+    fn random_names_fold_into_the_domain_below_the_suffix() {
+        let mut guard = guard();
+        for n in 0..2_000 {
+            watch(&mut guard, &format!("r{n}.victim.example"), 1);
+        }
+        guard.judge();
+        let zone = b"\x06victim\x07example\x00".to_vec();
+        assert_eq!(
+            folded(&mut guard, "other.victim.example"),
+            Some(zone.clone())
+        );
+        assert_eq!(folded(&mut guard, "a.b.victim.example"), Some(zone));
+        assert_eq!(folded(&mut guard, "victim.example"), None);
+        assert_eq!(folded(&mut guard, "www.innocent.example"), None);
+        let flooded = guard.flooded();
+        let [only] = &*flooded else {
+            panic!("{flooded:?}")
+        };
+        assert_eq!(only.zone, b"\x06victim\x07example\x00");
+        assert!((only.names - 2_000.0).abs() < 400.0, "{only:?}");
+    }
+
+    #[test]
+    fn names_that_are_asked_for_again_are_no_flood() {
+        let mut guard = guard();
+        for n in 0..2_000 {
+            watch(&mut guard, &format!("h{n}.popular.example"), 3);
+        }
+        guard.judge();
+        assert!(guard.flooded().is_empty());
+    }
+
+    #[test]
+    fn a_flood_is_over_after_a_calm_minute() {
+        let mut guard = guard();
+        for n in 0..2_000 {
+            watch(&mut guard, &format!("r{n}.victim.example"), 1);
+        }
+        guard.judge();
+        guard.end_minute();
+        assert_eq!(guard.flooded().len(), 1, "for a minute after it");
+        for n in 0..100 {
+            watch(&mut guard, &format!("r{n}.victim.example"), 1);
+        }
+        guard.end_minute();
+        assert!(guard.flooded().is_empty());
+    }
+
+    #[test]
+    fn random_zones_do_not_fill_the_memory() {
+        let mut guard = guard();
+        for n in 0..20_000 {
+            watch(&mut guard, &format!("a.random{n}.example"), 1);
+            if n % 10 == 0 {
+                watch(&mut guard, &format!("r{n}.victim.example"), 1);
+            }
+        }
+        guard.judge();
+        assert!(guard.zones.len() <= WATCHED);
+        assert_eq!(guard.flooded().len(), 1);
+    }
+}
