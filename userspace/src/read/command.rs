@@ -83,6 +83,30 @@ fn read(
     Ok(status)
 }
 
+/// What a daemon would show of these datasets, beside all else.
+fn families(
+    args: &ReadArgs,
+    options: DatasetOptions,
+    out: &mut impl Write,
+    complaints: &mut impl Write,
+) -> Result<ExitCode, Refused> {
+    if args.compat.is_some() || args.output.is_some() || args.interval.is_some() {
+        return Err(Refused::Told(
+            "--format prometheus shows what the daemon would: leave out --compat, --output and \
+             --interval"
+                .to_owned(),
+        ));
+    }
+    let DatasetOptions {
+        plan,
+        settings,
+        service_addresses,
+        ..
+    } = options;
+    let reading = Reading::with_plan(settings, service_addresses, plan);
+    Ok(super::read_and_print(reading, args, out, complaints)?)
+}
+
 fn configuration(args: &ReadArgs, complaints: &mut impl Write) -> Result<Option<DscConf>, Refused> {
     let Some(file) = &args.dsc_conf else {
         return Ok(None);
