@@ -104,7 +104,7 @@ fn a_flood_of_random_names_shows_as_its_zone() -> Result<()> {
         let shown = samples.by("qname", &family, &[])?;
         let of = |name: &str| shown.get(name).copied().unwrap_or(0);
         ensure!(of("www.example") > sent / 200, "{shown:?}");
-        ensure!(of("*.flooded.example") > sent / 10, "{shown:?}");
+        ensure!(of("*.flooded.example") > sent / 4, "{shown:?}");
         ensure!(shown.len() <= 202, "{} cells", shown.len());
         let zones = samples.count("xdsc_random_subdomain_zones", &[])?;
         ensure!(zones == 1, "{zones} zones are flooded");

@@ -243,8 +243,13 @@ impl Aggregate {
             watched,
             ..
         } = self;
-        let tables = families.iter_mut().zip(&counts.datasets);
-        for (index, (family, table)) in tables.enumerate() {
+        // First the guard, so that the beginning of a flood is folded, too.
+        let watched = watched.and_then(|at| families.get(at).zip(counts.datasets.get(at)));
+        if let Some((family, table)) = watched {
+            family.watch(table, &counts.texts, guard);
+            guard.judge();
+        }
+        for (family, table) in families.iter_mut().zip(&counts.datasets) {
             if table.total == 0 {
                 continue;
             }
@@ -254,11 +259,9 @@ impl Aggregate {
                 budget,
                 guard,
                 now_ns: moment.now_ns,
-                watches: *watched == Some(index),
             };
             family.merge(table, &mut at);
         }
-        guard.judge();
         self.clients.merge(&counts.sketches);
         self.zones.merge(&counts.sketches);
     }
