@@ -2,7 +2,7 @@
 
 use crate::{
     counters::{Counters, Delivery, Hook, Outcome, Role},
-    locate::{Flow, Link, Located, Payload, Transport, locate, tcp_flag},
+    locate::{Flow, Layers, Link, Located, Payload, Transport, locate, tcp_flag},
     message::{self, Header, Message},
     packet::Packet,
     reject::Reject,
@@ -200,7 +200,19 @@ pub fn observe<P: Packet, H: Host>(
     settings: &Settings,
     host: &mut H,
 ) -> Outcome {
-    let (layers, located) = locate(packet, link, settings);
+    let found = locate(packet, link, settings);
+    observe_located(packet, found, hook, settings, host)
+}
+
+/// Sees one packet whose payload was located.
+#[inline(always)]
+pub fn observe_located<P: Packet, H: Host>(
+    packet: &P,
+    (layers, located): (Layers, Located),
+    hook: Hook,
+    settings: &Settings,
+    host: &mut H,
+) -> Outcome {
     // Nothing stands between the finding and this match: the compiler then
     // joins each way through the parser with its arm, instead of merging all.
     match located {

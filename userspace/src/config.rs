@@ -9,6 +9,7 @@
 //! `section` walks over a file by the declarations, `kind` judges single values,
 //! `reference` renders what the walk recorded.
 
+mod datasets;
 mod error;
 mod ip_prefix;
 mod kind;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use toml_edit::Document;
 
+pub use datasets::{Builtin, DimensionSetting, FilterSetting, datasets};
 pub use error::{ConfigError, ConfigErrors, InvalidValue, LoadError};
 pub use ip_prefix::IpPrefix;
 pub use listen_address::{ListenAddress, ListenHost};
@@ -61,8 +63,11 @@ settings! {
         section pub ring: Ring,
         section pub pairing: Pairing,
         section pub tcp: Tcp,
+        section pub statistics: Statistics,
+        section pub export: Export,
         section pub web: Web,
         section pub log: Log,
+        tables pub datasets: DatasetSettings = "dataset",
     }
 }
 
@@ -135,6 +140,76 @@ settings! {
         pub memory: u64 = (size(64 * KIB..=65_536 * MIB), 16 * MIB),
         /// How long a stream without segments is kept.
         pub idle_timeout: Duration = (duration(SECOND..=3600 * SECOND), 30 * SECOND),
+    }
+}
+
+settings! {
+    /// What is counted of messages beside the exact counters: datasets, as DSC
+    /// has them. docs/METRICS.md names the families of the default ones.
+    pub struct Statistics {
+        /// The built-in datasets that are counted: `default`, `all`, or names,
+        /// most of which are those of DSC's sample configuration. What `all`
+        /// has beyond `default` costs time and, for EDNS options, records of
+        /// whole messages.
+        pub datasets: Vec<Builtin> = (
+            list(0..=128, text("the name of a built-in dataset", |text| text.parse())),
+            vec![Builtin::default_group()]
+        ),
+        /// Of an IPv4 client's address, so many bits are told in the datasets
+        /// of clients' networks.
+        pub client_v4_prefix: u8 = (integer(0..=32), 24),
+        /// The same of IPv6.
+        pub client_v6_prefix: u8 = (integer(0..=128), 48),
+        /// A file of suffixes that count as top-level domains: the Public
+        /// Suffix List, or DSC's `tld_list`. Empty: the last label counts.
+        pub suffix_list: String = (text("the path of a file", names::path), String::new()),
+        /// A file of the delegated top-level domains, in IANA's format. Empty:
+        /// the list that xdsc was built with.
+        pub known_tlds: String = (text("the path of a file", names::path), String::new()),
+        /// The zones that are served here: a file with a name per line, or a
+        /// folder with a file for each. Empty: no statistics by zone.
+        pub zones: String = (text("the path of a file or folder", names::path), String::new()),
+        /// The most cells that a dataset has between two hand-overs to the
+        /// aggregate, which happen every second. What finds no room is counted
+        /// in the cell `other`.
+        pub cells: u32 = (integer(256..=1_048_576), 16_384),
+        /// For each dataset, so many values are watched until they are frequent
+        /// enough for a cell of their own.
+        pub top_candidates: u32 = (integer(64..=1_048_576), 4096),
+    }
+}
+
+settings! {
+    /// Bounds of the datasets' metrics.
+    pub struct Export {
+        /// The most series of all datasets together.
+        pub max_series: u32 = (integer(16..=10_000_000), 20_000),
+        /// The most cells of a dataset that has no bound of its own.
+        pub max_cells: u32 = (integer(1..=1_000_000), 200),
+        /// A cell that has counted nothing for so long goes.
+        pub idle_expiry: Duration = (duration(60 * SECOND..=604_800 * SECOND), 3600 * SECOND),
+    }
+}
+
+settings! {
+    /// A dataset of your own; there may be several of these tables. Its family
+    /// is `xdsc_dataset_NAME_messages_total`.
+    pub struct DatasetSettings {
+        /// Its name, a part of the family's. There is no default.
+        pub name: String = (text("a name", datasets::dataset_name), String::new()),
+        /// One or two indexers, which give the labels; each may have a label
+        /// before it, as in `suffix:tld`. There is no default.
+        pub dimensions: Vec<DimensionSetting> = (
+            list(1..=2, text("an indexer", |text| text.parse())),
+            vec![]
+        ),
+        /// The conditions that a message must meet, all of them.
+        pub filters: Vec<FilterSetting> = (
+            list(0..=16, text("a filter", |text| text.parse())),
+            vec![]
+        ),
+        /// The most cells; `"auto"` is `export.max_cells`.
+        pub max_cells: Option<u32> = (auto(integer(1..=1_000_000)), None),
     }
 }
 
@@ -266,6 +341,7 @@ fn declared() -> Walk {
 
 /// What no single key can tell.
 fn cross_check(config: &Config, walk: &mut Walk) {
+    datasets::cross_check(config, walk);
     let Ring {
         poll_min, poll_max, ..
     } = config.ring;

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     cli::{ConfigArgs, ConfigCommand},
     config::{self, Config},
+    statistics::statistics,
 };
 
 /// Does what the arguments say; errors of a configuration go to `complaints`,
@@ -29,10 +30,18 @@ pub fn run(
 }
 
 fn check(file: &Path, out: &mut impl Write, complaints: &mut impl Write) -> io::Result<ExitCode> {
-    match Config::load(file) {
-        Ok(_) => print(&format!("{}: ok\n", file.display()), out),
+    let config = match Config::load(file) {
+        Ok(config) => config,
         Err(error) => {
             writeln!(complaints, "{error}")?;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    // The lists that it names, too.
+    match statistics(&config) {
+        Ok(_) => print(&format!("{}: ok\n", file.display()), out),
+        Err(errors) => {
+            writeln!(complaints, "{errors}")?;
             Ok(ExitCode::FAILURE)
         }
     }

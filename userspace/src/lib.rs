@@ -11,6 +11,8 @@ pub mod export;
 pub mod http;
 pub mod names;
 pub mod read;
+pub mod rssac002;
 pub mod run;
 pub mod source;
+pub mod statistics;
 pub mod stats;

@@ -23,6 +23,7 @@ use dns_wire::{
     Settings, Slice,
     counters::{Hook, Outcome},
     locate::{Link, ip_packet},
+    record::Record,
 };
 use foldhash::quality::RandomState;
 
@@ -37,11 +38,14 @@ use crate::{
     source::{
         file::{Capture, CaptureError, LinkType, Packet},
         fragments::{self, Datagram, FragmentStats, Fragments},
-        observer::Observer,
+        observer::{Observer, Sink},
         stream::Limits,
     },
     stats::{
-        engine::Engine,
+        aggregate::{self, Aggregate, Moment},
+        builtin,
+        engine::{Counts, Engine},
+        observed::Observed,
         pairing::Pairing,
         plan::{Plan, Rules},
         shard::Shard,
@@ -74,7 +78,24 @@ pub fn run(
         return command::run(args, out, complaints);
     }
     let settings = Settings::new(&args.ports.0).with_decapsulation(args.decapsulate);
-    let mut reading = Reading::new(settings, args.service_addresses.clone());
+    let datasets = match args.format {
+        // What a daemon would show.
+        ReadFormat::Prometheus => builtin::default(),
+        ReadFormat::Text | ReadFormat::Json | ReadFormat::DscXml | ReadFormat::DscJson => {
+            Vec::new()
+        }
+    };
+    let plan = Arc::new(Plan::new(datasets, Rules::default()));
+    let reading = Reading::with_plan(settings, args.service_addresses.clone(), plan);
+    read_and_print(reading, args, out, complaints)
+}
+
+fn read_and_print(
+    mut reading: Reading,
+    args: &ReadArgs,
+    out: &mut impl Write,
+    complaints: &mut impl Write,
+) -> io::Result<ExitCode> {
     for path in &args.files {
         for error in reading.file(path) {
             writeln!(complaints, "xdsc: {error}")?;
@@ -286,6 +307,7 @@ impl Reading {
                 reassembled,
             }
         });
+        let statistics = families(self.shard.engine());
         let snapshot = Snapshot {
             hooks,
             pairing: self
@@ -293,6 +315,7 @@ impl Reading {
                 .map(|pairing| pairing.stats())
                 .unwrap_or_default(),
             streams: self.shard.stream_stats(),
+            statistics,
             live: None,
         };
         Report {
@@ -306,18 +329,18 @@ impl Reading {
     fn packet(&mut self, packet: &Packet<'_>, link: Link) {
         self.clock(packet.time_ns);
         let frame = Slice::captured(packet.bytes, packet.wire_len as usize).with_fragments_aside();
-        let hook = self.observer.hook_of(&frame, link);
-        let shard = &mut self.shard;
         if self.counts_packets
             && let Ok(Some(packet)) = ip_packet(&frame, link)
         {
-            shard.engine().packet(&packet);
+            self.shard.engine().packet(&packet);
         }
+        let mut sink = ShardSink {
+            shard: &mut self.shard,
+            pairs: self.pairing.is_some(),
+        };
         let outcome = self
             .observer
-            .observe(frame, link, hook, packet.time_ns, |record| {
-                shard.record(record);
-            });
+            .observe_captured(frame, link, packet.time_ns, &mut sink);
         if outcome == Outcome::Fragment {
             self.fragment(&frame, link, packet.time_ns);
         }
@@ -408,6 +431,41 @@ impl Reading {
         });
         errors
     }
+}
+
+/// Hands what was seen to the shard: messages as they are where nothing else
+/// wants them.
+struct ShardSink<'a> {
+    shard: &'a mut Shard,
+    /// Whether transactions are paired, for which it takes records.
+    pairs: bool,
+}
+
+impl Sink for ShardSink<'_> {
+    fn record(&mut self, record: &Record<'_>) {
+        self.shard.record(record);
+    }
+
+    fn message(&mut self, observed: &Observed<'_>) -> bool {
+        if !self.pairs {
+            self.shard.engine().message(observed);
+        }
+        !self.pairs
+    }
+}
+
+/// What the datasets have counted, as the families of a daemon; none without
+/// datasets.
+fn families(engine: &mut Engine) -> Option<aggregate::Report> {
+    let plan = Arc::clone(engine.plan());
+    if plan.datasets().is_empty() {
+        return None;
+    }
+    let mut counts = Counts::new(&plan, CELLS, seed());
+    engine.exchange(&mut counts);
+    let mut aggregate = Aggregate::new(plan, aggregate::Limits::default(), seed());
+    aggregate.merge(&counts, Moment::default());
+    Some(aggregate.report())
 }
 
 /// Packets of unknown link types.

@@ -5,6 +5,10 @@
 //! checked both ways. The captures and the answers stay outside of the
 //! repository: in `shared/data` beside it, or where `XDSC_SHARED_DATA` says.
 #![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "XML has more kinds of events than matter"
+)]
+#![expect(
     clippy::print_stderr,
     reason = "a test that is skipped must be seen to be"
 )]
@@ -42,6 +46,8 @@ fn data() -> Option<PathBuf> {
 
 /// Counts by dataset, row and column.
 type Answer = BTreeMap<(String, String, String), u64>;
+/// Row and column, DSC's count and ours.
+type Difference = ((String, String), u64, u64);
 
 fn printable(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets).into_owned()
@@ -284,7 +290,7 @@ fn deviation(capture: &str, dataset: &str) -> &'static str {
 /// Cells that differ, in one line: all of them where they are few.
 ///
 /// Real clients' addresses and names stay where they are.
-fn in_short(capture: &str, dataset: &str, cells: &[((String, String), u64, u64)]) -> String {
+fn in_short(capture: &str, dataset: &str, cells: &[Difference]) -> String {
     const FEW: usize = 6;
     let is_private = capture == "nsd-live"
         && matches!(
@@ -292,11 +298,11 @@ fn in_short(capture: &str, dataset: &str, cells: &[((String, String), u64, u64)]
             "client" | "client_subnet" | "qname" | "idn_only" | "tld" | "class"
         );
     if cells.len() > FEW || is_private {
-        let sum = |of: fn(&((String, String), u64, u64)) -> u64| cells.iter().map(of).sum::<u64>();
+        let sum = |of: fn(&Difference) -> u64| cells.iter().map(of).sum::<u64>();
         let (dsc, ours) = (sum(|cell| cell.1), sum(|cell| cell.2));
         return format!("{} cells: {dsc} messages in them, {ours} here", cells.len());
     }
-    let one = |((row, value), dsc, ours): &((String, String), u64, u64)| {
+    let one = |((row, value), dsc, ours): &Difference| {
         let row = if row == "ALL" {
             String::new()
         } else {
@@ -370,4 +376,41 @@ fn every_other_difference_is_listed() {
         "docs/deviations.md is not what was found: see whether it is right, then run \
          `XDSC_WRITE_DEVIATIONS=1 cargo test -p xdsc --test dsc_answers`"
     );
+}
+
+#[test]
+fn the_page_for_dscs_users_tells_of_every_dataset() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let read = |name| fs::read_to_string(docs.join(name)).expect("a page");
+    let (page, metrics, deviations) = (
+        read("from-dsc.md"),
+        read("METRICS.md"),
+        read("deviations.md"),
+    );
+    let rows: BTreeMap<&str, Vec<&str>> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|line| line.split_once("` | "))
+        .map(|(name, rest)| (name, rest.split('|').map(str::trim).collect()))
+        .collect();
+    let ours = xdsc::stats::builtin::names().collect::<BTreeSet<_>>();
+    assert_eq!(rows.len(), 35, "DSC's 34 samples and pcap_stats");
+    for (name, columns) in &rows {
+        assert!(
+            ours.contains(name) || matches!(*name, "response_time" | "pcap_stats"),
+            "{name}"
+        );
+        let deviation = columns[2];
+        assert!(
+            deviation.is_empty() || deviations.contains(&format!("### {deviation}\n")),
+            "{name}"
+        );
+    }
+    for family in page.split('`').filter(|text| text.starts_with("xdsc_")) {
+        assert!(metrics.contains(&format!("| `{family}` |")), "{family}");
+    }
+    for indexer in xdsc::stats::dataset::Indexer::ALL {
+        let told = indexer.is_dsc() || page.contains(&format!("`{}`", indexer.label()));
+        assert!(told, "{}", indexer.label());
+    }
 }

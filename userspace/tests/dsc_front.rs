@@ -92,7 +92,7 @@ fn values(seen: &Observed<'_>) -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("edns_bufsiz_any", bufsiz.clone().into_bytes()),
         ("qnamelen", name.len().to_string().into_bytes()),
-        ("label_count", labels.to_string().into_bytes()),
+        ("label_count", labels.min(63).to_string().into_bytes()),
         ("qname", name.clone()),
         ("msglen", message.len.to_string().into_bytes()),
         (
@@ -157,7 +157,8 @@ fn options(mut octets: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
             break;
         };
         let known = match (u16::from_be_bytes([*a, *b]), value) {
-            (3, _) => Some(("nsid_len", len.to_string())),
+            // DSC tells no difference between an empty option and none.
+            (3, [_, ..]) => Some(("nsid_len", len.to_string())),
             (8, [high, low, _, _, ..]) => {
                 Some(("ecs_family", u16::from_be_bytes([*high, *low]).to_string()))
             }

@@ -57,6 +57,17 @@ pub(super) fn label(text: &str) -> Result<String, InvalidValue> {
     }
 }
 
+/// Accepts a path, which may be empty for none.
+pub(super) fn path(text: &str) -> Result<String, InvalidValue> {
+    if text.contains(char::is_control) {
+        return Err(InvalidValue {
+            message: "has control characters".to_owned(),
+            hint: "write the path of a file".to_owned(),
+        });
+    }
+    Ok(text.to_owned())
+}
+
 /// No encoding, no route pattern, nothing that a client would resolve.
 fn is_plain_segment(segment: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');

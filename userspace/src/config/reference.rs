@@ -1,7 +1,7 @@
 //! What a walk recorded, for people: Markdown and a commented example.
 
 use super::kind::Choice;
-use super::section::{FieldRecord, SectionRecord, Walk};
+use super::section::{FieldRecord, Multiplicity, SectionRecord, Walk};
 
 /// The width of a comment in the example.
 const WIDTH: usize = 76;
@@ -36,7 +36,8 @@ This page is made from the declarations that the daemon reads the file with
 fn section_markdown(section: &SectionRecord) -> String {
     let heading = match section.name {
         "" => "## Top of the file".to_owned(),
-        name => format!("## `[{name}]`"),
+        name if section.multiplicity == Multiplicity::Once => format!("## `[{name}]`"),
+        name => format!("## `[[{name}]]`"),
     };
     let doc = &section.doc;
     let rows: String = section.fields.iter().map(row).collect();
@@ -63,12 +64,26 @@ fn row(field: &FieldRecord) -> String {
 }
 
 fn section_toml(section: &SectionRecord) -> String {
+    if section.multiplicity != Multiplicity::Once {
+        return tables_toml(section);
+    }
     let heading = match section.name {
         "" => String::new(),
         name => format!("{}[{name}]\n", comment(&section.doc, 0)),
     };
     let fields: Vec<_> = section.fields.iter().map(field_toml).collect();
     format!("{heading}{}", fields.join("\n"))
+}
+
+/// Nothing that is there by default, so all of it is a comment.
+fn tables_toml(section: &SectionRecord) -> String {
+    let fields = section.fields.iter().map(|field| {
+        let doc = comment(&format!("`{}`: {}", field.key, field.doc), 0);
+        format!("{doc}# {} = {}\n", field.key, field.default)
+    });
+    let fields: String = fields.collect();
+    let doc = comment(&section.doc, 0);
+    format!("{doc}# [[{}]]\n{fields}", section.name)
 }
 
 fn field_toml(field: &FieldRecord) -> String {

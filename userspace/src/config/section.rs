@@ -22,6 +22,7 @@ macro_rules! settings {
                 pub $field:ident: $type:ty = ($kind:expr, $default:expr),
             )*
             $( section pub $section:ident: $section_type:ident, )*
+            $( tables pub $tables:ident: $tables_type:ident = $tables_name:literal, )*
         }
     ) => {
         $(#[doc = $doc])*
@@ -32,6 +33,10 @@ macro_rules! settings {
                 #[doc = concat!("The section `[", stringify!($section), "]`.")]
                 pub $section: $section_type,
             )*
+            $(
+                #[doc = concat!("The tables `[[", $tables_name, "]]`.")]
+                pub $tables: Vec<$tables_type>,
+            )*
         }
 
         impl Declare for $name {
@@ -41,6 +46,7 @@ macro_rules! settings {
                 Self {
                     $( $field: section.field(stringify!($field), &[$($field_doc),*], $kind, $default), )*
                     $( $section: section.nested(stringify!($section)), )*
+                    $( $tables: section.tables($tables_name), )*
                 }
             }
         }
@@ -76,8 +82,18 @@ pub(super) struct Walk {
 #[derive(Debug)]
 pub(super) struct SectionRecord {
     pub(super) name: &'static str,
+    pub(super) multiplicity: Multiplicity,
     pub(super) doc: String,
     pub(super) fields: Vec<FieldRecord>,
+}
+
+/// How often a section may stand in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Multiplicity {
+    /// `[section]`.
+    Once,
+    /// `[[section]]`: this one is the n-th, from 0.
+    Many(usize),
 }
 
 /// A key as it was declared.
@@ -128,6 +144,16 @@ impl Walk {
             self.problems.push(problem);
         }
         self.problems
+    }
+
+    /// Reports that a value does not fit with others, at its key or else at the
+    /// table that it is missing in.
+    pub(super) fn refuse(&mut self, key: String, table: &str, invalid: InvalidValue) {
+        let has_fault = |problem: &Problem| problem.key.starts_with(&key);
+        if !self.problems.iter().any(has_fault) {
+            let at = self.position(&key).or_else(|| self.position(table));
+            self.report(at.unwrap_or(0), key, invalid);
+        }
     }
 
     fn position(&self, path: &str) -> Option<usize> {
@@ -184,7 +210,12 @@ impl Walk {
     }
 
     fn section_names(&self) -> impl Iterator<Item = &'static str> {
-        let names = self.sections.iter().map(|section| section.name);
+        let again = |section: &&SectionRecord| match section.multiplicity {
+            Multiplicity::Once => false,
+            Multiplicity::Many(index) => index > 0,
+        };
+        let sections = self.sections.iter().filter(move |section| !again(section));
+        let names = sections.map(|section| section.name);
         names.filter(|name| !name.is_empty())
     }
 }
@@ -195,9 +226,10 @@ impl SectionRecord {
     }
 
     fn path(&self, key: &str) -> String {
-        match self.name {
-            "" => key.to_owned(),
-            name => format!("{name}.{key}"),
+        match (self.name, self.multiplicity) {
+            ("", _) => key.to_owned(),
+            (name, Multiplicity::Once) => format!("{name}.{key}"),
+            (name, Multiplicity::Many(index)) => format!("{name}[{index}].{key}"),
         }
     }
 }
@@ -213,18 +245,20 @@ impl<'a> Section<'a> {
     /// The top of a file.
     pub(super) fn top(walk: &'a mut Walk, table: Option<&'a dyn TableLike>) -> Self {
         let doc = &["These keys stand before the first section."];
-        Self::open(walk, "", doc, table)
+        Self::open(walk, "", Multiplicity::Once, doc, table)
     }
 
     fn open(
         walk: &'a mut Walk,
         name: &'static str,
+        multiplicity: Multiplicity,
         doc: &[&str],
         table: Option<&'a dyn TableLike>,
     ) -> Self {
         let index = walk.sections.len();
         walk.sections.push(SectionRecord {
             name,
+            multiplicity,
             doc: sentences(doc),
             fields: Vec::new(),
         });
@@ -259,7 +293,52 @@ impl<'a> Section<'a> {
     /// The settings in a section below this one.
     pub(super) fn nested<T: Declare>(&mut self, name: &'static str) -> T {
         let table = self.nested_table(name);
-        Section::open(self.walk, name, T::DOC, table).settings()
+        Section::open(self.walk, name, Multiplicity::Once, T::DOC, table).settings()
+    }
+
+    /// The settings in each table of an array of them.
+    pub(super) fn tables<T: Declare>(&mut self, name: &'static str) -> Vec<T> {
+        let tables = self.array_of_tables(name);
+        if tables.is_empty() {
+            // For the record only.
+            let many = Multiplicity::Many(0);
+            let _: T = Section::open(self.walk, name, many, T::DOC, None).settings();
+        }
+        let tables = tables.into_iter().enumerate();
+        tables
+            .map(|(index, table)| {
+                let many = Multiplicity::Many(index);
+                Section::open(self.walk, name, many, T::DOC, Some(table)).settings()
+            })
+            .collect()
+    }
+
+    fn array_of_tables(&mut self, name: &'static str) -> Vec<&'a dyn TableLike> {
+        let Some((key, item)) = self.item(name) else {
+            return Vec::new();
+        };
+        self.walk.present.push((name.to_owned(), position(key)));
+        if let Some(tables) = item.as_array_of_tables() {
+            return tables.iter().map(|table| table as &dyn TableLike).collect();
+        }
+        let inline = item.as_array().map(|array| {
+            let tables = array.iter().map(|value| value.as_inline_table());
+            tables
+                .map(|table| table.map(|table| table as &dyn TableLike))
+                .collect::<Option<Vec<_>>>()
+        });
+        if let Some(Some(tables)) = inline {
+            return tables;
+        }
+        let invalid = InvalidValue {
+            message: format!(
+                "is {}, not an array of tables",
+                type_phrase(item.type_name())
+            ),
+            hint: format!("write `[[{name}]]` for each, and its keys on the lines below"),
+        };
+        self.walk.report(position(key), name.to_owned(), invalid);
+        Vec::new()
     }
 
     fn read<K: Kind>(&mut self, key: &'static str, kind: &K) -> Option<K::Value> {

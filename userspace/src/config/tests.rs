@@ -23,6 +23,10 @@ fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
+fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect(text)
+}
+
 /// By hand, not by the declarations.
 fn all_defaults() -> Config {
     Config {
@@ -54,6 +58,22 @@ fn all_defaults() -> Config {
             memory: 16_777_216,
             idle_timeout: Duration::from_secs(30),
         },
+        statistics: Statistics {
+            datasets: vec![parsed("default")],
+            client_v4_prefix: 24,
+            client_v6_prefix: 48,
+            suffix_list: String::new(),
+            known_tlds: String::new(),
+            zones: String::new(),
+            cells: 16_384,
+            top_candidates: 4096,
+        },
+        export: Export {
+            max_series: 20_000,
+            max_cells: 200,
+            idle_expiry: Duration::from_secs(3600),
+        },
+        datasets: vec![],
         web: Web {
             listen_addresses: vec![ListenAddress {
                 host: ListenHost::Any,
@@ -97,6 +117,31 @@ streams = 100
 memory = 65536
 idle_timeout = "60s"
 
+[statistics]
+datasets = ["qtype", "all"]
+client_v4_prefix = 32
+client_v6_prefix = 0
+suffix_list = "/etc/xdsc/public_suffix_list.dat"
+known_tlds = "tlds.txt"
+zones = "/etc/nsd/zones"
+cells = 256
+top_candidates = 64
+
+[export]
+max_series = 1000
+max_cells = 20
+idle_expiry = "60s"
+
+[[dataset]]
+name = "mail"
+dimensions = ["zone", "type:qtype"]
+filters = ["queries-only", "server-only"]
+max_cells = 50
+
+[[dataset]]
+name = "bits"
+dimensions = ["ad_bit"]
+
 [web]
 listen_addresses = ["127.0.0.1:8080", "[::1]:8080", "localhost:0"]
 telemetry_path = "/dns/metrics"
@@ -139,6 +184,35 @@ fn other_than_default() -> Config {
             memory: 65_536,
             idle_timeout: Duration::from_secs(60),
         },
+        statistics: Statistics {
+            datasets: vec![parsed("qtype"), parsed("all")],
+            client_v4_prefix: 32,
+            client_v6_prefix: 0,
+            suffix_list: "/etc/xdsc/public_suffix_list.dat".to_owned(),
+            known_tlds: "tlds.txt".to_owned(),
+            zones: "/etc/nsd/zones".to_owned(),
+            cells: 256,
+            top_candidates: 64,
+        },
+        export: Export {
+            max_series: 1000,
+            max_cells: 20,
+            idle_expiry: Duration::from_secs(60),
+        },
+        datasets: vec![
+            DatasetSettings {
+                name: "mail".to_owned(),
+                dimensions: vec![parsed("zone"), parsed("type:qtype")],
+                filters: vec![parsed("queries-only"), parsed("server-only")],
+                max_cells: Some(50),
+            },
+            DatasetSettings {
+                name: "bits".to_owned(),
+                dimensions: vec![parsed("ad_bit")],
+                filters: vec![],
+                max_cells: None,
+            },
+        ],
         web: Web {
             listen_addresses: vec![
                 at(ListenHost::Address([127, 0, 0, 1].into()), 8080),
@@ -178,6 +252,7 @@ fn the_file_of_other_values_leaves_no_key_out() {
     for section in declared().sections {
         let table = match section.name {
             "" => document.as_table(),
+            "dataset" => document["dataset"][0].as_table().expect("tables"),
             name => document[name].as_table().expect(name),
         };
         for field in section.fields {
@@ -226,7 +301,7 @@ fn the_example_states_the_defaults() {
     let stated = example
         .lines()
         .filter(|line| line.contains(" = ") && !line.starts_with('#'));
-    assert_eq!(stated.count(), 23, "one line for each key");
+    assert_eq!(stated.count(), 34, "one line for each key");
     assert!(example.lines().all(|line| line.len() <= 80), "{example}");
 }
 
@@ -302,12 +377,12 @@ fn names_like_no_other_get_the_list() {
         (
             "[kafka]\n",
             "f:1:2: `[kafka]` is not a known section; the sections are \
-             `probe`, `ring`, `pairing`, `tcp`, `web`, `log`",
+             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `web`, `log`, `dataset`",
         ),
         (
             "zzz = 1\n",
             "f:1:1: `zzz` is not a known key; the keys here are `interfaces`, `node`, `site`, \
-             `probe`, `ring`, `pairing`, `tcp`, `web`, `log`",
+             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `web`, `log`, `dataset`",
         ),
         (
             "[log.xyz]\n",
@@ -316,7 +391,7 @@ fn names_like_no_other_get_the_list() {
         (
             "\"a\\u001b[31m\" = 1\n",
             "f:1:1: `a\\u{1b}[31m` is not a known key; the keys here are `interfaces`, `node`, \
-             `site`, `probe`, `ring`, `pairing`, `tcp`, `web`, `log`",
+             `site`, `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `web`, `log`, `dataset`",
         ),
     ]);
 }
@@ -503,6 +578,79 @@ fn a_faulty_value_is_not_compared_with_another() {
         "f:3:12: `ring.poll_max` is \"2h\"; \
          write a duration from \"50us\" to \"1s\" (in us, ms or s)",
     )]);
+}
+
+#[test]
+fn datasets_say_what_to_write() {
+    assert_complaints(&[
+        (
+            "[statistics]\ndatasets = [\"qtyp\"]\n",
+            "f:2:13: `statistics.datasets[0]` is \"qtyp\", which is no built-in dataset; \
+             did you mean `qtype`?",
+        ),
+        (
+            "[statistics]\ndatasets = [\"direction_vs_ipproto\"]\n",
+            "f:2:13: `statistics.datasets[0]` is \"direction_vs_ipproto\", which counts packets, \
+             which the kernel does not hand on; \
+             xdsc_packets_total and xdsc_not_dns_packets_total have them",
+        ),
+        (
+            "[[dataset]]\nname = \"a b\"\ndimensions = [\"qtipe\", \"response_time\"]\n\
+             filters = [\"queries-onli\"]\n",
+            "f:2:8: `dataset[0].name` is \"a b\", which cannot be a part of a metric's name; \
+             write up to 64 letters, digits and `_`, a letter first, as in `qtype_vs_tld`\n\
+             f:3:15: `dataset[0].dimensions[0]` is \"qtipe\", which names no indexer; \
+             did you mean `qtype`?\n\
+             f:3:24: `dataset[0].dimensions[1]` is \"response_time\", which is no dataset \
+             of its own here; xdsc_response_time_seconds has the response times\n\
+             f:4:12: `dataset[0].filters[0]` is \"queries-onli\", which is no filter; \
+             did you mean `queries-only`?",
+        ),
+        (
+            "[[dataset]]\nname = \"x\"\ndimensions = [\"9x:tld\"]\n",
+            "f:3:15: `dataset[0].dimensions[0]` is \"9x:tld\", which has a label that Prometheus \
+             does not take; write a label of letters, digits and `_`, as in `tld:second_ld`",
+        ),
+    ]);
+}
+
+#[test]
+fn datasets_fit_together() {
+    assert_complaints(&[
+        (
+            "[[dataset]]\n[[dataset]]\nname = \"x\"\n",
+            "f:1:3: `dataset[0].name` is missing; name the dataset, as in `qtype_vs_tld`\n\
+             f:1:3: `dataset[0].dimensions` is missing; \
+             name one or two indexers, as in [\"qtype\", \"tld\"]\n\
+             f:1:3: `dataset[1].dimensions` is missing; \
+             name one or two indexers, as in [\"qtype\", \"tld\"]",
+        ),
+        (
+            "[[dataset]]\nname = \"tld\"\ndimensions = [\"tld\"]\n",
+            "f:2:1: `dataset[0].name` is \"tld\", the name of another dataset; \
+             give each a name of its own",
+        ),
+        (
+            "[[dataset]]\nname = \"x\"\ndimensions = [\"tld\", \"TLD:second_ld\"]\n",
+            "f:3:1: `dataset[0].dimensions` have the same label; \
+             put labels before them, as in `qname:qname` and `tld:tld`",
+        ),
+        (
+            "[[dataset]]\nname = \"x\"\ndimensions = [\"zone\"]\n",
+            "f:3:1: `dataset[0].dimensions` have `zone`, but no zones are known; \
+             name a file or folder in `statistics.zones`",
+        ),
+        (
+            "[export]\nmax_series = 16\n",
+            "f:2:1: `export.max_series` is too low for the datasets, \
+             which have 54 series at least; raise it, or name fewer datasets",
+        ),
+        (
+            "dataset = 1\n",
+            "f:1:1: `dataset` is an integer, not an array of tables; \
+             write `[[dataset]]` for each, and its keys on the lines below",
+        ),
+    ]);
 }
 
 #[test]

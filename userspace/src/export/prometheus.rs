@@ -1,9 +1,11 @@
 //! The statistics as Prometheus families.
 //!
 //! The tables of the packet path are encoded as they stand when a scrape comes:
-//! nothing here is touched per message. Every label value is from a closed set,
-//! but for interface names and CPU numbers, which are the machine's.
+//! nothing here is touched per message. Label values of the datasets come from
+//! packets, bounded and escaped by `stats::aggregate`; all others are from closed
+//! sets, but for interface names and CPU numbers, which are the machine's.
 
+pub mod datasets;
 #[cfg(test)]
 mod tests;
 
@@ -62,7 +64,7 @@ pub fn openmetrics(
 #[derive(Debug)]
 struct Statistics(Snapshot);
 
-type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
+type Labels<'a, const N: usize> = [(&'a str, &'a str); N];
 
 impl Collector for Statistics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -76,6 +78,9 @@ impl Collector for Statistics {
         families.sizes(&messages)?;
         families.transactions(&self.0)?;
         families.streams(&self.0.streams)?;
+        if let Some(statistics) = &self.0.statistics {
+            families.statistics(statistics)?;
+        }
         if let Some(live) = &self.0.live {
             families.live(live)?;
             families.rings(live)?;

@@ -8,7 +8,7 @@ use dns_wire::{
 };
 
 use crate::source::stream::StreamStats;
-use crate::stats::pairing::PairingStats;
+use crate::stats::{aggregate::Report, pairing::PairingStats};
 
 /// The statistics of a source, and of the live one what it says of itself.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub pairing: PairingStats,
     /// What became of TCP segments.
     pub streams: StreamStats,
+    /// What the datasets have counted, where there are any.
+    pub statistics: Option<Report>,
     /// The live source's own state.
     pub live: Option<LiveState>,
 }
@@ -60,6 +62,7 @@ impl Snapshot {
     pub fn example() -> Self {
         let mut snapshot = Self {
             live: Some(LiveState::example()),
+            statistics: Some(Report::example()),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {

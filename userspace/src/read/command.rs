@@ -4,7 +4,7 @@ use std::{fs, io, io::Write, num::NonZeroU32, path::PathBuf, process::ExitCode, 
 
 use dns_wire::Settings;
 
-use super::{DatasetOptions, DatasetReading, tables};
+use super::{DatasetOptions, DatasetReading, Reading, tables};
 use crate::{
     cli::{CompatArg, ReadArgs, ReadFormat},
     dsc_conf::DscConf,
@@ -57,6 +57,9 @@ fn read(
 ) -> Result<ExitCode, Refused> {
     let conf = configuration(args, complaints)?;
     let options = options(args, conf.as_ref())?;
+    if args.format == ReadFormat::Prometheus {
+        return families(args, options, out, complaints);
+    }
     let mut writer = writer(args, conf.as_ref())?;
     let mut printed = Vec::new();
     let mut sink = |interval: Interval| {
@@ -78,6 +81,30 @@ fn read(
     print(args.format, &printed, out)?;
     out.flush()?;
     Ok(status)
+}
+
+/// What a daemon would show of these datasets, beside all else.
+fn families(
+    args: &ReadArgs,
+    options: DatasetOptions,
+    out: &mut impl Write,
+    complaints: &mut impl Write,
+) -> Result<ExitCode, Refused> {
+    if args.compat.is_some() || args.output.is_some() || args.interval.is_some() {
+        return Err(Refused::Told(
+            "--format prometheus shows what the daemon would: leave out --compat, --output and \
+             --interval"
+                .to_owned(),
+        ));
+    }
+    let DatasetOptions {
+        plan,
+        settings,
+        service_addresses,
+        ..
+    } = options;
+    let reading = Reading::with_plan(settings, service_addresses, plan);
+    Ok(super::read_and_print(reading, args, out, complaints)?)
 }
 
 fn configuration(args: &ReadArgs, complaints: &mut impl Write) -> Result<Option<DscConf>, Refused> {
@@ -210,7 +237,8 @@ fn print(format: ReadFormat, intervals: &[Interval], out: &mut impl Write) -> io
     match format {
         ReadFormat::Text => tables::text(intervals, out),
         ReadFormat::Json => tables::json(intervals, out),
-        ReadFormat::Prometheus => tables::prometheus(intervals, out),
+        // `families` prints these.
+        ReadFormat::Prometheus => Ok(()),
         ReadFormat::DscXml => intervals
             .iter()
             .try_for_each(|interval| Format::Xml.write(interval, out)),

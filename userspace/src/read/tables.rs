@@ -148,8 +148,3 @@ fn json_cells(row: &Row) -> impl Iterator<Item = JsonCell> {
     };
     row.cells.iter().map(cell)
 }
-
-/// TEMP
-pub(super) fn prometheus(_: &[Interval], _: &mut impl Write) -> io::Result<()> {
-    Err(io::Error::other("TEMP"))
-}

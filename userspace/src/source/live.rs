@@ -5,6 +5,7 @@
 
 pub mod attach;
 pub mod clock;
+pub mod collect;
 pub mod cost;
 pub mod drain;
 pub mod probe;
@@ -13,7 +14,7 @@ pub mod test_run;
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -27,6 +28,7 @@ use tracing::{info, warn};
 use self::{
     attach::{AttachError, Attachments},
     clock::now_ns,
+    collect::CollectOptions,
     cost::CostMeter,
     drain::{DrainOptions, Drains, Report},
     probe::{LoadError, LoadOptions, Probe, Variant},
@@ -36,15 +38,16 @@ use crate::{
     config::Config,
     export::snapshot::{HookCounts, LiveState, RingReport, Snapshot},
     source::stream::{Limits, StreamStats},
-    stats::{
-        pairing::Pairing,
-        plan::{Plan, Rules},
-    },
+    statistics::{StatisticsErrors, limits, statistics},
+    stats::{pairing::Pairing, plan::Plan},
 };
 
 /// Why there is no live traffic.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {
+    /// The datasets cannot be counted as configured.
+    #[error(transparent)]
+    Statistics(#[from] StatisticsErrors),
     /// The programs are not in the kernel.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -74,7 +77,9 @@ impl Live {
     /// # Errors
     /// [`LiveError`], each with its cure.
     pub fn start(config: &Config, variant: Variant) -> Result<Self, LiveError> {
-        let mut probe = Probe::load(&load_options(config, variant))?;
+        // Before anything is loaded: a list that cannot be read costs no traffic.
+        let plan = Arc::new(statistics(config)?);
+        let mut probe = Probe::load(&load_options(config, variant, &plan))?;
         if variant == Variant::Trace {
             probe.log_packets();
         }
@@ -83,7 +88,6 @@ impl Live {
             config.pairing.capacity as usize,
             nanoseconds(config.pairing.timeout),
         );
-        let plan = Arc::new(Plan::new(Vec::new(), Rules::default()));
         let drains = Drains::start(rings, pairing, drain_options(config), &plan)?;
         let mut attachments = Attachments::default();
         for interface in &config.interfaces {
@@ -108,6 +112,7 @@ impl Live {
         // The rings are emptied first, so that the kernel's counters, read
         // after, are never behind what was taken out.
         let (reports, pairing) = self.drains.report();
+        let statistics = self.drains.statistics();
         let (ingress, egress, programs) = {
             let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
             (
@@ -140,6 +145,7 @@ impl Live {
             hooks,
             pairing,
             streams,
+            statistics: Some(statistics),
             live: Some(LiveState {
                 node: self.node.clone(),
                 site: self.site.clone(),
@@ -207,12 +213,13 @@ impl Live {
     }
 }
 
-fn load_options(config: &Config, variant: Variant) -> LoadOptions {
+fn load_options(config: &Config, variant: Variant, plan: &Plan) -> LoadOptions {
     let chunk_bytes = CHUNK_LINES * dns_wire::record::LINE as u64;
     LoadOptions {
         variant,
         settings: Settings::new(&config.probe.ports)
             .with_decapsulation(config.probe.decapsulate)
+            .with_whole_messages(plan.needs_whole_messages())
             .with_seed(seed()),
         chunks: config
             .ring
@@ -236,6 +243,10 @@ fn drain_options(config: &Config) -> DrainOptions {
         },
         share_bits: config.pairing.one_in.ilog2(),
         full_below: config.pairing.full_below,
+        collect: CollectOptions {
+            cells: config.statistics.cells as usize,
+            limits: limits(config),
+        },
     }
 }
 
@@ -251,6 +262,11 @@ fn node_name(config: &Config) -> String {
     }
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
+}
+
+/// A thread that panicked has told of it; its data is as good as it was.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

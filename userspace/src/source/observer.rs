@@ -7,9 +7,9 @@ use dns_wire::{
     Packet, Settings, Slice,
     counters::{Counters, Delivery, Hook, Outcome},
     handshake::SynAck,
-    locate::{self, Flow, Link, Located, Payload, Transport, locate},
+    locate::{self, Flow, Layers, Link, Located, Payload, Transport, locate},
     message::Message,
-    observe::{Context, Finding, Host, observe, raw_context},
+    observe::{Context, Finding, Host, observe_located, raw_context},
     packet::{NAME_AT, NameArea},
     record::{self, HEAD, HEAD_WORDS, LINE, MAX_SEGMENT, Record, Stamp, ip_addr},
 };
@@ -17,7 +17,7 @@ use dns_wire::{
 use foldhash::quality::RandomState;
 use lru::LruCache;
 
-use crate::config::IpPrefix;
+use crate::{config::IpPrefix, stats::observed::Observed};
 
 /// Handshakes that are timed at once.
 const HANDSHAKES: NonZeroUsize = NonZeroUsize::new(1 << 16).unwrap();
@@ -64,20 +64,47 @@ impl Observer {
         link: Link,
         hook: Hook,
         time_ns: u64,
-        mut sink: impl FnMut(&Record<'_>),
+        sink: impl FnMut(&Record<'_>),
+    ) -> Outcome {
+        let found = locate(&frame, link, &self.settings);
+        self.observe_located(frame, found, hook, time_ns, &mut Records(sink))
+    }
+
+    /// Sees a frame of a capture, where it would have been seen on the server;
+    /// what it ended as.
+    pub fn observe_captured(
+        &mut self,
+        frame: Slice<'_>,
+        link: Link,
+        time_ns: u64,
+        sink: &mut impl Sink,
+    ) -> Outcome {
+        let found = locate(&frame, link, &self.settings);
+        let hook = self.hook_of_located(&frame, &found.1);
+        self.observe_located(frame, found, hook, time_ns, sink)
+    }
+
+    fn observe_located<S: Sink>(
+        &mut self,
+        frame: Slice<'_>,
+        found: (Layers, Located),
+        hook: Hook,
+        time_ns: u64,
+        sink: &mut S,
     ) -> Outcome {
         self.records.clear();
         let settings = self.settings;
         let mut run = Run {
             observer: self,
+            sink,
             frame,
             hook,
             time_ns,
         };
-        let outcome = observe(&frame, link, hook, &settings, &mut run);
+        let outcome = observe_located(&frame, found, hook, &settings, &mut run);
         let mut rest = self.records.as_slice();
         while let Ok(record) = Record::parse(rest) {
-            sink(&record);
+            sink.record(&record);
             rest = rest.get(record.lines() * LINE..).unwrap_or(&[]);
         }
         outcome
@@ -97,6 +124,10 @@ impl Observer {
     #[must_use]
     pub fn hook_of(&self, frame: &Slice<'_>, link: Link) -> Hook {
         let (_, located) = locate(frame, link, &self.settings);
+        self.hook_of_located(frame, &located)
+    }
+
+    fn hook_of_located(&self, frame: &Slice<'_>, located: &Located) -> Hook {
         let (Located::Payload(payload) | Located::Control(payload)) = located else {
             return Hook::Ingress;
         };
@@ -110,7 +141,7 @@ impl Observer {
         let from_server = self.settings.watches(payload.source_port);
         match (from_server, to_server) {
             (true, false) => Hook::Egress,
-            (true, true) if is_response(frame, &payload) => Hook::Egress,
+            (true, true) if is_response(frame, payload) => Hook::Egress,
             (true | false, true) | (false, false) => Hook::Ingress,
         }
     }
@@ -132,15 +163,38 @@ fn is_response(frame: &Slice<'_>, payload: &Payload) -> bool {
     flags.is_some_and(|[flags]| flags & 0x80 != 0)
 }
 
+/// Where what was seen goes.
+pub trait Sink {
+    /// Takes a record in.
+    fn record(&mut self, record: &Record<'_>);
+
+    /// Takes a message over UDP in, if no record need be made of it.
+    fn message(&mut self, observed: &Observed<'_>) -> bool;
+}
+
+/// Takes records only, as there are from the kernel.
+struct Records<F>(F);
+
+impl<F: FnMut(&Record<'_>)> Sink for Records<F> {
+    fn record(&mut self, record: &Record<'_>) {
+        (self.0)(record);
+    }
+
+    fn message(&mut self, _: &Observed<'_>) -> bool {
+        false
+    }
+}
+
 /// One frame on its way.
-struct Run<'a> {
+struct Run<'a, S> {
     observer: &'a mut Observer,
+    sink: &'a mut S,
     frame: Slice<'a>,
     hook: Hook,
     time_ns: u64,
 }
 
-impl Run<'_> {
+impl<S: Sink> Run<'_, S> {
     /// Everything from a file is paired, and nothing sampled.
     fn stamp(&self, hash: u32) -> Stamp {
         Stamp {
@@ -162,7 +216,7 @@ impl Run<'_> {
     }
 }
 
-impl Host for Run<'_> {
+impl<S: Sink> Host for Run<'_, S> {
     type Window = Slice<'static>;
 
     fn counters(&mut self) -> &mut Counters {
@@ -199,6 +253,13 @@ impl Host for Run<'_> {
 
     fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery {
         let id = match context.flow.transport {
+            Transport::Udp
+                if self
+                    .sink
+                    .message(&observed(self.frame, self.time_ns, context, message)) =>
+            {
+                return Delivery::Delivered;
+            }
             Transport::Udp => message.header.id(),
             Transport::Tcp => 0,
         };
@@ -225,7 +286,7 @@ impl Host for Run<'_> {
     }
 }
 
-impl Run<'_> {
+impl<S: Sink> Run<'_, S> {
     fn push_raw<P: Packet>(
         &mut self,
         packet: &P,
@@ -255,6 +316,26 @@ impl Run<'_> {
             return Delivery::Unreadable;
         }
         Delivery::Delivered
+    }
+}
+
+fn observed<'a>(
+    frame: Slice<'a>,
+    time_ns: u64,
+    context: &Context,
+    message: &Message,
+) -> Observed<'a> {
+    let question = &message.question;
+    let name = question.name_at..question.name_at + question.name_len;
+    Observed {
+        time_ns,
+        hook: context.hook,
+        role: context.role,
+        flow: context.flow,
+        message: *message,
+        name: frame.bytes().get(name).unwrap_or(&[]),
+        options: &[],
+        weight: 1,
     }
 }
 

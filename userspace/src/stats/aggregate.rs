@@ -19,11 +19,12 @@ use self::{
     value::{RETIRED_VALUE, value},
 };
 use super::{
+    builtin,
     dataset::{Dataset, Indexer},
     distinct::Distinct,
     engine::Counts,
-    flood::{Guard, is_name},
-    plan::Plan,
+    flood::Guard,
+    plan::{Plan, Rules},
     sketches::{Clients, NAMES_PRECISION, Sketches, ZONES},
 };
 
@@ -109,6 +110,8 @@ pub struct Report {
     pub series: usize,
     /// The bound of them.
     pub max_series: usize,
+    /// Octets of memory of the aggregate.
+    pub memory: usize,
     /// Different clients, where they are counted.
     pub clients: Option<ClientCounts>,
     /// Zones and the different names that were asked for in each, the most
@@ -118,6 +121,23 @@ pub struct Report {
     pub flooded: usize,
     /// The worst of them, and names per minute.
     pub flooded_zones: Vec<(String, f64)>,
+}
+
+impl Report {
+    /// A report in which every family has a sample.
+    #[must_use]
+    pub fn example() -> Self {
+        let mut datasets = builtin::default();
+        datasets.extend(builtin::OF_ZONES.iter().copied().filter_map(builtin::named));
+        let plan = Plan::new(datasets, Rules::default()).with_distinct_counts();
+        let aggregate = Aggregate::new(Arc::new(plan), Limits::default(), 0);
+        let zone = vec![("example.com".to_owned(), 1000.0)];
+        Self {
+            zone_names: Some(zone.clone()),
+            flooded_zones: zone,
+            ..aggregate.report()
+        }
+    }
 }
 
 /// A family.
@@ -223,8 +243,13 @@ impl Aggregate {
             watched,
             ..
         } = self;
-        let tables = families.iter_mut().zip(&counts.datasets);
-        for (index, (family, table)) in tables.enumerate() {
+        // First the guard, so that the beginning of a flood is folded, too.
+        let watched = watched.and_then(|at| families.get(at).zip(counts.datasets.get(at)));
+        if let Some((family, table)) = watched {
+            family.watch(table, &counts.texts, guard);
+            guard.judge();
+        }
+        for (family, table) in families.iter_mut().zip(&counts.datasets) {
             if table.total == 0 {
                 continue;
             }
@@ -234,11 +259,9 @@ impl Aggregate {
                 budget,
                 guard,
                 now_ns: moment.now_ns,
-                watches: *watched == Some(index),
             };
             family.merge(table, &mut at);
         }
-        guard.judge();
         self.clients.merge(&counts.sketches);
         self.zones.merge(&counts.sketches);
     }
@@ -282,6 +305,7 @@ impl Aggregate {
             tables: self.families.iter().map(Family::table).collect(),
             series: self.budget.used,
             max_series: self.budget.max,
+            memory: self.memory(),
             clients: distinct.then(|| self.clients.counts()),
             zone_names: zone_names.then(|| {
                 let zones = self.zones.most().into_iter();
@@ -298,6 +322,13 @@ impl Aggregate {
         }
     }
 
+    /// Octets of memory, sketches of clients not included: they never grow.
+    fn memory(&self) -> usize {
+        let families: usize = self.families.iter().map(Family::memory).sum();
+        let names = self.zones.minute.len() << NAMES_PRECISION;
+        families + names + self.guard.memory()
+    }
+
     /// The clients of this day (UTC) so far.
     #[must_use]
     pub const fn clients_of_the_day(&self) -> &Clients {
@@ -307,17 +338,12 @@ impl Aggregate {
 
 /// The dataset that has the most of the names that messages are about.
 fn watched(plan: &Plan) -> Option<usize> {
+    let finest_first = [Indexer::Qname, Indexer::ThirdLd, Indexer::SecondLd];
     let names = |dataset: &Dataset| {
         let [first, second] = &dataset.dimensions;
         [first.indexer, second.indexer]
             .into_iter()
-            .filter(|indexer| is_name(*indexer))
-            // The whole name, then the third level, then the second.
-            .map(|indexer| match indexer {
-                Indexer::Qname => 0,
-                Indexer::ThirdLd => 1,
-                _ => 2,
-            })
+            .filter_map(|indexer| finest_first.iter().position(|one| *one == indexer))
             .min()
     };
     let datasets = plan.datasets().iter().enumerate();

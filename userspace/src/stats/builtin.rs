@@ -26,7 +26,7 @@ country_code dns ALL:null CountryCode:country queries-only
 asn_all dns IPVersion:dns_ip_version ASN:asn queries-only 200
 idn_qname dns ALL:null IDNQname:idn_qname queries-only
 edns_version dns ALL:null EDNSVersion:edns_version queries-only
-edns_bufsiz dns ALL:null EDNSBufSiz:edns_bufsiz queries-only
+edns_bufsiz dns ALL:null EDNSBufsiz:edns_bufsiz queries-only
 do_bit dns ALL:null DO:do_bit queries-only
 rd_bit dns ALL:null RD:rd_bit queries-only
 idn_vs_tld dns ALL:null TLD:tld queries-only,idn-only 200
@@ -39,9 +39,9 @@ direction_vs_ipproto ip Direction:ip_direction IPProto:ip_proto any
 dns_ip_version_vs_qtype dns IPVersion:dns_ip_version Qtype:qtype queries-only
 label_count dns ALL:null LabelCount:label_count queries-only
 encryption dns ALL:null Encryption:encryption queries-only
-priming_queries dns Transport:transport EDNSBufSiz:edns_bufsiz priming-query,queries-only
+priming_queries dns Transport:transport EDNSBufsiz:edns_bufsiz priming-query,queries-only
 priming_responses dns ALL:null ReplyLen:msglen priming-query,replies-only
-qr_aa_bits dns Direction:ip_direction QRAABits:qr_aa_bits any
+qr_aa_bits dns Direction:ip_direction QrAa:qr_aa_bits any
 servfail_qname dns ALL:null Qname:qname servfail-only,replies-only 50
 ad_qname dns ALL:null Qname:qname authentic-data-only,replies-only 50
 tld dns ALL:null TLD:tld queries-only 200

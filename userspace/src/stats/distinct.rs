@@ -9,6 +9,11 @@
 /// standard error of 0.57 % in 32 KiB.
 pub const PRECISION: u32 = 15;
 
+/// Octets that cannot be registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a sketch of 2 to the {PRECISION} registers")]
+pub struct NotASketch;
+
 /// A sketch of a set of hashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Distinct {
@@ -54,6 +59,28 @@ impl Distinct {
     /// Forgets all values.
     pub fn clear(&mut self) {
         self.registers.fill(0);
+    }
+
+    /// The registers, an octet each: the number of the first bit set among those
+    /// behind the register's own, of all hashes that it has seen.
+    #[must_use]
+    pub fn registers(&self) -> &[u8] {
+        &self.registers
+    }
+
+    /// A sketch of the default precision from its [registers](Self::registers).
+    ///
+    /// # Errors
+    /// When there are more or fewer, or one is greater than any hash makes it.
+    pub fn from_registers(registers: Vec<u8>) -> Result<Self, NotASketch> {
+        let most = 65 - PRECISION;
+        let possible = |register: &u8| u32::from(*register) <= most;
+        if registers.len() != 1 << PRECISION || !registers.iter().all(possible) {
+            return Err(NotASketch);
+        }
+        Ok(Self {
+            registers: registers.into_boxed_slice(),
+        })
     }
 
     /// How many different values were added.
@@ -161,5 +188,21 @@ mod tests {
         let mut distinct = Distinct::with_precision(4);
         distinct.add_hash(0);
         assert_eq!(distinct.registers.first(), Some(&61));
+    }
+
+    #[test]
+    fn registers_make_the_same_sketch() {
+        let distinct = of(0..10_000, PRECISION);
+        let again = Distinct::from_registers(distinct.registers().to_vec());
+        assert_eq!(again.as_ref(), Ok(&distinct));
+        for registers in [
+            vec![],
+            vec![0; 1 << (PRECISION - 1)],
+            vec![51; 1 << PRECISION],
+        ] {
+            assert_eq!(Distinct::from_registers(registers), Err(NotASketch));
+        }
+        let fullest = Distinct::from_registers(vec![50; 1 << PRECISION]);
+        assert!(fullest.is_ok_and(|distinct| distinct.estimate() > 1e18));
     }
 }

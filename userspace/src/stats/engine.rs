@@ -21,15 +21,15 @@ use super::{
     dataset::{Dataset, Indexer},
     label::{Style, label},
     observed::Observed,
-    plan::{Compat, Plan, Step},
+    plan::{Compat, Plan, Rules, Step},
     response_time::{ResponseTime, ResponseTimes},
     sketches::Sketches,
     table::{Cell, Row, Table},
     values::{At, IPV6, NONE, SKIP, Values, client_address, packet_key},
 };
 
-/// So many counts are under way at a time.
-const MAX_PENDING: usize = 64;
+/// So many messages are under way at a time.
+const WAITING: usize = 8;
 
 /// The engine.
 #[derive(Debug)]
@@ -37,8 +37,13 @@ pub struct Engine {
     plan: Arc<Plan>,
     counts: Counts,
     values: Values,
-    /// Cells of the message at hand.
-    pending: Vec<(Step, Spot)>,
+    /// The last messages, not counted yet: by the time that they are, their
+    /// places have come from memory.
+    waiting: [Waiting; WAITING],
+    /// Where the next message waits.
+    next: usize,
+    /// The values of what waits, where they are needed once more.
+    late: Values,
     /// Response times of files, where messages come in their order.
     timed: Option<Timed>,
 }
@@ -78,7 +83,9 @@ impl Engine {
         Self {
             counts: Counts::new(&plan, cells, seed),
             values: Values::new(seed),
-            pending: Vec::with_capacity(MAX_PENDING),
+            waiting: Default::default(),
+            next: 0,
+            late: Values::new(seed),
             timed: None,
             plan,
         }
@@ -112,8 +119,10 @@ impl Engine {
             plan,
             counts,
             values,
-            pending,
+            waiting,
+            next,
             timed,
+            ..
         } = self;
         values.begin();
         let at = At {
@@ -129,36 +138,36 @@ impl Engine {
             }
         }
         let holding = values.conditions(plan.tested, at);
-        // First all values, then all counts: the places of the counts come from
-        // memory while the values are being computed.
-        for steps in plan.dns.chunks(MAX_PENDING) {
-            pending.clear();
-            for step in steps {
-                if holding & step.required != step.required {
-                    continue;
-                }
-                let (first, second) = (values.key(step.first, at), values.key(step.second, at));
-                let Some(dataset) = counts.datasets.get(step.dataset) else {
-                    continue;
-                };
-                if first != SKIP && second != SKIP {
-                    pending.push((*step, dataset.cells.spot(first, second)));
-                }
-            }
-            for (step, spot) in &*pending {
-                let Some(dataset) = counts.datasets.get_mut(step.dataset) else {
-                    continue;
-                };
-                dataset.total += observed.weight;
-                if dataset.cells.count(spot, observed.weight) == Counted::New {
-                    keep_texts(&mut counts.texts, values, step, at);
-                }
-            }
-        }
         if let Some(timed) = timed
             && holding & timed.step.required == timed.step.required
         {
             timed.message(counts, values, at);
+        }
+        let Some(place) = waiting.get_mut(*next) else {
+            return;
+        };
+        *next = (*next + 1) % WAITING;
+        place.count(counts, &mut self.late, &plan.rules);
+        place.hold(observed);
+        for step in &plan.dns {
+            if holding & step.required != step.required {
+                continue;
+            }
+            let (first, second) = (values.key(step.first, at), values.key(step.second, at));
+            let Some(dataset) = counts.datasets.get(step.dataset) else {
+                continue;
+            };
+            if first != SKIP && second != SKIP {
+                let spot = dataset.cells.spot(first, second);
+                place.spots.push((*step, spot));
+            }
+        }
+    }
+
+    /// Counts what waits.
+    fn flush(&mut self) {
+        for place in &mut self.waiting {
+            place.count(&mut self.counts, &mut self.late, &self.plan.rules);
         }
     }
 
@@ -178,7 +187,8 @@ impl Engine {
 
     /// What was counted so far, with values as text.
     #[must_use]
-    pub fn tables(&self, style: Style) -> Vec<Table> {
+    pub fn tables(&mut self, style: Style) -> Vec<Table> {
+        self.flush();
         let datasets = self.plan.datasets.iter().zip(&self.counts.datasets);
         let tables = datasets.enumerate().map(|(index, (dataset, counts))| {
             let timed = self
@@ -267,6 +277,7 @@ impl Engine {
 
     /// Forgets what was counted: another interval begins.
     pub fn clear(&mut self) {
+        self.flush();
         self.counts.clear();
         self.values.end_interval();
         if let Some(timed) = &mut self.timed {
@@ -324,6 +335,57 @@ impl Counts {
 /// What clients ask of the observed host.
 fn is_query_to_server(observed: &Observed<'_>) -> bool {
     observed.role == Role::Server && !observed.message.header.is_response()
+}
+
+/// A message whose cells are known and not counted yet.
+#[derive(Clone, Debug, Default)]
+struct Waiting {
+    message: Option<Observed<'static>>,
+    name: Vec<u8>,
+    options: Vec<u8>,
+    spots: Vec<(Step, Spot)>,
+}
+
+impl Waiting {
+    fn hold(&mut self, observed: &Observed<'_>) {
+        self.name.clear();
+        self.name.extend_from_slice(observed.name);
+        self.options.clear();
+        self.options.extend_from_slice(observed.options);
+        self.message = Some(Observed {
+            name: &[],
+            options: &[],
+            ..*observed
+        });
+    }
+
+    #[inline]
+    fn count(&mut self, counts: &mut Counts, values: &mut Values, rules: &Rules) {
+        let Some(message) = self.message.take() else {
+            return;
+        };
+        let weight = message.weight;
+        for (step, spot) in &self.spots {
+            let Some(dataset) = counts.datasets.get_mut(step.dataset) else {
+                continue;
+            };
+            dataset.total += weight;
+            if dataset.cells.count(spot, weight) == Counted::New {
+                let observed = Observed {
+                    name: &self.name,
+                    options: &self.options,
+                    ..message
+                };
+                let at = At {
+                    observed: &observed,
+                    rules,
+                };
+                values.begin();
+                keep_texts(&mut counts.texts, values, step, at);
+            }
+        }
+        self.spots.clear();
+    }
 }
 
 impl Timed {

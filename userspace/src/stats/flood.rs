@@ -162,6 +162,13 @@ impl Guard {
         zones
     }
 
+    /// Octets of memory.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let each = 255 + (1 << PRECISION);
+        self.zones.allocation_size() + self.zones.len() * each
+    }
+
     /// The zone that a name lies in, as a key, and the octets of its name.
     fn zone_of(&mut self, name: &[u8]) -> Option<(Key, usize)> {
         self.name.set(name, Compat::None);

@@ -86,6 +86,12 @@ impl Frequent {
         self.counts.values().copied().fold(0.0, f64::max) + self.taken_off
     }
 
+    /// Octets of memory.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.counts.allocation_size() + self.scratch.capacity() * size_of::<f64>()
+    }
+
     fn make_room(&mut self) {
         self.scratch.clear();
         self.scratch.extend(self.counts.values());

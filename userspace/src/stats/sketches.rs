@@ -117,7 +117,7 @@ mod tests {
         for n in 0..1000_u128 {
             let host = u128::from(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
             // 1000 hosts in 100 networks, and 500 IPv4 addresses twice.
-            clients.add(std::net::Ipv6Addr::from(host + (n % 100 << 64) + (n << 8)).into());
+            clients.add(std::net::Ipv6Addr::from(host + ((n % 100) << 64) + (n << 8)).into());
             clients.add(std::net::Ipv4Addr::from(0xc000_0200 + (n % 500) as u32).into());
         }
         for (sketch, count) in [

@@ -175,22 +175,25 @@ fn cells_of_xml(text: &[u8]) -> Vec<(Vec<u8>, u64)> {
     let mut reader = quick_xml::Reader::from_reader(text);
     let mut cells = Vec::new();
     loop {
-        match reader.read_event().expect("well-formed XML") {
-            Event::Eof => return cells,
-            Event::Empty(element) if element.name().as_ref() == "Qname" => {
-                let attribute = |name: &str| {
-                    let found = element.try_get_attribute(name).expect("attributes");
-                    found.map(|attribute| attribute.value.as_bytes().to_vec())
-                };
-                let value = attribute("val").expect("a value");
-                let count = attribute("count").expect("a count");
-                let count = String::from_utf8(count).expect("digits");
-                cells.push((
-                    decoded(value, attribute("base64").is_some()),
-                    count.parse().expect("a number"),
-                ));
-            }
-            _ => {}
+        let event = reader.read_event().expect("well-formed XML");
+        if matches!(event, Event::Eof) {
+            return cells;
+        }
+        let Event::Empty(element) = event else {
+            continue;
+        };
+        let attribute = |name: &str| {
+            let found = element.try_get_attribute(name).expect("attributes");
+            found.map(|attribute| attribute.value.as_bytes().to_vec())
+        };
+        if element.name().as_ref() == "Qname" {
+            let value = attribute("val").expect("a value");
+            let count = attribute("count").expect("a count");
+            let count = String::from_utf8(count).expect("digits");
+            cells.push((
+                decoded(value, attribute("base64").is_some()),
+                count.parse().expect("a number"),
+            ));
         }
     }
 }

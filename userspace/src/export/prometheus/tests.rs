@@ -38,3 +38,40 @@ fn a_capture_has_no_families_of_the_live_source() -> fmt::Result {
     }
     Ok(())
 }
+
+#[test]
+fn values_from_packets_are_escaped() -> fmt::Result {
+    use crate::stats::{
+        aggregate::{Aggregate, Limits, Moment, Report},
+        builtin,
+        engine::Counts,
+        plan::{Plan, Rules},
+    };
+    let plan = Plan::new(builtin::all(), Rules::default()).with_distinct_counts();
+    let plan = std::sync::Arc::new(plan);
+    let mut counts = Counts::new(&plan, 100, 1);
+    let hostile = b"\x0da\"b\nc\\d{}\xff\x00,=\x05other\x00";
+    counts.texts.keep(7, hostile);
+    for dataset in &mut counts.datasets {
+        dataset.total = 1;
+        dataset.cells.add(7, 7, 1);
+    }
+    let mut aggregate = Aggregate::new(plan, Limits::default(), 1);
+    aggregate.merge(&counts, Moment::default());
+    let snapshot = Snapshot {
+        statistics: Some(Report {
+            flooded_zones: vec![("example.com".to_owned(), 1.0)],
+            ..aggregate.report()
+        }),
+        ..Snapshot::example()
+    };
+    let text = to_classic_text(&openmetrics(snapshot, None)?);
+    promtool::check_metrics(&text);
+    let qname =
+        r#"xdsc_dataset_qname_messages_total{qname="a\"b\\010c\\\\d{}\\255\\000,=.other"} 1"#;
+    let line = text
+        .lines()
+        .find(|line| line.contains("dataset_qname") && line.contains("other\"} 1"));
+    assert_eq!(line, Some(qname));
+    Ok(())
+}

@@ -3,13 +3,14 @@
 //! A thread owns some rings and a shard, and shares nothing while it reads: it
 //! takes what is there, hands the chosen transactions to the common table once
 //! per batch, and sleeps, longer the less there is. Once a second, or when asked,
-//! it lays a copy of its numbers out for whoever exports them.
+//! it lays a copy of its numbers out for whoever exports them, and hands over
+//! what its datasets have counted (`collect`).
 
 use std::{
     hash::BuildHasher as _,
     io,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle, Thread},
@@ -20,20 +21,26 @@ use dns_wire::counters::{Counters, Hook};
 use foldhash::quality::RandomState;
 use tracing::error;
 
-use super::{clock::now_ns, ring::Ring};
+use super::{
+    clock::now_ns,
+    collect::{CollectOptions, Collector},
+    locked,
+    ring::Ring,
+};
 use crate::{
     export::snapshot::RingReport,
     source::stream::{Limits, StreamStats},
-    stats::{engine::Engine, pairing::Pairing, plan::Plan, shard::Shard},
+    stats::{aggregate, engine::Engine, pairing::Pairing, plan::Plan, shard::Shard},
 };
 
 /// How long whoever asks waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a thread lays its numbers out unasked.
 const INTERVAL_NS: u64 = 1_000_000_000;
-
-/// Cells of a dataset between two hand-overs.
-const CELLS: usize = 1 << 14;
+/// How often the threads' counts are collected unasked.
+const COLLECT: Duration = Duration::from_millis(500);
+/// How often whoever asks looks whether the way is free for what was counted.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How the rings are to be drained.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +57,8 @@ pub struct DrainOptions {
     pub share_bits: u32,
     /// Below so many records per second all are.
     pub full_below: u32,
+    /// How datasets are counted.
+    pub collect: CollectOptions,
 }
 
 /// What a thread counted.
@@ -75,6 +84,7 @@ pub struct Report {
 #[derive(Debug)]
 pub struct Drains {
     threads: Vec<(JoinHandle<()>, Thread)>,
+    aggregator: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
 }
 
@@ -85,6 +95,9 @@ struct Shared {
     answered: (Mutex<()>, Condvar),
     requests: AtomicU64,
     stop: AtomicBool,
+    collector: Collector,
+    /// All drain threads have ended.
+    drained: AtomicBool,
 }
 
 impl Drains {
@@ -99,15 +112,17 @@ impl Drains {
         plan: &Arc<Plan>,
     ) -> io::Result<Self> {
         let threads = options.threads.clamp(1, rings.len().max(1));
+        let hasher = RandomState::default();
+        let seed = hasher.hash_one(0);
         let shared = Arc::new(Shared {
             pairing: Mutex::new(pairing),
             reports: (0..threads).map(|_| Mutex::default()).collect(),
             answered: (Mutex::new(()), Condvar::new()),
             requests: AtomicU64::new(0),
             stop: AtomicBool::new(false),
+            collector: Collector::new(plan, &options.collect, threads, seed),
+            drained: AtomicBool::new(false),
         });
-        let hasher = RandomState::default();
-        let seed = hasher.hash_one(0);
         let limits = Limits {
             streams: options.limits.streams / threads,
             memory: options.limits.memory / threads,
@@ -123,6 +138,7 @@ impl Drains {
         }
         let mut drains = Self {
             threads: Vec::new(),
+            aggregator: Some(aggregator(Arc::clone(&shared))?),
             shared,
         };
         for (index, rings) in owned.into_iter().enumerate() {
@@ -131,7 +147,7 @@ impl Drains {
                 shard: Shard::new(
                     limits,
                     hasher.clone(),
-                    Engine::new(Arc::clone(plan), CELLS, seed),
+                    Engine::new(Arc::clone(plan), options.collect.cells, seed),
                 ),
                 shared: Arc::clone(&drains.shared),
                 index,
@@ -158,8 +174,9 @@ impl Drains {
         }
         let deadline = Instant::now() + PATIENCE;
         let (lock, answered) = &self.shared.answered;
-        let mut guard = locked(lock);
         loop {
+            self.shared.collector.collect();
+            let guard = locked(lock);
             let reports: Vec<_> = self
                 .shared
                 .reports
@@ -170,11 +187,16 @@ impl Drains {
             if left.is_zero() || reports.iter().all(|report| report.answers >= request) {
                 return (reports, locked(&self.shared.pairing).stats());
             }
-            guard = answered
-                .wait_timeout(guard, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            drop(answered.wait_timeout(guard, left.min(LOOK)));
         }
+    }
+
+    /// What the datasets have counted, as far as it was handed over: all that
+    /// [`report`](Self::report) has waited for.
+    #[must_use]
+    pub fn statistics(&self) -> aggregate::Report {
+        self.shared.collector.collect();
+        self.shared.collector.report()
     }
 
     /// Whether all threads still work.
@@ -192,6 +214,13 @@ impl Drains {
                 error!("a drain thread panicked; its last records are lost");
             }
         }
+        self.shared.drained.store(true, Ordering::Release);
+        if let Some(aggregator) = self.aggregator.take() {
+            aggregator.thread().unpark();
+            if aggregator.join().is_err() {
+                error!("the thread that adds up the statistics panicked");
+            }
+        }
         locked(&self.shared.pairing).finish();
     }
 }
@@ -202,9 +231,20 @@ impl Drop for Drains {
     }
 }
 
-/// A thread that panicked has told of it; its data is as good as it was.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// The thread that collects even when nobody asks.
+fn aggregator(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new()
+        .name("aggregate".to_owned())
+        .spawn(move || {
+            loop {
+                let drained = shared.drained.load(Ordering::Acquire);
+                shared.collector.collect();
+                if drained {
+                    return;
+                }
+                thread::park_timeout(COLLECT);
+            }
+        })
 }
 
 /// One thread.
@@ -235,8 +275,11 @@ impl Drain {
             let records = self.drain(now);
             if request != answered || now.saturating_sub(reported_ns) >= INTERVAL_NS || stop {
                 self.share.adapt(&self.rings, now);
-                self.report(request, now_ns());
-                (answered, reported_ns) = (request, now);
+                let handed_over = self.hand_over(stop);
+                // Whoever asks gets an answer when everything is handed over.
+                answered = if handed_over { request } else { answered };
+                self.report(answered, now_ns());
+                reported_ns = now;
             }
             if stop {
                 return;
@@ -283,6 +326,19 @@ impl Drain {
             }
         }
         records
+    }
+
+    /// Hands the counts over; the last ones even if it takes a while.
+    fn hand_over(&mut self, is_last: bool) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let collector = &self.shared.collector;
+            let handed_over = collector.hand_over(self.index, self.shard.engine());
+            if handed_over || !is_last || Instant::now() >= deadline {
+                return handed_over;
+            }
+            thread::park_timeout(LOOK);
+        }
     }
 
     fn report(&mut self, request: u64, now: u64) {

@@ -81,8 +81,6 @@ pub(super) struct At<'a> {
     pub(super) budget: &'a mut Budget,
     pub(super) guard: &'a mut Guard,
     pub(super) now_ns: u64,
-    /// Whether the guard is to look at the names of this dataset.
-    pub(super) watches: bool,
 }
 
 /// One value on its way into a cell.
@@ -112,6 +110,21 @@ impl Family {
             replaced: VecDeque::new(),
             counts: FamilyCounts::default(),
             batch: Vec::new(),
+        }
+    }
+
+    /// Shows the names that have no cell to the guard.
+    pub(super) fn watch(&self, counts: &DatasetCounts, texts: &Texts, guard: &mut Guard) {
+        let cells = counts.cells.iter();
+        for (first, second, count) in cells {
+            if self.index.contains_key(&(first, second)) {
+                continue;
+            }
+            for (dimension, key) in [first, second].into_iter().enumerate() {
+                if is_name(self.indexer(dimension)) {
+                    guard.watch(texts.get(key).unwrap_or(&[]), key, count);
+                }
+            }
         }
     }
 
@@ -167,6 +180,17 @@ impl Family {
         self.candidates.bound() + self.recent_uncounted
     }
 
+    /// Octets of memory, with a guess at those of texts.
+    pub(super) fn memory(&self) -> usize {
+        const TEXT: usize = 64;
+        self.candidates.memory()
+            + self.index.allocation_size()
+            + self.by_labels.allocation_size()
+            + self.cells.capacity() * size_of::<Option<Cell>>()
+            + self.cells.len() * 2 * TEXT
+            + self.batch.capacity() * size_of::<(Key, Key, u64)>()
+    }
+
     pub(super) fn table(&self) -> Table {
         let mut cells: Vec<_> = self
             .cells
@@ -200,7 +224,7 @@ impl Family {
         if self.take(&place, count, is_crowded, at) {
             return;
         }
-        if let Some(place) = self.folded(&place, count, at)
+        if let Some(place) = self.folded(&place, at)
             && self.take(&place, count, is_crowded, at)
         {
             return;
@@ -330,7 +354,7 @@ impl Family {
     }
 
     /// The same with a random name's zone instead of the name.
-    fn folded(&self, place: &Place, count: u64, at: &mut At<'_>) -> Option<Place> {
+    fn folded(&self, place: &Place, at: &mut At<'_>) -> Option<Place> {
         let (first, second) = place.pair;
         let mut general = place.clone();
         for (dimension, key) in [first, second].into_iter().enumerate() {
@@ -338,9 +362,6 @@ impl Family {
                 continue;
             }
             let name = at.texts.get(key).unwrap_or(&[]);
-            if at.watches {
-                at.guard.watch(name, key, count);
-            }
             let Some(Folded { key, zone }) = at.guard.fold(name) else {
                 continue;
             };

@@ -207,6 +207,7 @@ fn heavy_names_are_found_in_a_flood_that_fills_no_cells() {
     // What is not shown has less than that: a thousandth.
     assert!(table.error_bound < 1500.0, "{}", table.error_bound);
     let report = bench.aggregate.report();
+    assert!(report.memory < 1 << 20, "{} octets", report.memory);
     assert_eq!(report.flooded, 1);
     let zone = &report.flooded_zones[0];
     assert_eq!(zone.0, "victim.example");
@@ -301,8 +302,11 @@ fn clients_are_those_of_the_last_minute_and_of_this_day() {
     assert_eq!(hand_over(0..5, midnight), [10.0, 5.0]);
 }
 
-/// What may happen to a family: values and messages in one second, then a pause.
-fn history() -> impl Strategy<Value = Vec<(Vec<(u64, u64, u64)>, u64)>> {
+/// Values of both dimensions and messages in one second, then a pause.
+type Step = (Vec<(u64, u64, u64)>, u64);
+
+/// What may happen to a family.
+fn history() -> impl Strategy<Value = Vec<Step>> {
     let values = prop::collection::vec((0_u64..4, 0_u64..60, 1_u64..50), 0..80);
     prop::collection::vec((values, 0_u64..400), 1..40)
 }

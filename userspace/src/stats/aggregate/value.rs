@@ -59,16 +59,16 @@ const fn has_escapes(indexer: Indexer) -> bool {
 
 /// Whether the text of a value is somebody else's choice.
 const fn comes_from_a_packet(indexer: Indexer, key: Key, text: &[u8]) -> bool {
-    match indexer {
+    let is_text = matches!(
+        indexer,
         Indexer::Qname
-        | Indexer::Tld
-        | Indexer::SecondLd
-        | Indexer::ThirdLd
-        | Indexer::EdnsNsidText
-        | Indexer::EdnsEdeText => !text.is_empty(),
-        Indexer::Zone => key != NONE,
-        _ => false,
-    }
+            | Indexer::Tld
+            | Indexer::SecondLd
+            | Indexer::ThirdLd
+            | Indexer::EdnsNsidText
+            | Indexer::EdnsEdeText
+    );
+    (is_text && !text.is_empty()) || (matches!(indexer, Indexer::Zone) && key != NONE)
 }
 
 fn is_ours(value: &str) -> bool {
