@@ -137,7 +137,12 @@ impl Engine {
                 counts.sketches.name(zone, name);
             }
         }
-        let holding = values.conditions(plan.tested, at);
+        let way = if observed.message.header.is_response() {
+            &plan.responses
+        } else {
+            &plan.queries
+        };
+        let holding = values.conditions(way, at);
         if let Some(timed) = timed
             && holding & timed.step.required == timed.step.required
         {
@@ -149,12 +154,12 @@ impl Engine {
         *next = (*next + 1) % WAITING;
         place.count(counts, &mut self.late, &plan.rules);
         place.hold(observed);
-        for step in &plan.dns {
+        for step in &way.steps {
             if holding & step.required != step.required {
                 continue;
             }
             let (first, second) = (values.key(step.first, at), values.key(step.second, at));
-            let Some(dataset) = counts.datasets.get(step.dataset) else {
+            let Some(dataset) = counts.datasets.get(step.dataset as usize) else {
                 continue;
             };
             if first != SKIP && second != SKIP {
@@ -177,7 +182,7 @@ impl Engine {
         for step in &self.plan.ip {
             let keys =
                 packet_key(step.first, packet, rules).zip(packet_key(step.second, packet, rules));
-            let dataset = self.counts.datasets.get_mut(step.dataset);
+            let dataset = self.counts.datasets.get_mut(step.dataset as usize);
             if let (Some((first, second)), Some(dataset)) = (keys, dataset) {
                 dataset.total += 1;
                 dataset.cells.add(first, second, 1);
@@ -194,7 +199,7 @@ impl Engine {
             let timed = self
                 .timed
                 .as_ref()
-                .filter(|timed| timed.step.dataset == index);
+                .filter(|timed| timed.step.dataset as usize == index);
             match timed {
                 Some(timed) => self.timed_table(dataset, timed, style),
                 None => Table {
@@ -366,7 +371,7 @@ impl Waiting {
         };
         let weight = message.weight;
         for (step, spot) in &self.spots {
-            let Some(dataset) = counts.datasets.get_mut(step.dataset) else {
+            let Some(dataset) = counts.datasets.get_mut(step.dataset as usize) else {
                 continue;
             };
             dataset.total += weight;
