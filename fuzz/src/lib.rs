@@ -1,6 +1,8 @@
 //! The harnesses of the fuzzers: each takes any octets, and panics when what
 //! must hold does not. The same functions replay the corpora as stable tests.
 
+pub mod dsc_files;
+
 use dns_wire::{
     Settings, Slice,
     counters::{Counters, Delivery, Hook, Outcome},
