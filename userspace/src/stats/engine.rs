@@ -137,7 +137,12 @@ impl Engine {
                 counts.sketches.name(zone, name);
             }
         }
-        let holding = values.conditions(plan.tested, at);
+        let way = if observed.message.header.is_response() {
+            &plan.responses
+        } else {
+            &plan.queries
+        };
+        let holding = values.conditions(way, at);
         if let Some(timed) = timed
             && holding & timed.step.required == timed.step.required
         {
@@ -149,12 +154,12 @@ impl Engine {
         *next = (*next + 1) % WAITING;
         place.count(counts, &mut self.late, &plan.rules);
         place.hold(observed);
-        for step in &plan.dns {
+        for step in &way.steps {
             if holding & step.required != step.required {
                 continue;
             }
             let (first, second) = (values.key(step.first, at), values.key(step.second, at));
-            let Some(dataset) = counts.datasets.get(step.dataset) else {
+            let Some(dataset) = counts.datasets.get(step.dataset as usize) else {
                 continue;
             };
             if first != SKIP && second != SKIP {
@@ -177,7 +182,7 @@ impl Engine {
         for step in &self.plan.ip {
             let keys =
                 packet_key(step.first, packet, rules).zip(packet_key(step.second, packet, rules));
-            let dataset = self.counts.datasets.get_mut(step.dataset);
+            let dataset = self.counts.datasets.get_mut(step.dataset as usize);
             if let (Some((first, second)), Some(dataset)) = (keys, dataset) {
                 dataset.total += 1;
                 dataset.cells.add(first, second, 1);
@@ -194,7 +199,7 @@ impl Engine {
             let timed = self
                 .timed
                 .as_ref()
-                .filter(|timed| timed.step.dataset == index);
+                .filter(|timed| timed.step.dataset as usize == index);
             match timed {
                 Some(timed) => self.timed_table(dataset, timed, style),
                 None => Table {
@@ -288,6 +293,7 @@ impl Engine {
     /// Hands over what was counted since the last time, and goes on with
     /// `emptied`, which was handed over before and cleared since.
     pub fn exchange(&mut self, emptied: &mut Counts) {
+        self.flush();
         std::mem::swap(&mut self.counts, emptied);
         self.values.end_interval();
     }
@@ -366,7 +372,7 @@ impl Waiting {
         };
         let weight = message.weight;
         for (step, spot) in &self.spots {
-            let Some(dataset) = counts.datasets.get_mut(step.dataset) else {
+            let Some(dataset) = counts.datasets.get_mut(step.dataset as usize) else {
                 continue;
             };
             dataset.total += weight;
@@ -439,4 +445,75 @@ fn sorted(cells: HashMap<Vec<u8>, u64>) -> Vec<Cell> {
         .collect();
     cells.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
     cells
+}
+
+#[cfg(test)]
+mod tests {
+    use dns_wire::{
+        Slice,
+        counters::Hook,
+        locate::{Family, Flow, Transport},
+        message,
+    };
+
+    use super::*;
+    use crate::stats::builtin;
+
+    /// A query for `a.`, from port `n` of 192.0.2.1.
+    fn query(n: u16, engine: &mut Engine) {
+        let octets = [
+            0, n as u8, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1,
+        ];
+        let message = message::parse(&Slice::new(&octets), 0, octets.len()).expect("a query");
+        engine.message(&Observed {
+            time_ns: u64::from(n),
+            hook: Hook::Ingress,
+            role: Role::Server,
+            flow: Flow {
+                family: Family::Ipv4,
+                transport: Transport::Udp,
+                hop_limit: 60,
+                source: [u64::from_ne_bytes([192, 0, 2, 1, 0, 0, 0, 0]), 0],
+                destination: [u64::from_ne_bytes([192, 0, 2, 53, 0, 0, 0, 0]), 0],
+                source_port: n,
+                destination_port: 53,
+            },
+            message,
+            name: &[1, b'a', 0],
+            options: &[],
+            weight: 4,
+        });
+    }
+
+    fn engine() -> Engine {
+        let datasets = ["qtype", "tld", "rcode"].map(|name| builtin::named(name).expect(name));
+        let plan = Plan::new(datasets.into(), Rules::default());
+        Engine::new(Arc::new(plan), 100, 7)
+    }
+
+    #[test]
+    fn nothing_waits_when_counts_are_told_or_handed_over() {
+        for messages in [1, 3, 8, 9, 100] {
+            let mut engine = engine();
+            for n in 0..messages {
+                query(n, &mut engine);
+            }
+            let expected = u64::from(messages) * 4;
+            let tables = engine.tables(Style::Named);
+            let totals: Vec<_> = tables.iter().map(|table| table.total).collect();
+            assert_eq!(totals, [expected, expected, 0], "{messages}");
+            assert_eq!(tables[1].rows[0].cells[0].value, b"a");
+
+            query(0, &mut engine);
+            let mut counts = Counts::new(engine.plan(), 100, 7);
+            engine.exchange(&mut counts);
+            assert_eq!(counts.datasets[1].total, expected + 4);
+            let (_, key, count) = counts.datasets[1].cells.iter().next().expect("a cell");
+            assert_eq!(
+                (counts.texts.get(key), count),
+                (Some(&[1, b'a', 0][..]), expected + 4)
+            );
+            assert_eq!(engine.tables(Style::Named)[1].total, 0);
+        }
+    }
 }

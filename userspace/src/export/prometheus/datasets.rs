@@ -170,7 +170,7 @@ impl Families<'_> {
             Ok(())
         })?;
         let help = "Standard deviation of numbers of different values, as a share of them";
-        self.gauge("distinct_error", help, Some(&Unit::Ratios), |samples| {
+        self.gauge("distinct_error_ratio", help, None, |samples| {
             samples.gauge([("of", "clients")], clients.relative_error)?;
             samples.gauge([("of", "zone_names")], zone_names_error())
         })
