@@ -288,6 +288,7 @@ impl Engine {
     /// Hands over what was counted since the last time, and goes on with
     /// `emptied`, which was handed over before and cleared since.
     pub fn exchange(&mut self, emptied: &mut Counts) {
+        self.flush();
         std::mem::swap(&mut self.counts, emptied);
         self.values.end_interval();
     }
