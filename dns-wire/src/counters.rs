@@ -223,6 +223,16 @@ impl Counters {
         }
     }
 
+    /// What was counted after `earlier`, when these counters were those.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut difference = self.clone();
+        for (cell, before) in difference.cells.iter_mut().zip(&earlier.cells) {
+            *cell = cell.saturating_sub(*before);
+        }
+        difference
+    }
+
     /// Adds cells as a kernel map hands them out; surplus ones are ignored.
     pub fn merge_cells(&mut self, cells: &[u64]) {
         for (cell, more) in self.cells.iter_mut().zip(cells) {

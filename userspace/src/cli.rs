@@ -44,6 +44,8 @@ pub enum Command {
     Run(RunArgs),
     /// Print the statistics of capture files
     Read(ReadArgs),
+    /// Write the files that root server operators publish of each day (RSSAC002)
+    Rssac002(Rssac002Args),
     /// Check the configuration, or show what it can be
     Config(ConfigArgs),
 }
@@ -226,6 +228,85 @@ fn ports_error(message: String) -> InvalidValue {
     }
 }
 
+/// What `xdsc rssac002` accepts.
+#[derive(Debug, Args)]
+#[command(after_help = RSSAC002_EXAMPLES)]
+pub struct Rssac002Args {
+    /// Where the days come from.
+    #[command(subcommand)]
+    pub command: Rssac002Command,
+}
+
+const RSSAC002_EXAMPLES: &str = "\
+Examples:
+  xdsc rssac002 merge --service a.root-servers.net --output /srv/rssac002 node*/20260110.json
+          The day of a service, from what its nodes have counted
+  xdsc rssac002 read --service a.root-servers.net --output /srv/rssac002 *.pcap.zst
+          The days of a service, from captures
+  xdsc rssac002 read --partials node1 node1.pcap
+          The days of one node, to be merged with those of others
+
+A running xdsc writes such files too: see [rssac002] in the configuration.";
+
+/// The subcommands of `xdsc rssac002`.
+#[derive(Debug, Subcommand)]
+pub enum Rssac002Command {
+    /// Add up what nodes have counted of one or several days
+    Merge {
+        /// Partial files, as a running xdsc or `read --partials` writes them, in
+        /// any order
+        #[arg(value_name = "PARTIAL", required = true)]
+        files: Vec<PathBuf>,
+
+        /// What is written.
+        #[command(flatten)]
+        output: Rssac002Output,
+    },
+    /// Count the messages of captures by UTC day: what the server received and
+    /// what it sent
+    Read {
+        /// Capture files (pcap or pcapng; gzip, xz or zstd), in the order of time
+        #[arg(value_name = "CAPTURE", required = true)]
+        files: Vec<PathBuf>,
+
+        /// UDP and TCP ports on which DNS is spoken
+        #[arg(long, value_name = "PORT,...", default_value = "53")]
+        ports: PortList,
+
+        /// Look into tunnels: IP in IP, 6in4, GRE
+        #[arg(long)]
+        decapsulate: bool,
+
+        /// Address or prefix of the server; may be repeated [default: whoever
+        /// has the DNS port is the server]
+        #[arg(long = "service-address", value_name = "PREFIX")]
+        service_addresses: Vec<IpPrefix>,
+
+        /// What is written.
+        #[command(flatten)]
+        output: Rssac002Output,
+    },
+}
+
+/// What `xdsc rssac002` writes: one or both.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct Rssac002Output {
+    /// Name of the service, such as a.root-servers.net
+    #[arg(long, value_name = "NAME", requires = "output")]
+    pub service: Option<String>,
+
+    /// Write the YAML files of each day into this folder, as
+    /// YYYY/MM/METRIC/SERVICE-YYYYMMDD-METRIC.yaml
+    #[arg(long, value_name = "DIR", requires = "service")]
+    pub output: Option<PathBuf>,
+
+    /// Write a partial file of each day into this folder, as YYYYMMDD.json, to be
+    /// merged with those of other nodes
+    #[arg(long, value_name = "DIR")]
+    pub partials: Option<PathBuf>,
+}
+
 /// What `xdsc config` accepts.
 #[derive(Debug, Args)]
 #[command(after_help = CONFIG_EXAMPLES)]
@@ -269,7 +350,9 @@ mod tests {
         let command = Cli::try_parse_from([&["xdsc", "run"], args].concat())?.command;
         match command {
             Command::Run(args) => Ok(args),
-            other @ (Command::Read(_) | Command::Config(_)) => panic!("{other:?}"),
+            other @ (Command::Read(_) | Command::Rssac002(_) | Command::Config(_)) => {
+                panic!("{other:?}")
+            }
         }
     }
 
@@ -277,7 +360,9 @@ mod tests {
         let command = Cli::try_parse_from([&["xdsc", "read"], args].concat())?.command;
         match command {
             Command::Read(args) => Ok(args),
-            other @ (Command::Run(_) | Command::Config(_)) => panic!("{other:?}"),
+            other @ (Command::Run(_) | Command::Rssac002(_) | Command::Config(_)) => {
+                panic!("{other:?}")
+            }
         }
     }
 

@@ -8,7 +8,9 @@ use std::{
 use clap::Parser as _;
 use xdsc::{
     cli::{Cli, Command},
-    configure, read, run,
+    configure, read,
+    rssac002::command as rssac002,
+    run,
 };
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
     Ok(match command {
         Command::Run(args) => run::run(args).map(|()| ExitCode::SUCCESS)?,
         Command::Read(args) => quietly(read::run(args, &mut out(), &mut complaints))?,
+        Command::Rssac002(args) => quietly(rssac002::run(args, &mut complaints))?,
         Command::Config(args) => quietly(configure::run(args, &mut out(), &mut complaints))?,
     })
 }

@@ -6,6 +6,7 @@
 
 mod command;
 mod datasets;
+mod days;
 mod summary;
 mod tables;
 mod text;
@@ -53,6 +54,7 @@ use crate::{
 };
 
 pub use datasets::{DatasetReading, Error as DatasetError, Options as DatasetOptions};
+pub use days::{DayReading, Error as DayError};
 pub use summary::Summary;
 
 /// Files have as many transactions under way as they like; so many fit into a

@@ -10,6 +10,7 @@
 //! All counts are exact but `unique-sources`, which are estimates with a
 //! standard error of 0.6 %: a set of millions per node cannot be sent around.
 
+pub mod command;
 mod partial;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use dns_wire::counters::Qr;
+use dns_wire::counters::{Counters, Qr, RCODES as RCODE_SLOTS, Role, SIZE_BIN};
 use dns_wire::locate::{Family, Transport};
 use jiff::civil::Date;
 
@@ -28,7 +29,7 @@ use crate::stats::distinct::Distinct;
 use crate::stats::sketches::Clients;
 
 pub use partial::{read_partial, write_partial};
-pub use yaml::write_files;
+pub use yaml::{check_service, first_file, write_files};
 
 dns_wire::table! {
     /// The counters of `traffic-volume`.
@@ -79,7 +80,7 @@ dns_wire::table! {
 }
 
 /// Octets in a bin of sizes.
-const BIN: usize = 16;
+const BIN: usize = SIZE_BIN;
 
 /// RCODEs have 12 bits (RFC 6891, section 6.1.3).
 const RCODES: u16 = 1 << 12;
@@ -247,6 +248,33 @@ impl Day {
         }
     }
 
+    /// Counts the messages of counters, with their sizes: those of the role
+    /// server.
+    pub fn add_messages(&mut self, counters: &Counters) {
+        for qr in Qr::ALL.iter().copied() {
+            for transport in Transport::ALL.iter().copied() {
+                for family in [Family::Ipv4, Family::Ipv6] {
+                    let (messages, _) = counters.messages(Role::Server, qr, family, transport);
+                    if let Some(volume) = Volume::of(qr, transport, family) {
+                        self.add_volume(volume, messages);
+                    }
+                }
+                let bins = counters.sizes(Role::Server, qr, transport);
+                for (bin, count) in bins.iter().enumerate() {
+                    self.add_bin(Sizes::of(qr, transport), bin, *count);
+                }
+            }
+        }
+    }
+
+    /// Counts the RCODEs of counters: 0 to 30. Those above, none of which is
+    /// assigned, share a counter and count as 31.
+    pub fn add_rcodes(&mut self, counters: &Counters) {
+        for (slot, rcode) in (0..RCODE_SLOTS).zip(0..) {
+            self.add_rcode(rcode, counters.rcode(Role::Server, slot));
+        }
+    }
+
     /// Adds to a counter of `traffic-volume`.
     pub fn add_volume(&mut self, volume: Volume, count: u64) {
         increase(&mut self.volume[volume.index()], count);
@@ -324,6 +352,13 @@ impl Day {
 
 fn increase(counter: &mut u64, count: u64) {
     *counter = counter.saturating_add(count);
+}
+
+fn create_folder(folder: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(folder).map_err(|cause| Error::Io {
+        path: folder.to_owned(),
+        cause,
+    })
 }
 
 /// A file that appears under its name when it is whole and on the disk.

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::{Day, Error, Sizes, Sources, Volume, write_whole};
+use jiff::civil::Date;
+
+use super::{Day, Error, Sizes, Sources, Volume, create_folder, write_whole};
 
 /// The version of the advisory.
 const VERSION: &str = "rssac002v4";
@@ -30,23 +32,17 @@ dns_wire::table! {
 /// # Errors
 /// When the service has no proper name, or the system refuses.
 pub fn write_files(day: &Day, service: &str, folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    check(service)?;
+    check_service(service)?;
     (Metric::ALL.iter())
         .map(|metric| write_file(day, service, *metric, folder))
         .collect()
 }
 
 fn write_file(day: &Day, service: &str, metric: Metric, folder: &Path) -> Result<PathBuf, Error> {
-    let label = metric.label();
-    let folder = folder
-        .join(day.date.strftime("%Y/%m").to_string())
-        .join(label);
-    std::fs::create_dir_all(&folder).map_err(|cause| Error::Io {
-        path: folder.clone(),
-        cause,
-    })?;
-    let date = day.date.strftime("%Y%m%d");
-    let path = folder.join(format!("{}-{date}-{label}.yaml", file_name(service)));
+    let path = path(day.date, service, metric, folder);
+    if let Some(folder) = path.parent() {
+        create_folder(folder)?;
+    }
     write_whole(&path, text(day, service, metric).as_bytes())?;
     Ok(path)
 }
@@ -109,8 +105,25 @@ fn line(text: &mut String, key: &str, value: impl std::fmt::Display) {
     let _ = writeln!(text, "{key}:{blank}{value}");
 }
 
-/// The name becomes a path and stands in YAML without quotes.
-fn check(service: &str) -> Result<(), Error> {
+/// Where the first of a day's files is, or will be.
+#[must_use]
+pub fn first_file(date: Date, service: &str, folder: &Path) -> PathBuf {
+    path(date, service, Metric::TrafficVolume, folder)
+}
+
+fn path(date: Date, service: &str, metric: Metric, folder: &Path) -> PathBuf {
+    let (label, service) = (metric.label(), file_name(service));
+    let name = format!("{service}-{}-{label}.yaml", date.strftime("%Y%m%d"));
+    let month = date.strftime("%Y/%m").to_string();
+    folder.join(month).join(label).join(name)
+}
+
+/// Whether a service can have this name: it becomes a path, and stands in YAML
+/// without quotes.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_service(service: &str) -> Result<(), Error> {
     let fits = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'.' || octet == b'-';
     let starts = service
         .bytes()

@@ -1,0 +1,132 @@
+//! `xdsc rssac002`: days from captures or from partial files to what is
+//! published.
+//!
+//! Nothing is written before everything is read: a partial file that is damaged,
+//! or named twice, would make a day that is wrong.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use dns_wire::Settings;
+use jiff::civil::Date;
+
+use super::{Day, Error, check_service, create_folder, read_partial, write_files, write_partial};
+use crate::{
+    cli::{Rssac002Args, Rssac002Command, Rssac002Output},
+    read::DayReading,
+};
+
+/// Reads and writes; what is wrong goes to `complaints`, and makes the status 1.
+///
+/// # Errors
+/// When `complaints` cannot be written to.
+pub fn run(args: &Rssac002Args, complaints: &mut impl Write) -> io::Result<ExitCode> {
+    let (files, output) = match &args.command {
+        Rssac002Command::Merge { files, output } | Rssac002Command::Read { files, output, .. } => {
+            (files, output)
+        }
+    };
+    if let Err(error) = output.service.as_deref().map_or(Ok(()), check_service) {
+        writeln!(complaints, "xdsc: --service: {error}")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut status = ExitCode::SUCCESS;
+    let days = match &args.command {
+        Rssac002Command::Merge { .. } => match merged(files) {
+            Ok(days) => days,
+            Err(errors) => {
+                for error in errors {
+                    writeln!(complaints, "xdsc: {error}")?;
+                }
+                writeln!(complaints, "xdsc: nothing was written")?;
+                return Ok(ExitCode::FAILURE);
+            }
+        },
+        Rssac002Command::Read {
+            ports,
+            decapsulate,
+            service_addresses,
+            ..
+        } => {
+            let settings = Settings::new(&ports.0).with_decapsulation(*decapsulate);
+            let mut reading = DayReading::new(settings, service_addresses.clone());
+            for file in files {
+                if let Err(error) = reading.file(file) {
+                    writeln!(complaints, "xdsc: {error}")?;
+                    status = ExitCode::FAILURE;
+                }
+            }
+            reading.finish()
+        }
+    };
+    if days.is_empty() {
+        writeln!(complaints, "xdsc: no packets, no days: nothing was written")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Err(error) = write(&days, output) {
+        writeln!(complaints, "xdsc: {error}")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(status)
+}
+
+/// Where the partial file of a day is.
+#[must_use]
+pub fn partial_path(folder: &Path, date: Date) -> PathBuf {
+    folder.join(format!("{}.json", date.strftime("%Y%m%d")))
+}
+
+/// The days of partial files, in their order; or all that is wrong with them.
+fn merged(files: &[PathBuf]) -> Result<Vec<Day>, Vec<String>> {
+    let mut days: BTreeMap<Date, Day> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let mut errors = Vec::new();
+    for file in files {
+        let place = file.canonicalize().unwrap_or_else(|_| file.clone());
+        if !seen.insert(place) {
+            errors.push(format!(
+                "{} is named twice, and would count twice; name it once",
+                file.display()
+            ));
+            continue;
+        }
+        match read_partial(file).and_then(|day| add(&mut days, day)) {
+            Ok(()) => {}
+            Err(error) => errors.push(error.to_string()),
+        }
+    }
+    if errors.is_empty() {
+        Ok(days.into_values().collect())
+    } else {
+        Err(errors)
+    }
+}
+
+fn add(days: &mut BTreeMap<Date, Day>, day: Day) -> Result<(), Error> {
+    match days.get_mut(&day.date()) {
+        Some(sum) => sum.merge(&day),
+        None => {
+            days.insert(day.date(), day);
+            Ok(())
+        }
+    }
+}
+
+fn write(days: &[Day], output: &Rssac002Output) -> Result<(), Error> {
+    if let Some(folder) = &output.partials {
+        create_folder(folder)?;
+        for day in days {
+            write_partial(day, &partial_path(folder, day.date()))?;
+        }
+    }
+    if let Some((folder, service)) = output.output.as_ref().zip(output.service.as_ref()) {
+        for day in days {
+            write_files(day, service, folder)?;
+        }
+    }
+    Ok(())
+}
