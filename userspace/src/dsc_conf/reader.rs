@@ -5,11 +5,12 @@ use std::path::Path;
 
 use super::judge::Judge;
 use super::statement::{Statement, Word, statements};
-use super::{DscConf, FullMode, LocalAddress, MaxSecMode, QnameFilter, ResponseTimeMode};
+use super::{DscConf, LocalAddress, QnameFilter};
 use super::{dataset, posix_regex};
 use crate::config::{ConfigError, printable};
 use crate::export::dsc::Format;
 use crate::stats::dataset::Predicate;
+use crate::stats::response_time::{FullMode, MaxSecMode, Mode};
 
 dns_wire::table! {
     /// The statements of dsc.conf(5).
@@ -252,12 +253,7 @@ impl Reader<'_> {
                     &mut conf.client_v6_mask,
                 );
             }
-            D::ResponseTimeMode => judge.choice(
-                statement,
-                ResponseTimeMode::ALL,
-                ResponseTimeMode::label,
-                &mut times.mode,
-            ),
+            D::ResponseTimeMode => judge.choice(statement, Mode::ALL, Mode::label, &mut times.mode),
             D::ResponseTimeMaxQueries => {
                 judge.number(statement, 1..=u32::MAX, &mut times.max_queries);
             }

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::*;
-use crate::stats::dataset::{Dimension, Filter, Indexer, Layer, Predicate};
+use crate::stats::{
+    dataset::{Dimension, Filter, Indexer, Layer, Predicate},
+    response_time::{FullMode, MaxSecMode, Mode, Settings, Zero},
+};
 
 fn parse(text: &str) -> DscConf {
     DscConf::parse(text.as_bytes(), "dsc.conf", Path::new("/etc/dsc"))
@@ -36,7 +39,7 @@ fn nothing_said_means_the_defaults_of_dsc() {
         conf.client_v6_mask.to_string(),
         "ffff:ffff:ffff:ffff:ffff:ffff::"
     );
-    assert_eq!(conf.response_time.mode, ResponseTimeMode::Log10);
+    assert_eq!(conf.response_time.mode, Mode::Log10);
     assert_eq!(conf.response_time.max_queries, 1_000_000);
     assert_eq!(conf.response_time.full_mode, FullMode::DropQuery);
     assert_eq!(conf.response_time.max_seconds, 5);
@@ -104,13 +107,14 @@ fn every_statement_is_understood() {
     assert_eq!(conf.maxminddb_asn, Some(PathBuf::from("/etc/dsc/asn.mmdb")));
     assert_eq!(conf.client_v4_mask.to_string(), "255.255.0.0");
     assert_eq!(conf.client_v6_mask.to_string(), "ffff:ffff::");
-    let expected = ResponseTime {
-        mode: ResponseTimeMode::Bucket,
+    let expected = Settings {
+        mode: Mode::Bucket,
         max_queries: 10,
         full_mode: FullMode::DropOldest,
         max_seconds: 15,
         max_sec_mode: MaxSecMode::TimedOut,
         bucket_size: 250,
+        zero: Zero::Class,
     };
     assert_eq!(conf.response_time, expected);
     assert_eq!(conf.interfaces, ["eth0", "./capture.pcap"]);

@@ -5,7 +5,7 @@
 //! does the like for xdsc's own families, with other rules: DSC compares neither
 //! name nor type, and a query that is asked again has timed out.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::collections::BTreeMap;
 
 use dns_wire::locate::Flow;
 use foldhash::fast::RandomState;
@@ -19,46 +19,50 @@ pub struct Settings {
     /// `response_time_mode`.
     pub mode: Mode,
     /// `response_time_max_queries`: queries kept at most.
-    pub max_queries: usize,
+    pub max_queries: u32,
     /// `response_time_full_mode`.
     pub full_mode: FullMode,
     /// `response_time_max_seconds`: who waits as long has timed out.
     pub max_seconds: u32,
     /// `response_time_max_sec_mode`.
     pub max_sec_mode: MaxSecMode,
-    /// `response_time_bucket_size`: microseconds of a class, of [`Mode::Bucket`].
-    pub bucket_size: NonZeroU32,
+    /// `response_time_bucket_size`: microseconds of a class, of [`Mode::Bucket`];
+    /// 0 is taken for 1.
+    pub bucket_size: u32,
     /// What 0 microseconds are in the logarithmic modes.
     pub zero: Zero,
 }
 
-/// How times are put into classes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// By powers of 10.
-    Log10,
-    /// By powers of 2.
-    Log2,
-    /// By the size of the bucket.
-    Bucket,
+dns_wire::table! {
+    /// How times are put into classes.
+    pub enum Mode {
+        /// By powers of 10.
+        Log10 = "log10",
+        /// By powers of 2.
+        Log2 = "log2",
+        /// By the size of the bucket.
+        Bucket = "bucket",
+    }
 }
 
-/// Which query is dropped where there is no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FullMode {
-    /// The new one.
-    DropQuery,
-    /// The oldest.
-    DropOldest,
+dns_wire::table! {
+    /// Which query is dropped where there is no room.
+    pub enum FullMode {
+        /// The new one.
+        DropQuery = "drop_query",
+        /// The oldest.
+        DropOldest = "drop_oldest",
+    }
 }
 
-/// What a response is that comes too late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MaxSecMode {
-    /// As if it had come in the last moment.
-    Ceil,
-    /// A timeout.
-    TimedOut,
+dns_wire::table! {
+    /// What a response is that comes too late.
+    pub enum MaxSecMode {
+        /// As if it had come in the last moment.
+        Ceil = "ceil",
+        /// A timeout.
+        TimedOut = "timed_out",
+    }
 }
 
 /// What 0 microseconds are in the logarithmic modes.
@@ -79,7 +83,7 @@ impl Default for Settings {
             full_mode: FullMode::DropQuery,
             max_seconds: 5,
             max_sec_mode: MaxSecMode::Ceil,
-            bucket_size: NonZeroU32::MIN.saturating_add(99),
+            bucket_size: 100,
             zero: Zero::Class,
         }
     }
@@ -195,9 +199,9 @@ impl<Row> ResponseTimes<Row> {
             return Some(ResponseTime::Timeout);
         }
         let mut value = None;
-        if self.queries.len() >= self.settings.max_queries {
+        if self.queries.len() >= self.settings.max_queries as usize {
             value = Some(self.make_room(now_us));
-            if self.queries.len() >= self.settings.max_queries {
+            if self.queries.len() >= self.settings.max_queries as usize {
                 return value;
             }
         }
@@ -252,7 +256,7 @@ impl<Row> ResponseTimes<Row> {
         };
         let class = match self.settings.mode {
             Mode::Bucket => {
-                let size = u64::from(self.settings.bucket_size.get());
+                let size = u64::from(self.settings.bucket_size.max(1));
                 let from = us / size * size;
                 return ResponseTime::Within(from, from + size);
             }
