@@ -16,6 +16,9 @@ use std::{
 pub enum Profile {
     /// Resolvers that ask for popular names, and for some that do not exist.
     Everyday,
+    /// The same with some thousand clients and names only: so many different
+    /// values as a small server sees in a minute.
+    Few,
     /// Each query from another address for another name of one zone.
     Flood,
 }
@@ -130,6 +133,7 @@ impl Traffic {
     fn client(&mut self) -> IpAddr {
         let number = match self.profile {
             Profile::Everyday => self.popular(50_000),
+            Profile::Few => self.popular(2_000),
             Profile::Flood => self.random() >> 8,
         };
         if number % 5 == 4 {
@@ -150,6 +154,10 @@ impl Traffic {
                 "example".to_owned(),
             ];
         }
+        let domains = match self.profile {
+            Profile::Few => 2_000,
+            Profile::Everyday | Profile::Flood => 100_000,
+        };
         let tlds = [
             "com",
             "net",
@@ -170,11 +178,11 @@ impl Traffic {
                 name.iter().map(ToString::to_string).collect()
             }
             3..10 => vec![tld],
-            10..60 => vec![format!("domain-{}", self.popular(100_000)), tld],
+            10..60 => vec![format!("domain-{}", self.popular(domains)), tld],
             _ => {
                 let host = ["www", "mail", "ns1", "_dmarc", "XN--Bcher-KVA", "cdn"];
                 let host = host[self.popular(6) as usize].to_owned();
-                vec![host, format!("Domain-{}", self.popular(100_000)), tld]
+                vec![host, format!("Domain-{}", self.popular(domains)), tld]
             }
         }
     }

@@ -21,8 +21,8 @@ const QUERIES_PER_SECOND: u64 = 15_000;
 const SEED: u64 = 1;
 
 /// Traffic of so many queries; how many messages that were.
-pub(crate) fn write(exchanges: u64, out: &mut impl Write) -> io::Result<u64> {
-    let traffic = Traffic::new(Profile::Everyday, SEED, QUERIES_PER_SECOND);
+pub(crate) fn write(profile: Profile, exchanges: u64, out: &mut impl Write) -> io::Result<u64> {
+    let traffic = Traffic::new(profile, SEED, QUERIES_PER_SECOND);
     let mut truth = Truth {
         numbers_only: true,
         ..Truth::default()
@@ -30,10 +30,11 @@ pub(crate) fn write(exchanges: u64, out: &mut impl Write) -> io::Result<u64> {
     write_pcap(traffic.take(exchanges as usize), out, &mut truth)
 }
 
-/// The capture beside this program: made anew when the program is younger.
-pub(crate) fn file() -> Result<PathBuf> {
+/// The captures beside this program: made anew when the program is younger.
+pub(crate) fn file(profile: Profile) -> Result<PathBuf> {
     let program = env::current_exe()?;
-    let path = program.with_extension("pcap");
+    let name = format!("{profile:?}").to_lowercase();
+    let path = program.with_extension(format!("{name}.pcap"));
     let modified = |path: &Path| fs::metadata(path)?.modified();
     if modified(&path).is_ok_and(|made| modified(&program).is_ok_and(|built| built < made)) {
         return Ok(path);
@@ -41,7 +42,7 @@ pub(crate) fn file() -> Result<PathBuf> {
     // Under another name until it is whole.
     let unfinished = program.with_extension("pcap.part");
     let mut out = BufWriter::new(File::create(&unfinished).context("the capture")?);
-    write(EXCHANGES, &mut out)?;
+    write(profile, EXCHANGES, &mut out)?;
     out.flush()?;
     fs::rename(&unfinished, &path)?;
     Ok(path)

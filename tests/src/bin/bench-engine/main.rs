@@ -1,8 +1,10 @@
 //! What a message costs in the statistics engine, and what the engine needs.
 //!
-//! A capture of made-up traffic is read from the page cache, with no dataset,
-//! one, the default ones, and all of DSC's sample configuration. The sets take
-//! turns in every round, so that what else the machine does hits all alike. What
+//! Captures of made-up traffic are read from the page cache, with no dataset,
+//! one, the default ones, and all of DSC's sample configuration: one of a server
+//! that sees some thousand clients and names, and one of a busy server of
+//! resolvers (`many`), whose tables are larger than the caches. What is printed of
+//! a minute is printed, too. The sets take turns in every round, so that what else the machine does hits all alike. What
 //! counts is the time of the processor: messages per second and core.
 
 mod capture;
@@ -12,11 +14,12 @@ mod sets;
 use std::{
     env,
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
+use integration_tests::traffic::Profile;
 use nix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value, json};
 
@@ -39,19 +42,44 @@ fn main() -> Result<()> {
         }
         _ => anyhow::bail!("usage: bench-engine [--long]"),
     };
-    let capture = capture::file()?;
+    let captures =
+        [Profile::Few, Profile::Everyday].map(|profile| (profile, capture::file(profile)));
     let peaks = Peaks::measure(messages)?;
-    let mut sets = Set::ALL.map(|set| (set, Vec::new()));
+    let mut runs = Vec::new();
+    for (profile, capture) in captures {
+        let capture = capture?;
+        let sets = Set::ALL
+            .iter()
+            .filter(|set| profile == Profile::Few || matches!(set, Set::Default | Set::Full));
+        runs.extend(sets.map(|set| Run {
+            key: match profile {
+                Profile::Everyday => set.key().replace("_mps", "_many_mps"),
+                Profile::Few | Profile::Flood => set.key().to_owned(),
+            },
+            set: *set,
+            capture: capture.clone(),
+            samples: Vec::new(),
+        }));
+    }
     // Once more than is counted: the capture comes into the page cache.
     for round in 0..=ROUNDS {
-        for (set, samples) in &mut sets {
-            let sample = Sample::take(*set, &capture)?;
+        for run in &mut runs {
+            let sample = Sample::take(run.set, &run.capture)?;
             if round > 0 {
-                samples.push(sample);
+                run.samples.push(sample);
             }
         }
     }
-    report(&sets, &peaks)
+    report(&runs, &peaks)
+}
+
+/// A set of datasets and what it is measured on.
+struct Run {
+    /// What the figure is called.
+    key: String,
+    set: Set,
+    capture: PathBuf,
+    samples: Vec<Sample>,
 }
 
 /// One reading.
@@ -91,26 +119,28 @@ fn cpu_time() -> Result<Duration> {
 }
 
 /// The table, and the line for machines.
-fn report(sets: &[(Set, Vec<Sample>)], peaks: &Peaks) -> Result<()> {
+fn report(runs: &[Run], peaks: &Peaks) -> Result<()> {
     let mut out = io::stdout().lock();
     let mut figures = Map::new();
     writeln!(
         out,
-        "{:<14} {:>8} {:>12} {:>7} {:>7} {:>10}",
+        "{:<16} {:>8} {:>12} {:>7} {:>7} {:>10}",
         "set", "datasets", "M/s and core", "low", "high", "M/s"
     )?;
-    for (set, samples) in sets {
+    for Run {
+        key, set, samples, ..
+    } in runs
+    {
         let per_core = sorted(samples.iter().map(Sample::per_core));
         let per_second = sorted(samples.iter().map(Sample::per_second));
         let [low, middle, high] = [0, per_core.len() / 2, per_core.len() - 1].map(|n| per_core[n]);
         writeln!(
             out,
-            "{:<14} {:>8} {middle:>12.2} {low:>7.2} {high:>7.2} {:>10.2}",
-            set.key(),
+            "{key:<16} {:>8} {middle:>12.2} {low:>7.2} {high:>7.2} {:>10.2}",
             set.len()?,
             per_second[per_second.len() / 2]
         )?;
-        figures.insert(set.key().to_owned(), rounded(middle));
+        figures.insert(key.clone(), rounded(middle));
     }
     let [earlier, later] = peaks
         .octets

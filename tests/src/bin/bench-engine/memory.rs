@@ -14,6 +14,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use integration_tests::traffic::Profile;
+
 use crate::{capture, sets::Set};
 
 /// Asks this program to be that process.
@@ -51,7 +53,7 @@ pub(crate) fn read_endlessly([earlier, later]: [u64; 2]) -> Result<()> {
     let path = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
     let writer = thread::spawn(move || {
         let mut out = BufWriter::new(writer);
-        capture::write(later / 2, &mut out)?;
+        capture::write(Profile::Everyday, later / 2, &mut out)?;
         out.flush()
     });
     let mut peaks = Vec::new();
