@@ -16,8 +16,8 @@ use xdsc::{
 
 /// Queries in the file.
 const EXCHANGES: u64 = 1_000_000;
-/// The file is about a minute, as DSC's intervals are.
-const QUERIES_PER_SECOND: u64 = 15_000;
+/// The file ends within a minute, which is one interval.
+const QUERIES_PER_SECOND: u64 = 20_000;
 const SEED: u64 = 1;
 
 /// Traffic of so many queries; how many messages that were.
