@@ -65,6 +65,7 @@ settings! {
         section pub tcp: Tcp,
         section pub statistics: Statistics,
         section pub export: Export,
+        section pub rssac002: Rssac002,
         section pub web: Web,
         section pub log: Log,
         tables pub datasets: DatasetSettings = "dataset",
@@ -214,6 +215,22 @@ settings! {
 }
 
 settings! {
+    /// What root server operators publish of each UTC day (RSSAC002 version 4):
+    /// traffic-volume, traffic-sizes, rcode-volume, unique-sources.
+    pub struct Rssac002 {
+        /// The folder of the days, of this daemon alone. What it has counted of
+        /// a day is in `partial/YYYYMMDD.json`, written every minute and read
+        /// back at the start; `xdsc rssac002 merge` adds up those of several
+        /// nodes. The YAML files of a day are written when it is over. Empty:
+        /// no days.
+        pub directory: String = (text("the path of a folder", names::path), String::new()),
+        /// The name of the service that is published, such as
+        /// `a.root-servers.net`. It must be given with `directory`.
+        pub service: String = (text("the name of a service", names::service), String::new()),
+    }
+}
+
+settings! {
     /// The HTTP endpoint.
     pub struct Web {
         /// Where to listen: `HOST:PORT`, `[IPv6]:PORT`, or `:PORT` for all
@@ -342,6 +359,15 @@ fn declared() -> Walk {
 /// What no single key can tell.
 fn cross_check(config: &Config, walk: &mut Walk) {
     datasets::cross_check(config, walk);
+    let Rssac002 { directory, service } = &config.rssac002;
+    walk.require(
+        &["rssac002.service", "rssac002.directory"],
+        directory.is_empty() || !service.is_empty(),
+        || InvalidValue {
+            message: "is missing, but `rssac002.directory` is given".to_owned(),
+            hint: "name the service, as in \"a.root-servers.net\"".to_owned(),
+        },
+    );
     let Ring {
         poll_min, poll_max, ..
     } = config.ring;

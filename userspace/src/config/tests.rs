@@ -73,6 +73,10 @@ fn all_defaults() -> Config {
             max_cells: 200,
             idle_expiry: Duration::from_secs(3600),
         },
+        rssac002: Rssac002 {
+            directory: String::new(),
+            service: String::new(),
+        },
         datasets: vec![],
         web: Web {
             listen_addresses: vec![ListenAddress {
@@ -131,6 +135,10 @@ top_candidates = 64
 max_series = 1000
 max_cells = 20
 idle_expiry = "60s"
+
+[rssac002]
+directory = "/srv/rssac002"
+service = "a.root-servers.net"
 
 [[dataset]]
 name = "mail"
@@ -198,6 +206,10 @@ fn other_than_default() -> Config {
             max_series: 1000,
             max_cells: 20,
             idle_expiry: Duration::from_secs(60),
+        },
+        rssac002: Rssac002 {
+            directory: "/srv/rssac002".to_owned(),
+            service: "a.root-servers.net".to_owned(),
         },
         datasets: vec![
             DatasetSettings {
@@ -301,7 +313,7 @@ fn the_example_states_the_defaults() {
     let stated = example
         .lines()
         .filter(|line| line.contains(" = ") && !line.starts_with('#'));
-    assert_eq!(stated.count(), 34, "one line for each key");
+    assert_eq!(stated.count(), 36, "one line for each key");
     assert!(example.lines().all(|line| line.len() <= 80), "{example}");
 }
 
@@ -377,12 +389,12 @@ fn names_like_no_other_get_the_list() {
         (
             "[kafka]\n",
             "f:1:2: `[kafka]` is not a known section; the sections are \
-             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `web`, `log`, `dataset`",
+             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `web`, `log`, `dataset`",
         ),
         (
             "zzz = 1\n",
             "f:1:1: `zzz` is not a known key; the keys here are `interfaces`, `node`, `site`, \
-             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `web`, `log`, `dataset`",
+             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `web`, `log`, `dataset`",
         ),
         (
             "[log.xyz]\n",
@@ -391,7 +403,7 @@ fn names_like_no_other_get_the_list() {
         (
             "\"a\\u001b[31m\" = 1\n",
             "f:1:1: `a\\u{1b}[31m` is not a known key; the keys here are `interfaces`, `node`, \
-             `site`, `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `web`, `log`, `dataset`",
+             `site`, `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `web`, `log`, `dataset`",
         ),
     ]);
 }
@@ -567,6 +579,11 @@ fn the_shortest_poll_must_not_exceed_the_longest() {
              lower `poll_min` or raise `poll_max`",
         ),
     ]);
+    assert_complaints(&[(
+        "[rssac002]\ndirectory = \"days\"\n",
+        "f:2:1: `rssac002.service` is missing, but `rssac002.directory` is given; \
+         name the service, as in \"a.root-servers.net\"",
+    )]);
     let equal = "[ring]\npoll_min = \"2ms\"\npoll_max = \"2ms\"\n";
     assert!(Config::from_toml(equal, "f").is_ok());
 }

@@ -20,7 +20,7 @@ use std::{
 
 use dns_wire::{
     Settings,
-    counters::Hook,
+    counters::{Counters, Hook},
     ring::{CHUNK_LINES, MAX_CHUNKS},
 };
 use tracing::{info, warn};
@@ -36,10 +36,10 @@ use self::{
 };
 use crate::{
     config::Config,
-    export::snapshot::{HookCounts, LiveState, RingReport, Snapshot},
+    export::snapshot::{FileStates, HookCounts, LiveState, RingReport, Snapshot},
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
-    stats::{pairing::Pairing, plan::Plan},
+    stats::{pairing::Pairing, plan::Plan, sketches::Clients},
 };
 
 /// Why there is no live traffic.
@@ -57,6 +57,24 @@ pub enum LiveError {
     /// No threads.
     #[error("cannot start the threads that read the rings: {0}")]
     Threads(#[from] io::Error),
+}
+
+/// What messages there were.
+#[derive(Debug)]
+pub struct Messages {
+    /// Since the start, at both hooks.
+    pub counted: Box<Counters>,
+    /// Clients since they were asked for last.
+    pub sources: Clients,
+}
+
+/// The last numbers of all.
+#[derive(Debug)]
+pub struct Ended {
+    /// Everything.
+    pub snapshot: Snapshot,
+    /// Clients since they were asked for last.
+    pub sources: Clients,
 }
 
 /// The attached programs and the threads that read from them.
@@ -156,7 +174,29 @@ impl Live {
                 rings,
                 programs,
             }),
+            files: FileStates::default(),
         })
+    }
+
+    /// All messages so far, and the clients since the last call. Waits for the
+    /// drain threads, at most a second.
+    ///
+    /// # Errors
+    /// When the kernel does not hand out its counters.
+    pub fn messages(&self) -> Result<Messages, LoadError> {
+        let (reports, _) = self.drains.report();
+        let sources = self.drains.take_sources();
+        let mut counted = Box::<Counters>::default();
+        let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        for hook in Hook::ALL {
+            counted.merge(&probe.counters_and_losses(*hook)?.0);
+        }
+        for report in &reports {
+            for reassembled in &report.reassembled {
+                counted.merge(reassembled);
+            }
+        }
+        Ok(Messages { counted, sources })
     }
 
     /// Whether everything works: else what does not.
@@ -196,7 +236,7 @@ impl Live {
     ///
     /// # Errors
     /// When the kernel does not hand out its counters.
-    pub fn stop(mut self) -> Result<Snapshot, LoadError> {
+    pub fn stop(mut self) -> Result<Ended, LoadError> {
         self.cost.stop();
         let detached = {
             let mut probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,7 +249,10 @@ impl Live {
         let snapshot = self.snapshot()?;
         self.drains.stop();
         info!("detached, and every record read");
-        Ok(snapshot)
+        Ok(Ended {
+            snapshot,
+            sources: self.drains.take_sources(),
+        })
     }
 }
 
@@ -246,6 +289,7 @@ fn drain_options(config: &Config) -> DrainOptions {
         collect: CollectOptions {
             cells: config.statistics.cells as usize,
             limits: limits(config),
+            sources: !config.rssac002.directory.is_empty(),
         },
     }
 }

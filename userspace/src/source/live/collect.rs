@@ -17,6 +17,7 @@ use crate::stats::{
     aggregate::{Aggregate, Limits, Moment, Report},
     engine::{Counts, Engine},
     plan::Plan,
+    sketches::Clients,
 };
 
 /// How datasets are counted.
@@ -26,6 +27,8 @@ pub struct CollectOptions {
     pub cells: usize,
     /// Bounds of what is exported.
     pub limits: Limits,
+    /// Whether somebody takes the [sources](Collector::take_sources).
+    pub sources: bool,
 }
 
 /// The places and the aggregate.
@@ -33,6 +36,8 @@ pub struct CollectOptions {
 pub struct Collector {
     places: Vec<Mutex<Place>>,
     aggregate: Mutex<Aggregate>,
+    /// The clients since they were taken.
+    sources: Option<Mutex<Clients>>,
 }
 
 /// Where one thread lays its counts.
@@ -55,6 +60,7 @@ impl Collector {
         Self {
             places: (0..threads).map(place).collect(),
             aggregate: Mutex::new(Aggregate::new(Arc::clone(plan), options.limits, seed)),
+            sources: options.sources.then(Mutex::default),
         }
     }
 
@@ -86,10 +92,24 @@ impl Collector {
             let full = locked(place).full.take();
             if let Some(mut counts) = full {
                 aggregate.merge(&counts, moment());
+                if let Some((sources, seen)) =
+                    self.sources.as_ref().zip(counts.sketches.clients.as_ref())
+                {
+                    locked(sources).merge(seen);
+                }
                 counts.clear();
                 locked(place).empty = Some(counts);
             }
         }
+    }
+
+    /// The clients that were collected since the last time.
+    #[must_use]
+    pub fn take_sources(&self) -> Clients {
+        self.sources
+            .as_ref()
+            .map(|sources| std::mem::take(&mut *locked(sources)))
+            .unwrap_or_default()
     }
 
     /// What was collected.
@@ -118,6 +138,7 @@ mod tests {
         let options = CollectOptions {
             cells: 16,
             limits: Limits::default(),
+            sources: false,
         };
         let collector = Collector::new(&plan, &options, 1, 1);
         let mut engine = Engine::new(plan, 16, 1);

@@ -30,7 +30,9 @@ use super::{
 use crate::{
     export::snapshot::RingReport,
     source::stream::{Limits, StreamStats},
-    stats::{aggregate, engine::Engine, pairing::Pairing, plan::Plan, shard::Shard},
+    stats::{
+        aggregate, engine::Engine, pairing::Pairing, plan::Plan, shard::Shard, sketches::Clients,
+    },
 };
 
 /// How long whoever asks waits for an answer.
@@ -197,6 +199,14 @@ impl Drains {
     pub fn statistics(&self) -> aggregate::Report {
         self.shared.collector.collect();
         self.shared.collector.report()
+    }
+
+    /// The clients that were counted since the last time, as far as they were
+    /// handed over.
+    #[must_use]
+    pub fn take_sources(&self) -> Clients {
+        self.shared.collector.collect();
+        self.shared.collector.take_sources()
     }
 
     /// Whether all threads still work.
