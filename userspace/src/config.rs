@@ -66,6 +66,7 @@ settings! {
         section pub statistics: Statistics,
         section pub export: Export,
         section pub rssac002: Rssac002,
+        section pub dsc: Dsc,
         section pub web: Web,
         section pub log: Log,
         tables pub datasets: DatasetSettings = "dataset",
@@ -231,6 +232,28 @@ settings! {
 }
 
 settings! {
+    /// DSC's files, for presenters that read them: one for each interval, which
+    /// ends at a multiple of its length in UTC. The first and the last interval
+    /// are shorter, and nothing is lost at the start or the end of xdsc.
+    pub struct Dsc {
+        /// A configuration of DSC, dsc.conf(5): its datasets are counted as they
+        /// stand there, beside those of the metrics. Empty: no files.
+        pub conf: String = (text("the path of a file", names::path), String::new()),
+        /// The folder of the files, which exists. Empty: the `run_dir` of the
+        /// dsc.conf.
+        pub directory: String = (text("the path of a folder", names::path), String::new()),
+        /// The formats of the files. Empty: the `output_format` of the dsc.conf.
+        pub formats: Vec<DscFormat> = (list(0..=2, one_of()), vec![]),
+        /// The length of an interval, in whole seconds; `"auto"` is the
+        /// `statistics_interval` of the dsc.conf.
+        pub interval: Option<Duration> = (auto(duration(SECOND..=86_400 * SECOND)), None),
+        /// The most cells of a dataset in an interval. What finds no room is not
+        /// in the files, but counted and logged.
+        pub cells: u32 = (integer(1024..=16_777_216), 262_144),
+    }
+}
+
+settings! {
     /// The HTTP endpoint.
     pub struct Web {
         /// Where to listen: `HOST:PORT`, `[IPv6]:PORT`, or `:PORT` for all
@@ -250,6 +273,15 @@ settings! {
         /// The least severe messages that are logged.
         pub level: LogLevel = (one_of(), LogLevel::Info),
     }
+}
+
+/// The formats of DSC's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DscFormat {
+    /// DSC XML.
+    Xml,
+    /// DSC JSON.
+    Json,
 }
 
 /// How packets are seen on their way in.

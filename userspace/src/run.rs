@@ -45,7 +45,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     } else {
         Variant::Plain
     };
-    let live = Live::start(&config, variant)?;
+    let live = Live::start(&config, variant, files.dsc_plan())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -95,6 +95,9 @@ fn configuration(args: &RunArgs) -> anyhow::Result<Config> {
             .web
             .listen_addresses
             .clone_from(&args.listen_addresses);
+    }
+    if let Some(file) = &args.dsc_conf {
+        config.dsc.conf = file.display().to_string();
     }
     if let Some(path) = &args.telemetry_path {
         config.web.telemetry_path.clone_from(path);

@@ -77,6 +77,13 @@ fn all_defaults() -> Config {
             directory: String::new(),
             service: String::new(),
         },
+        dsc: Dsc {
+            conf: String::new(),
+            directory: String::new(),
+            formats: vec![],
+            interval: None,
+            cells: 262_144,
+        },
         datasets: vec![],
         web: Web {
             listen_addresses: vec![ListenAddress {
@@ -139,6 +146,13 @@ idle_expiry = "60s"
 [rssac002]
 directory = "/srv/rssac002"
 service = "a.root-servers.net"
+
+[dsc]
+conf = "/etc/dsc.conf"
+directory = "/var/lib/dsc"
+formats = ["json", "xml"]
+interval = "300s"
+cells = 1024
 
 [[dataset]]
 name = "mail"
@@ -210,6 +224,13 @@ fn other_than_default() -> Config {
         rssac002: Rssac002 {
             directory: "/srv/rssac002".to_owned(),
             service: "a.root-servers.net".to_owned(),
+        },
+        dsc: Dsc {
+            conf: "/etc/dsc.conf".to_owned(),
+            directory: "/var/lib/dsc".to_owned(),
+            formats: vec![DscFormat::Json, DscFormat::Xml],
+            interval: Some(Duration::from_secs(300)),
+            cells: 1024,
         },
         datasets: vec![
             DatasetSettings {
@@ -313,7 +334,7 @@ fn the_example_states_the_defaults() {
     let stated = example
         .lines()
         .filter(|line| line.contains(" = ") && !line.starts_with('#'));
-    assert_eq!(stated.count(), 36, "one line for each key");
+    assert_eq!(stated.count(), 41, "one line for each key");
     assert!(example.lines().all(|line| line.len() <= 80), "{example}");
 }
 
@@ -389,12 +410,12 @@ fn names_like_no_other_get_the_list() {
         (
             "[kafka]\n",
             "f:1:2: `[kafka]` is not a known section; the sections are \
-             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `web`, `log`, `dataset`",
+             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
         ),
         (
             "zzz = 1\n",
             "f:1:1: `zzz` is not a known key; the keys here are `interfaces`, `node`, `site`, \
-             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `web`, `log`, `dataset`",
+             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
         ),
         (
             "[log.xyz]\n",
@@ -403,7 +424,7 @@ fn names_like_no_other_get_the_list() {
         (
             "\"a\\u001b[31m\" = 1\n",
             "f:1:1: `a\\u{1b}[31m` is not a known key; the keys here are `interfaces`, `node`, \
-             `site`, `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `web`, `log`, `dataset`",
+             `site`, `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
         ),
     ]);
 }

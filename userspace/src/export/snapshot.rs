@@ -32,6 +32,8 @@ pub struct Snapshot {
 pub struct FileStates {
     /// The days of RSSAC002.
     pub rssac002: Option<FileState>,
+    /// DSC's files.
+    pub dsc: Option<FileState>,
 }
 
 /// How the writing goes.
@@ -41,6 +43,8 @@ pub struct FileState {
     pub written_s: f64,
     /// Times that something could not be written.
     pub errors: u64,
+    /// Messages that found no room, in files where there may be too many values.
+    pub uncounted: u64,
 }
 
 impl FileStates {
@@ -49,6 +53,7 @@ impl FileStates {
     pub fn example() -> Self {
         Self {
             rssac002: Some(FileState::default()),
+            dsc: Some(FileState::default()),
         }
     }
 }

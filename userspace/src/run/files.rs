@@ -15,11 +15,15 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::{
     config::Config,
-    export::snapshot::{FileState, FileStates},
+    dsc_files::{DscFiles, DscPlan},
+    export::{
+        dsc,
+        snapshot::{FileState, FileStates},
+    },
     rssac002::{self, Journal, date_of},
     source::live::{Ended, Live},
 };
@@ -33,6 +37,7 @@ const WRITE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Files {
     days: Option<Days>,
+    dsc: Option<Dsc>,
     states: Arc<Mutex<FileStates>>,
 }
 
@@ -45,6 +50,13 @@ pub(super) struct States(Arc<Mutex<FileStates>>);
 pub(super) struct FileThread {
     thread: JoinHandle<Files>,
     stop: Arc<AtomicBool>,
+}
+
+/// DSC's files.
+#[derive(Debug)]
+struct Dsc {
+    files: DscFiles,
+    state: FileState,
 }
 
 /// The days of RSSAC002.
@@ -60,7 +72,7 @@ impl Files {
     ///
     /// # Errors
     /// When a folder cannot be used, or what is in it.
-    pub(super) fn open(config: &Config) -> Result<Self, rssac002::Error> {
+    pub(super) fn open(config: &Config) -> anyhow::Result<Self> {
         let settings = &config.rssac002;
         let mut days = None;
         if !settings.directory.is_empty() {
@@ -69,10 +81,19 @@ impl Files {
         }
         let files = Self {
             days,
+            dsc: DscFiles::open(config, unix_time().as_secs())?.map(|files| Dsc {
+                files,
+                state: FileState::default(),
+            }),
             states: Arc::default(),
         };
         files.tell();
         Ok(files)
+    }
+
+    /// What must be counted for DSC's files.
+    pub(super) fn dsc_plan(&self) -> Option<&DscPlan> {
+        self.dsc.as_ref().map(|dsc| dsc.files.plan())
     }
 
     /// How the writing goes, from now on.
@@ -114,6 +135,9 @@ impl Files {
         if let Some(days) = &mut self.days {
             days.look(live);
         }
+        if let Some(dsc) = &mut self.dsc {
+            dsc.look(live);
+        }
         self.tell();
     }
 
@@ -126,11 +150,17 @@ impl Files {
             }
             days.write();
         }
+        let interval = ended.and_then(|ended| ended.interval.as_ref());
+        if let Some((dsc, counts)) = self.dsc.as_mut().zip(interval) {
+            let written = dsc.files.end(counts, unix_time().as_secs());
+            dsc.account(written);
+        }
     }
 
     fn tell(&self) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         states.rssac002 = self.days.as_ref().map(|days| days.state);
+        states.dsc = self.dsc.as_ref().map(|dsc| dsc.state);
     }
 }
 
@@ -197,6 +227,43 @@ impl Days {
         self.state.errors += errors.len() as u64;
         if errors.is_empty() {
             self.state.written_s = unix_time().as_secs_f64();
+        }
+    }
+}
+
+impl Dsc {
+    fn look(&mut self, live: &Live) {
+        let now = unix_time().as_secs();
+        if !self.files.is_over(now) {
+            return;
+        }
+        match live.interval() {
+            Ok(Some(counts)) => {
+                let written = self.files.cut(&counts, now);
+                self.account(written);
+            }
+            Ok(None) => {}
+            // Everything is in the next interval then.
+            Err(cause) => error!("dsc: {cause}"),
+        }
+    }
+
+    fn account(&mut self, written: Result<u64, dsc::Error>) {
+        match written {
+            Ok(uncounted) => {
+                if uncounted > 0 && self.state.uncounted == 0 {
+                    warn!(
+                        uncounted,
+                        "dsc: more values than `dsc.cells`: some messages are not in the files"
+                    );
+                }
+                self.state.uncounted += uncounted;
+                self.state.written_s = unix_time().as_secs_f64();
+            }
+            Err(error) => {
+                error!("dsc: {error}");
+                self.state.errors += 1;
+            }
         }
     }
 }

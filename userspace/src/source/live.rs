@@ -13,6 +13,7 @@ pub mod ring;
 pub mod test_run;
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -36,10 +37,14 @@ use self::{
 };
 use crate::{
     config::Config,
+    dsc_files::DscPlan,
     export::snapshot::{FileStates, HookCounts, LiveState, RingReport, Snapshot},
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
-    stats::{pairing::Pairing, plan::Plan, sketches::Clients},
+    stats::{
+        engine::Counts, pairing::Pairing, plan::Plan, response_time::ResponseTime,
+        sketches::Clients,
+    },
 };
 
 /// Why there is no live traffic.
@@ -75,6 +80,19 @@ pub struct Ended {
     pub snapshot: Snapshot,
     /// Clients since they were asked for last.
     pub sources: Clients,
+    /// What is left for files.
+    pub interval: Option<IntervalCounts>,
+}
+
+/// What is counted for files.
+#[derive(Debug)]
+pub struct IntervalCounts {
+    /// The datasets, since they were asked for last.
+    pub counts: Box<Counts>,
+    /// How transactions ended since then.
+    pub times: BTreeMap<ResponseTime, u64>,
+    /// What each hook has counted since the start.
+    pub hooks: [Box<Counters>; 2],
 }
 
 /// The attached programs and the threads that read from them.
@@ -94,19 +112,27 @@ impl Live {
     ///
     /// # Errors
     /// [`LiveError`], each with its cure.
-    pub fn start(config: &Config, variant: Variant) -> Result<Self, LiveError> {
+    pub fn start(
+        config: &Config,
+        variant: Variant,
+        files: Option<&DscPlan>,
+    ) -> Result<Self, LiveError> {
         // Before anything is loaded: a list that cannot be read costs no traffic.
         let plan = Arc::new(statistics(config)?);
-        let mut probe = Probe::load(&load_options(config, variant, &plan))?;
+        let mut probe = Probe::load(&load_options(config, variant, &plan, files))?;
         if variant == Variant::Trace {
             probe.log_packets();
         }
         let rings = Ring::all(&mut probe)?;
-        let pairing = Pairing::new(
+        let mut pairing = Pairing::new(
             config.pairing.capacity as usize,
             nanoseconds(config.pairing.timeout),
         );
-        let drains = Drains::start(rings, pairing, drain_options(config), &plan)?;
+        if let Some((times, role)) = files.and_then(|files| files.times) {
+            pairing = pairing.with_times(times, role);
+        }
+        let counted = files.map(|files| &files.counted);
+        let drains = Drains::start(rings, pairing, drain_options(config), &plan, counted)?;
         let mut attachments = Attachments::default();
         for interface in &config.interfaces {
             let (ingress, egress) = (config.probe.xdp_mode, config.probe.egress);
@@ -199,6 +225,29 @@ impl Live {
         Ok(Messages { counted, sources })
     }
 
+    /// All that was counted for files since the last call; none where nothing
+    /// is. Waits for the drain threads, at most a second.
+    ///
+    /// # Errors
+    /// When the kernel does not hand out its counters.
+    pub fn interval(&self) -> Result<Option<IntervalCounts>, LoadError> {
+        drop(self.drains.report());
+        let hooks = {
+            let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+            let [ingress, egress] = [Hook::Ingress, Hook::Egress];
+            [
+                probe.counters_and_losses(ingress)?.0,
+                probe.counters_and_losses(egress)?.0,
+            ]
+        };
+        let taken = self.drains.take_interval();
+        Ok(taken.map(|(counts, times)| IntervalCounts {
+            counts,
+            times,
+            hooks,
+        }))
+    }
+
     /// Whether everything works: else what does not.
     ///
     /// # Errors
@@ -249,20 +298,33 @@ impl Live {
         let snapshot = self.snapshot()?;
         self.drains.stop();
         info!("detached, and every record read");
+        let taken = self.drains.take_interval();
         Ok(Ended {
-            snapshot,
             sources: self.drains.take_sources(),
+            interval: taken.map(|(counts, times)| IntervalCounts {
+                counts,
+                times,
+                hooks: snapshot.hooks.clone().map(|hook| hook.packets),
+            }),
+            snapshot,
         })
     }
 }
 
-fn load_options(config: &Config, variant: Variant, plan: &Plan) -> LoadOptions {
+fn load_options(
+    config: &Config,
+    variant: Variant,
+    plan: &Plan,
+    files: Option<&DscPlan>,
+) -> LoadOptions {
+    let whole = plan.needs_whole_messages()
+        || files.is_some_and(|files| files.counted.plan.needs_whole_messages());
     let chunk_bytes = CHUNK_LINES * dns_wire::record::LINE as u64;
     LoadOptions {
         variant,
         settings: Settings::new(&config.probe.ports)
             .with_decapsulation(config.probe.decapsulate)
-            .with_whole_messages(plan.needs_whole_messages())
+            .with_whole_messages(whole)
             .with_seed(seed()),
         chunks: config
             .ring

@@ -45,7 +45,7 @@ const RESERVED: Key = u64::MAX - 7;
 pub(super) const IPV6: Key = 1 << 63;
 
 /// DSC's directions.
-pub(super) mod direction {
+pub(crate) mod direction {
     /// From a local address.
     pub(crate) const SENT: u64 = 0;
     /// To a local address.
