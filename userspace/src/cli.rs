@@ -91,6 +91,11 @@ pub struct RunArgs {
     #[arg(id = "log.level", long = "log.level", value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
 
+    /// Write DSC's files of the datasets of this configuration of DSC
+    /// [default: `dsc.conf` in the configuration, else none]
+    #[arg(long, value_name = "FILE")]
+    pub dsc_conf: Option<PathBuf>,
+
     /// Load the kernel programs that log each packet. For debugging only: they
     /// are slow
     #[arg(long)]
@@ -101,6 +106,8 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   xdsc run --interface eth0 --interface eth1
           Watch two interfaces with the default configuration
+  xdsc run --interface eth0 --dsc-conf /etc/dsc/dsc.conf
+          Serve metrics, and write the files that DSC would write
   xdsc run --config /etc/xdsc/xdsc.toml --web.listen-address 127.0.0.1:9953
           Take the file, but serve HTTP on the loopback address only";
 

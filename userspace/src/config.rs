@@ -65,6 +65,8 @@ settings! {
         section pub tcp: Tcp,
         section pub statistics: Statistics,
         section pub export: Export,
+        section pub rssac002: Rssac002,
+        section pub dsc: Dsc,
         section pub web: Web,
         section pub log: Log,
         tables pub datasets: DatasetSettings = "dataset",
@@ -214,6 +216,44 @@ settings! {
 }
 
 settings! {
+    /// What root server operators publish of each UTC day (RSSAC002 version 4):
+    /// traffic-volume, traffic-sizes, rcode-volume, unique-sources.
+    pub struct Rssac002 {
+        /// The folder of the days, of this daemon alone. What it has counted of
+        /// a day is in `partial/YYYYMMDD.json`, written every minute and read
+        /// back at the start; `xdsc rssac002 merge` adds up those of several
+        /// nodes. The YAML files of a day are written when it is over. Empty:
+        /// no days.
+        pub directory: String = (text("the path of a folder", names::path), String::new()),
+        /// The name of the service that is published, such as
+        /// `a.root-servers.net`. It must be given with `directory`.
+        pub service: String = (text("the name of a service", names::service), String::new()),
+    }
+}
+
+settings! {
+    /// DSC's files, for presenters that read them: one for each interval, which
+    /// ends at a multiple of its length in UTC. The first and the last interval
+    /// are shorter, and nothing is lost at the start or the end of xdsc.
+    pub struct Dsc {
+        /// A configuration of DSC, dsc.conf(5): its datasets are counted as they
+        /// stand there, beside those of the metrics. Empty: no files.
+        pub conf: String = (text("the path of a file", names::path), String::new()),
+        /// The folder of the files, which exists. Empty: the `run_dir` of the
+        /// dsc.conf.
+        pub directory: String = (text("the path of a folder", names::path), String::new()),
+        /// The formats of the files. Empty: the `output_format` of the dsc.conf.
+        pub formats: Vec<DscFormat> = (list(0..=2, one_of()), vec![]),
+        /// The length of an interval, in whole seconds; `"auto"` is the
+        /// `statistics_interval` of the dsc.conf.
+        pub interval: Option<Duration> = (auto(duration(SECOND..=86_400 * SECOND)), None),
+        /// The most cells of a dataset in an interval. What finds no room is not
+        /// in the files, but counted and logged.
+        pub cells: u32 = (integer(1024..=16_777_216), 262_144),
+    }
+}
+
+settings! {
     /// The HTTP endpoint.
     pub struct Web {
         /// Where to listen: `HOST:PORT`, `[IPv6]:PORT`, or `:PORT` for all
@@ -233,6 +273,15 @@ settings! {
         /// The least severe messages that are logged.
         pub level: LogLevel = (one_of(), LogLevel::Info),
     }
+}
+
+/// The formats of DSC's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DscFormat {
+    /// DSC XML.
+    Xml,
+    /// DSC JSON.
+    Json,
 }
 
 /// How packets are seen on their way in.
@@ -342,6 +391,15 @@ fn declared() -> Walk {
 /// What no single key can tell.
 fn cross_check(config: &Config, walk: &mut Walk) {
     datasets::cross_check(config, walk);
+    let Rssac002 { directory, service } = &config.rssac002;
+    walk.require(
+        &["rssac002.service", "rssac002.directory"],
+        directory.is_empty() || !service.is_empty(),
+        || InvalidValue {
+            message: "is missing, but `rssac002.directory` is given".to_owned(),
+            hint: "name the service, as in \"a.root-servers.net\"".to_owned(),
+        },
+    );
     let Ring {
         poll_min, poll_max, ..
     } = config.ring;

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod configure;
 pub mod dsc_conf;
+pub mod dsc_files;
 pub mod export;
 pub mod http;
 pub mod names;

@@ -34,7 +34,7 @@ use crate::{
     export::{
         exposition,
         prometheus::openmetrics,
-        snapshot::{HookCounts, Snapshot},
+        snapshot::{FileStates, HookCounts, Snapshot},
     },
     source::{
         file::{Capture, CaptureError, LinkType, Packet},
@@ -319,6 +319,7 @@ impl Reading {
             streams: self.shard.stream_stats(),
             statistics,
             live: None,
+            files: FileStates::default(),
         };
         Report {
             snapshot,

@@ -11,6 +11,7 @@
 //! standard error of 0.6 %: a set of millions per node cannot be sent around.
 
 pub mod command;
+mod journal;
 mod partial;
 #[cfg(test)]
 mod tests;
@@ -23,13 +24,15 @@ use std::path::{Path, PathBuf};
 
 use dns_wire::counters::{Counters, Qr, RCODES as RCODE_SLOTS, Role, SIZE_BIN};
 use dns_wire::locate::{Family, Transport};
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::stats::distinct::Distinct;
 use crate::stats::sketches::Clients;
 
+pub use journal::Journal;
 pub use partial::{read_partial, write_partial};
-pub use yaml::{check_service, first_file, write_files};
+use yaml::first_file;
+pub use yaml::{check_service, write_files};
 
 dns_wire::table! {
     /// The counters of `traffic-volume`.
@@ -352,6 +355,19 @@ impl Day {
 
 fn increase(counter: &mut u64, count: u64) {
     *counter = counter.saturating_add(count);
+}
+
+/// Where the partial file of a day is.
+fn partial_path(folder: &Path, date: Date) -> PathBuf {
+    folder.join(format!("{}.json", date.strftime("%Y%m%d")))
+}
+
+/// The UTC day of a time in seconds since the Unix epoch.
+#[must_use]
+pub fn date_of(unix_s: u64) -> Date {
+    let seconds = i64::try_from(unix_s).unwrap_or(i64::MAX);
+    let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
+    time.to_zoned(TimeZone::UTC).date()
 }
 
 fn create_folder(folder: &Path) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! `xdsc run`: the daemon.
 
+mod files;
+
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -14,8 +16,10 @@ use crate::{
     config::{Config, ListenAddress, ListenHost, LogLevel},
     export::{process::ProcessCollector, prometheus, snapshot::Snapshot},
     http::{self, Listeners, Telemetry, TelemetryError},
-    source::live::{Live, probe::Variant},
+    source::live::{Ended, Live, probe::Variant},
 };
+
+use files::{Files, States};
 
 /// How long requests in flight may hold the end up.
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -34,21 +38,29 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     // Before anything is loaded: a port in use must not cost a moment of traffic.
     let listeners = listeners(args, &config)?;
+    // Before that, too: files that cannot be written.
+    let files = Files::open(&config)?;
     let variant = if args.trace_probe {
         Variant::Trace
     } else {
         Variant::Plain
     };
-    let live = Live::start(&config, variant)?;
+    let live = Live::start(&config, variant, files.dsc_plan())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("cannot start the HTTP threads")?;
-    let daemon = Arc::new(Daemon::new(live));
+    let daemon = Arc::new(Daemon::new(live, files.states()));
+    let observed = Arc::clone(&daemon);
+    let writing = (files.start(move || observed.live())).context("cannot start a thread")?;
     let served = runtime.block_on(serve(&config, listeners, Arc::clone(&daemon)));
     runtime.shutdown_timeout(SHUTDOWN);
-    daemon.stop()?;
+    let files = writing.stop();
+    let ended = daemon.stop()?;
+    if let Some(files) = files {
+        files.end(ended.as_ref());
+    }
     served
 }
 
@@ -83,6 +95,9 @@ fn configuration(args: &RunArgs) -> anyhow::Result<Config> {
             .web
             .listen_addresses
             .clone_from(&args.listen_addresses);
+    }
+    if let Some(file) = &args.dsc_conf {
+        config.dsc.conf = file.display().to_string();
     }
     if let Some(path) = &args.telemetry_path {
         config.web.telemetry_path.clone_from(path);
@@ -138,13 +153,15 @@ struct Daemon {
     /// `None` once stopped.
     live: Mutex<Option<Arc<Live>>>,
     started: Instant,
+    files: States,
 }
 
 impl Daemon {
-    fn new(live: Live) -> Self {
+    fn new(live: Live, files: States) -> Self {
         Self {
             live: Mutex::new(Some(Arc::new(live))),
             started: Instant::now(),
+            files,
         }
     }
 
@@ -154,20 +171,21 @@ impl Daemon {
     }
 
     /// Detaches, reads the rings to their end, and says what was seen.
-    fn stop(&self) -> anyhow::Result<()> {
+    fn stop(&self) -> anyhow::Result<Option<Ended>> {
         let live = {
             let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
             live.take()
         };
         let Some(live) = live else {
-            return Ok(());
+            return Ok(None);
         };
         let Ok(live) = Arc::try_unwrap(live) else {
             warn!("a scrape is still under way; the programs go with the process");
-            return Ok(());
+            return Ok(None);
         };
-        log_end(&live.stop()?);
-        Ok(())
+        let ended = live.stop()?;
+        log_end(&ended.snapshot);
+        Ok(Some(ended))
     }
 }
 
@@ -206,9 +224,10 @@ impl Telemetry for Daemon {
         let live = self
             .live()
             .ok_or_else(|| TelemetryError::Source("xdsc is stopping".into()))?;
-        let snapshot = live
+        let mut snapshot = live
             .snapshot()
             .map_err(|error| TelemetryError::Source(Box::new(error)))?;
+        snapshot.files = self.files.get();
         Ok(prometheus::openmetrics(
             snapshot,
             Some(ProcessCollector::new()),

@@ -24,5 +24,5 @@ pub mod response_time;
 pub mod shard;
 pub mod sketches;
 pub mod table;
-mod values;
+pub(crate) mod values;
 pub mod zones;

@@ -68,6 +68,17 @@ pub(super) fn path(text: &str) -> Result<String, InvalidValue> {
     Ok(text.to_owned())
 }
 
+/// Accepts the name of a service of RSSAC002, which may be empty for none.
+pub(super) fn service(text: &str) -> Result<String, InvalidValue> {
+    if text.is_empty() || crate::rssac002::check_service(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err(InvalidValue {
+        message: "is not the name of a service".to_owned(),
+        hint: "write a host name such as `a.root-servers.net`".to_owned(),
+    })
+}
+
 /// No encoding, no route pattern, nothing that a client would resolve.
 fn is_plain_segment(segment: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');

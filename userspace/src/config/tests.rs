@@ -73,6 +73,17 @@ fn all_defaults() -> Config {
             max_cells: 200,
             idle_expiry: Duration::from_secs(3600),
         },
+        rssac002: Rssac002 {
+            directory: String::new(),
+            service: String::new(),
+        },
+        dsc: Dsc {
+            conf: String::new(),
+            directory: String::new(),
+            formats: vec![],
+            interval: None,
+            cells: 262_144,
+        },
         datasets: vec![],
         web: Web {
             listen_addresses: vec![ListenAddress {
@@ -131,6 +142,17 @@ top_candidates = 64
 max_series = 1000
 max_cells = 20
 idle_expiry = "60s"
+
+[rssac002]
+directory = "/srv/rssac002"
+service = "a.root-servers.net"
+
+[dsc]
+conf = "/etc/dsc.conf"
+directory = "/var/lib/dsc"
+formats = ["json", "xml"]
+interval = "300s"
+cells = 1024
 
 [[dataset]]
 name = "mail"
@@ -198,6 +220,17 @@ fn other_than_default() -> Config {
             max_series: 1000,
             max_cells: 20,
             idle_expiry: Duration::from_secs(60),
+        },
+        rssac002: Rssac002 {
+            directory: "/srv/rssac002".to_owned(),
+            service: "a.root-servers.net".to_owned(),
+        },
+        dsc: Dsc {
+            conf: "/etc/dsc.conf".to_owned(),
+            directory: "/var/lib/dsc".to_owned(),
+            formats: vec![DscFormat::Json, DscFormat::Xml],
+            interval: Some(Duration::from_secs(300)),
+            cells: 1024,
         },
         datasets: vec![
             DatasetSettings {
@@ -301,7 +334,7 @@ fn the_example_states_the_defaults() {
     let stated = example
         .lines()
         .filter(|line| line.contains(" = ") && !line.starts_with('#'));
-    assert_eq!(stated.count(), 34, "one line for each key");
+    assert_eq!(stated.count(), 41, "one line for each key");
     assert!(example.lines().all(|line| line.len() <= 80), "{example}");
 }
 
@@ -377,12 +410,12 @@ fn names_like_no_other_get_the_list() {
         (
             "[kafka]\n",
             "f:1:2: `[kafka]` is not a known section; the sections are \
-             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `web`, `log`, `dataset`",
+             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
         ),
         (
             "zzz = 1\n",
             "f:1:1: `zzz` is not a known key; the keys here are `interfaces`, `node`, `site`, \
-             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `web`, `log`, `dataset`",
+             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
         ),
         (
             "[log.xyz]\n",
@@ -391,7 +424,7 @@ fn names_like_no_other_get_the_list() {
         (
             "\"a\\u001b[31m\" = 1\n",
             "f:1:1: `a\\u{1b}[31m` is not a known key; the keys here are `interfaces`, `node`, \
-             `site`, `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `web`, `log`, `dataset`",
+             `site`, `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
         ),
     ]);
 }
@@ -567,6 +600,11 @@ fn the_shortest_poll_must_not_exceed_the_longest() {
              lower `poll_min` or raise `poll_max`",
         ),
     ]);
+    assert_complaints(&[(
+        "[rssac002]\ndirectory = \"days\"\n",
+        "f:2:1: `rssac002.service` is missing, but `rssac002.directory` is given; \
+         name the service, as in \"a.root-servers.net\"",
+    )]);
     let equal = "[ring]\npoll_min = \"2ms\"\npoll_max = \"2ms\"\n";
     assert!(Config::from_toml(equal, "f").is_ok());
 }

@@ -171,9 +171,20 @@ impl Writer {
             .collect()
     }
 
+    /// Whether there is a file of an interval that ends at this second.
+    #[must_use]
+    pub fn has_written(&self, stop: i64) -> bool {
+        let mut formats = self.formats.iter();
+        formats.any(|format| self.path(*format, stop).exists())
+    }
+
+    fn path(&self, format: Format, stop: i64) -> PathBuf {
+        self.directory.join(file_name(format, stop))
+    }
+
     fn write_as(&self, format: Format, interval: &Interval) -> Result<PathBuf, Error> {
-        let name = format!("{}.dscdata.{}", interval.stop, format.label());
-        let path = self.directory.join(&name);
+        let name = file_name(format, interval.stop);
+        let path = self.path(format, interval.stop);
         let written = self.write_file(format, interval, &name, &path);
         written.map_err(|cause| Error::Io {
             path: path.clone(),
@@ -227,6 +238,10 @@ impl Writer {
             stop: interval.stop,
         })
     }
+}
+
+fn file_name(format: Format, stop: i64) -> String {
+    format!("{stop}.dscdata.{}", format.label())
 }
 
 /// Octets that whoever is not root may still use.

@@ -6,6 +6,7 @@
 //! sets, but for interface names and CPU numbers, which are the machine's.
 
 pub mod datasets;
+mod files;
 #[cfg(test)]
 mod tests;
 
@@ -85,6 +86,7 @@ impl Collector for Statistics {
             families.live(live)?;
             families.rings(live)?;
         }
+        families.files(&self.0.files)?;
         Ok(())
     }
 }

@@ -23,6 +23,39 @@ pub struct Snapshot {
     pub statistics: Option<Report>,
     /// The live source's own state.
     pub live: Option<LiveState>,
+    /// What a daemon writes beside.
+    pub files: FileStates,
+}
+
+/// The files that a daemon writes; none where it was not asked to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FileStates {
+    /// The days of RSSAC002.
+    pub rssac002: Option<FileState>,
+    /// DSC's files.
+    pub dsc: Option<FileState>,
+}
+
+/// How the writing goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FileState {
+    /// When all was written last, in seconds since the Unix epoch; 0 before that.
+    pub written_s: f64,
+    /// Times that something could not be written.
+    pub errors: u64,
+    /// Messages that found no room, in files where there may be too many values.
+    pub uncounted: u64,
+}
+
+impl FileStates {
+    /// All of them.
+    #[must_use]
+    pub fn example() -> Self {
+        Self {
+            rssac002: Some(FileState::default()),
+            dsc: Some(FileState::default()),
+        }
+    }
 }
 
 /// The counters of one hook: on the heap, since they would fill a thread's stack.
@@ -63,6 +96,7 @@ impl Snapshot {
         let mut snapshot = Self {
             live: Some(LiveState::example()),
             statistics: Some(Report::example()),
+            files: FileStates::example(),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {

@@ -14,12 +14,12 @@ use dns_wire::{
     Settings,
     counters::{Counters, Hook},
 };
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::civil::Date;
 
 use super::{Reading, link, seed};
 use crate::{
     config::IpPrefix,
-    rssac002::Day,
+    rssac002::{Day, date_of},
     source::file::{Capture, CaptureError, Packet},
     stats::{
         dataset::{Dataset, Dimension, Filter, Indexer, Layer, Predicate},
@@ -120,7 +120,7 @@ impl DayReading {
         let Some(link) = link(packet.link) else {
             return true;
         };
-        let date = date(packet.time_ns);
+        let date = date_of(packet.time_ns / 1_000_000_000);
         if self.open != Some(date) {
             self.end_day();
             if self.days.len() >= MAX_DAYS && !self.days.contains_key(&date) {
@@ -188,11 +188,4 @@ fn rcodes() -> Dataset {
         min_count: None,
         max_cells: None,
     }
-}
-
-/// The UTC day of a time in ns since the Unix epoch.
-fn date(time_ns: u64) -> Date {
-    let seconds = i64::try_from(time_ns / 1_000_000_000).unwrap_or(i64::MAX);
-    let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
-    time.to_zoned(TimeZone::UTC).date()
 }

@@ -7,14 +7,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use dns_wire::Settings;
 use jiff::civil::Date;
 
-use super::{Day, Error, check_service, create_folder, read_partial, write_files, write_partial};
+use super::{
+    Day, Error, check_service, create_folder, partial_path, read_partial, write_files,
+    write_partial,
+};
 use crate::{
     cli::{Rssac002Args, Rssac002Command, Rssac002Output},
     read::DayReading,
@@ -72,12 +75,6 @@ pub fn run(args: &Rssac002Args, complaints: &mut impl Write) -> io::Result<ExitC
         return Ok(ExitCode::FAILURE);
     }
     Ok(status)
-}
-
-/// Where the partial file of a day is.
-#[must_use]
-pub fn partial_path(folder: &Path, date: Date) -> PathBuf {
-    folder.join(format!("{}.json", date.strftime("%Y%m%d")))
 }
 
 /// The days of partial files, in their order; or all that is wrong with them.

@@ -106,8 +106,7 @@ fn line(text: &mut String, key: &str, value: impl std::fmt::Display) {
 }
 
 /// Where the first of a day's files is, or will be.
-#[must_use]
-pub fn first_file(date: Date, service: &str, folder: &Path) -> PathBuf {
+pub(super) fn first_file(date: Date, service: &str, folder: &Path) -> PathBuf {
     path(date, service, Metric::TrafficVolume, folder)
 }
 

@@ -13,6 +13,7 @@ pub mod ring;
 pub mod test_run;
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -20,7 +21,7 @@ use std::{
 
 use dns_wire::{
     Settings,
-    counters::Hook,
+    counters::{Counters, Hook},
     ring::{CHUNK_LINES, MAX_CHUNKS},
 };
 use tracing::{info, warn};
@@ -36,10 +37,14 @@ use self::{
 };
 use crate::{
     config::Config,
-    export::snapshot::{HookCounts, LiveState, RingReport, Snapshot},
+    dsc_files::DscPlan,
+    export::snapshot::{FileStates, HookCounts, LiveState, RingReport, Snapshot},
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
-    stats::{pairing::Pairing, plan::Plan},
+    stats::{
+        engine::Counts, pairing::Pairing, plan::Plan, response_time::ResponseTime,
+        sketches::Clients,
+    },
 };
 
 /// Why there is no live traffic.
@@ -59,6 +64,37 @@ pub enum LiveError {
     Threads(#[from] io::Error),
 }
 
+/// What messages there were.
+#[derive(Debug)]
+pub struct Messages {
+    /// Since the start, at both hooks.
+    pub counted: Box<Counters>,
+    /// Clients since they were asked for last.
+    pub sources: Clients,
+}
+
+/// The last numbers of all.
+#[derive(Debug)]
+pub struct Ended {
+    /// Everything.
+    pub snapshot: Snapshot,
+    /// Clients since they were asked for last.
+    pub sources: Clients,
+    /// What is left for files.
+    pub interval: Option<IntervalCounts>,
+}
+
+/// What is counted for files.
+#[derive(Debug)]
+pub struct IntervalCounts {
+    /// The datasets, since they were asked for last.
+    pub counts: Box<Counts>,
+    /// How transactions ended since then.
+    pub times: BTreeMap<ResponseTime, u64>,
+    /// What each hook has counted since the start.
+    pub hooks: [Box<Counters>; 2],
+}
+
 /// The attached programs and the threads that read from them.
 pub struct Live {
     // In the order in which they are to go: first no more packets come in, then
@@ -76,19 +112,27 @@ impl Live {
     ///
     /// # Errors
     /// [`LiveError`], each with its cure.
-    pub fn start(config: &Config, variant: Variant) -> Result<Self, LiveError> {
+    pub fn start(
+        config: &Config,
+        variant: Variant,
+        files: Option<&DscPlan>,
+    ) -> Result<Self, LiveError> {
         // Before anything is loaded: a list that cannot be read costs no traffic.
         let plan = Arc::new(statistics(config)?);
-        let mut probe = Probe::load(&load_options(config, variant, &plan))?;
+        let mut probe = Probe::load(&load_options(config, variant, &plan, files))?;
         if variant == Variant::Trace {
             probe.log_packets();
         }
         let rings = Ring::all(&mut probe)?;
-        let pairing = Pairing::new(
+        let mut pairing = Pairing::new(
             config.pairing.capacity as usize,
             nanoseconds(config.pairing.timeout),
         );
-        let drains = Drains::start(rings, pairing, drain_options(config), &plan)?;
+        if let Some((times, role)) = files.and_then(|files| files.times) {
+            pairing = pairing.with_times(times, role);
+        }
+        let counted = files.map(|files| &files.counted);
+        let drains = Drains::start(rings, pairing, drain_options(config), &plan, counted)?;
         let mut attachments = Attachments::default();
         for interface in &config.interfaces {
             let (ingress, egress) = (config.probe.xdp_mode, config.probe.egress);
@@ -156,7 +200,52 @@ impl Live {
                 rings,
                 programs,
             }),
+            files: FileStates::default(),
         })
+    }
+
+    /// All messages so far, and the clients since the last call. Waits for the
+    /// drain threads, at most a second.
+    ///
+    /// # Errors
+    /// When the kernel does not hand out its counters.
+    pub fn messages(&self) -> Result<Messages, LoadError> {
+        let (reports, _) = self.drains.report();
+        let sources = self.drains.take_sources();
+        let mut counted = Box::<Counters>::default();
+        let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        for hook in Hook::ALL {
+            counted.merge(&probe.counters_and_losses(*hook)?.0);
+        }
+        for report in &reports {
+            for reassembled in &report.reassembled {
+                counted.merge(reassembled);
+            }
+        }
+        Ok(Messages { counted, sources })
+    }
+
+    /// All that was counted for files since the last call; none where nothing
+    /// is. Waits for the drain threads, at most a second.
+    ///
+    /// # Errors
+    /// When the kernel does not hand out its counters.
+    pub fn interval(&self) -> Result<Option<IntervalCounts>, LoadError> {
+        drop(self.drains.report());
+        let hooks = {
+            let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+            let [ingress, egress] = [Hook::Ingress, Hook::Egress];
+            [
+                probe.counters_and_losses(ingress)?.0,
+                probe.counters_and_losses(egress)?.0,
+            ]
+        };
+        let taken = self.drains.take_interval();
+        Ok(taken.map(|(counts, times)| IntervalCounts {
+            counts,
+            times,
+            hooks,
+        }))
     }
 
     /// Whether everything works: else what does not.
@@ -196,7 +285,7 @@ impl Live {
     ///
     /// # Errors
     /// When the kernel does not hand out its counters.
-    pub fn stop(mut self) -> Result<Snapshot, LoadError> {
+    pub fn stop(mut self) -> Result<Ended, LoadError> {
         self.cost.stop();
         let detached = {
             let mut probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,17 +298,33 @@ impl Live {
         let snapshot = self.snapshot()?;
         self.drains.stop();
         info!("detached, and every record read");
-        Ok(snapshot)
+        let taken = self.drains.take_interval();
+        Ok(Ended {
+            sources: self.drains.take_sources(),
+            interval: taken.map(|(counts, times)| IntervalCounts {
+                counts,
+                times,
+                hooks: snapshot.hooks.clone().map(|hook| hook.packets),
+            }),
+            snapshot,
+        })
     }
 }
 
-fn load_options(config: &Config, variant: Variant, plan: &Plan) -> LoadOptions {
+fn load_options(
+    config: &Config,
+    variant: Variant,
+    plan: &Plan,
+    files: Option<&DscPlan>,
+) -> LoadOptions {
+    let whole = plan.needs_whole_messages()
+        || files.is_some_and(|files| files.counted.plan.needs_whole_messages());
     let chunk_bytes = CHUNK_LINES * dns_wire::record::LINE as u64;
     LoadOptions {
         variant,
         settings: Settings::new(&config.probe.ports)
             .with_decapsulation(config.probe.decapsulate)
-            .with_whole_messages(plan.needs_whole_messages())
+            .with_whole_messages(whole)
             .with_seed(seed()),
         chunks: config
             .ring
@@ -246,6 +351,7 @@ fn drain_options(config: &Config) -> DrainOptions {
         collect: CollectOptions {
             cells: config.statistics.cells as usize,
             limits: limits(config),
+            sources: !config.rssac002.directory.is_empty(),
         },
     }
 }

@@ -184,6 +184,11 @@ impl Cells {
         self.members.is_empty()
     }
 
+    /// Counts messages that found no cell elsewhere.
+    pub const fn add_uncounted(&mut self, messages: u64) {
+        self.uncounted += messages;
+    }
+
     /// Messages that found no cell.
     #[must_use]
     pub const fn uncounted(&self) -> u64 {

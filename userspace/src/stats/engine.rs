@@ -206,7 +206,9 @@ impl Engine {
                     dataset: Arc::clone(dataset),
                     total: counts.total,
                     uncounted: counts.cells.uncounted(),
-                    rows: self.rows(dataset, counts, style),
+                    rows: rows(dataset, counts, |indexer, key| {
+                        self.printed(indexer, key, style)
+                    }),
                 },
             }
         });
@@ -227,27 +229,6 @@ impl Engine {
             uncounted: 0,
             rows: in_order(rows),
         }
-    }
-
-    fn rows(&self, dataset: &Dataset, counts: &DatasetCounts, style: Style) -> Vec<Row> {
-        let [first, second] = [0, 1].map(|n| {
-            dataset
-                .dimensions
-                .get(n)
-                .map_or(Indexer::Null, |d| d.indexer)
-        });
-        let mut rows: HashMap<Vec<u8>, HashMap<Vec<u8>, u64>> = HashMap::new();
-        for (one, other, count) in counts.cells.iter() {
-            let (Some(one), Some(other)) = (
-                self.printed(first, one, style),
-                self.printed(second, other, style),
-            ) else {
-                continue;
-            };
-            // Different names may be printed alike, as DSC does it.
-            *rows.entry(one).or_default().entry(other).or_default() += count;
-        }
-        in_order(rows)
     }
 
     /// A value as it is printed; none for what DSC never prints.
@@ -324,6 +305,44 @@ impl Counts {
             texts: Texts::default(),
             sketches: Sketches::new(plan.counts_distinct),
         }
+    }
+
+    /// Adds what was counted by the same datasets.
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            datasets, texts, ..
+        } = self;
+        for (ours, theirs) in datasets.iter_mut().zip(&other.datasets) {
+            ours.total += theirs.total;
+            ours.cells.add_uncounted(theirs.cells.uncounted());
+            for (first, second, count) in theirs.cells.iter() {
+                if ours.cells.add(first, second, count) == Counted::New {
+                    for key in [first, second] {
+                        if let Some(text) = other.texts.get(key) {
+                            texts.keep(key, text);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What was counted by the datasets of the plan, with values as text: the
+    /// right answers.
+    #[must_use]
+    pub fn tables(&self, plan: &Plan, style: Style) -> Vec<Table> {
+        let datasets = plan.datasets.iter().zip(&self.datasets);
+        let printed = |indexer, key| {
+            let text = self.texts.get(key).unwrap_or(&[]);
+            Some(label(indexer, key, text, &plan.rules, style))
+        };
+        let tables = datasets.map(|(dataset, counts)| Table {
+            dataset: Arc::clone(dataset),
+            total: counts.total,
+            uncounted: counts.cells.uncounted(),
+            rows: rows(dataset, counts, printed),
+        });
+        tables.collect()
     }
 
     /// Forgets what was counted, but keeps its room where that was needed.
@@ -411,6 +430,25 @@ impl std::fmt::Debug for Timed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Timed").finish_non_exhaustive()
     }
+}
+
+/// The cells of a dataset, with values as they are `printed`; without those that
+/// never are.
+fn rows(
+    dataset: &Dataset,
+    counts: &DatasetCounts,
+    printed: impl Fn(Indexer, Key) -> Option<Vec<u8>>,
+) -> Vec<Row> {
+    let [first, second] = &dataset.dimensions;
+    let mut rows: HashMap<Vec<u8>, HashMap<Vec<u8>, u64>> = HashMap::new();
+    for (one, other, count) in counts.cells.iter() {
+        let one = printed(first.indexer, one);
+        if let Some((one, other)) = one.zip(printed(second.indexer, other)) {
+            // Different names may be printed alike, as DSC does it.
+            *rows.entry(one).or_default().entry(other).or_default() += count;
+        }
+    }
+    in_order(rows)
 }
 
 /// Rows in the order of their values.

@@ -8,7 +8,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, hash::BuildHasher as _};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    hash::BuildHasher as _,
+};
 
 use dns_wire::{
     counters::{Qr, Role},
@@ -18,6 +21,8 @@ use dns_wire::{
 };
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
+
+use super::response_time::{self, ResponseTime};
 
 /// How long a response may come before its query: records of different rings
 /// are read one ring after the other.
@@ -215,6 +220,24 @@ pub struct Pairing {
     depth: Depth,
     now_ns: u64,
     stats: PairingStats,
+    times: Option<Times>,
+}
+
+/// How transactions ended, in DSC's classes, since it was asked for last.
+#[derive(Debug)]
+struct Times {
+    settings: response_time::Settings,
+    /// Only transactions of this role.
+    role: Option<Role>,
+    counts: BTreeMap<ResponseTime, u64>,
+}
+
+impl Times {
+    fn count(&mut self, role: Role, value: ResponseTime, weight: u64) {
+        if self.role.is_none_or(|wanted| wanted == role) {
+            *self.counts.entry(value).or_default() += weight;
+        }
+    }
 }
 
 /// The messages of one key that wait.
@@ -256,7 +279,27 @@ impl Pairing {
             depth: Depth::default(),
             now_ns: 0,
             stats: PairingStats::default(),
+            times: None,
         }
+    }
+
+    /// Counts how transactions end in DSC's classes, too: of one role, or all.
+    #[must_use]
+    pub fn with_times(mut self, settings: response_time::Settings, role: Option<Role>) -> Self {
+        self.times = Some(Times {
+            settings,
+            role,
+            counts: BTreeMap::new(),
+        });
+        self
+    }
+
+    /// How many transactions ended in each class since the last call.
+    pub fn take_times(&mut self) -> BTreeMap<ResponseTime, u64> {
+        self.times
+            .as_mut()
+            .map(|times| std::mem::take(&mut times.counts))
+            .unwrap_or_default()
     }
 
     /// Takes an event in.
@@ -328,6 +371,12 @@ impl Pairing {
     fn insert(&mut self, hash: u64, event: &Event) {
         if self.table.len() >= self.capacity {
             self.stats.overflowed += 1;
+            if let Some(times) = &mut self.times
+                && event.qr == Qr::Query
+            {
+                let weight = self.depth.weight();
+                times.count(event.key.role, ResponseTime::DroppedQuery, weight);
+            }
             return;
         }
         let slot = Slot {
@@ -410,11 +459,11 @@ impl Pairing {
         };
         match response.time_ns.checked_sub(slot.oldest_ns) {
             Some(time_ns) => {
-                self.stats_of(slot.key).answer(time_ns, slot.weight);
+                self.answered(&slot, time_ns);
                 self.take_one(index, hash, slot.newest_ns);
             }
             // It left before they came: what it answers was not seen.
-            None => self.stats_of(slot.key).unsolicited += slot.weight,
+            None => self.unpaired(&slot, Qr::Response, slot.weight),
         }
     }
 
@@ -430,7 +479,7 @@ impl Pairing {
         match answer_ns {
             Some(response_ns) => {
                 let time_ns = response_ns - query.time_ns;
-                self.stats_of(slot.key).answer(time_ns, slot.weight);
+                self.answered(&slot, time_ns);
                 let other_ns = slot.oldest_ns ^ slot.newest_ns ^ response_ns;
                 self.take_one(index, hash, other_ns);
             }
@@ -470,11 +519,33 @@ impl Pairing {
             return;
         };
         self.remove(index, self.hasher.hash_one(slot.key));
-        let given_up = u64::from(slot.count) * slot.weight;
+        self.unpaired(&slot, slot.waiting, u64::from(slot.count) * slot.weight);
+    }
+
+    /// A query has its response, after so long.
+    fn answered(&mut self, slot: &Slot, time_ns: u64) {
+        self.stats_of(slot.key).answer(time_ns, slot.weight);
+        if let Some(times) = &mut self.times {
+            let class = times.settings.class(time_ns / 1000);
+            times.count(slot.key.role, class, slot.weight);
+        }
+    }
+
+    /// Messages without their other half.
+    fn unpaired(&mut self, slot: &Slot, qr: Qr, messages: u64) {
         let stats = self.stats_of(slot.key);
-        match slot.waiting {
-            Qr::Query => stats.unanswered += given_up,
-            Qr::Response => stats.unsolicited += given_up,
+        let value = match qr {
+            Qr::Query => {
+                stats.unanswered += messages;
+                ResponseTime::Timeout
+            }
+            Qr::Response => {
+                stats.unsolicited += messages;
+                ResponseTime::MissingQuery
+            }
+        };
+        if let Some(times) = &mut self.times {
+            times.count(slot.key.role, value, messages);
         }
     }
 

@@ -226,6 +226,12 @@ impl Plan {
         &self.rules
     }
 
+    /// How response times are put into classes.
+    #[must_use]
+    pub const fn times(&self) -> response_time::Settings {
+        self.times
+    }
+
     /// Whether different clients, and names of zones, are counted.
     #[must_use]
     pub const fn counts_distinct(&self) -> bool {

@@ -89,6 +89,30 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The class of a time in microseconds.
+    #[must_use]
+    pub fn class(&self, us: u64) -> ResponseTime {
+        let powers = |base: u64, power: u32| {
+            let from = base.saturating_pow(power);
+            ResponseTime::Within(from, from.saturating_mul(base))
+        };
+        let class = match self.mode {
+            Mode::Bucket => {
+                let size = u64::from(self.bucket_size.max(1));
+                let from = us / size * size;
+                return ResponseTime::Within(from, from + size);
+            }
+            Mode::Log10 => us.checked_ilog10().map(|power| powers(10, power)),
+            Mode::Log2 => us.checked_ilog2().map(|power| powers(2, power)),
+        };
+        class.unwrap_or(match self.zero {
+            Zero::Class => ResponseTime::Within(0, 1),
+            Zero::Error => ResponseTime::InternalError,
+        })
+    }
+}
+
 /// The value of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResponseTime {
@@ -241,32 +265,12 @@ impl<Row> ResponseTimes<Row> {
         };
         let max_us = u64::from(self.settings.max_seconds) * SECOND;
         if waited_us < max_us {
-            return self.class(waited_us);
+            return self.settings.class(waited_us);
         }
         match self.settings.max_sec_mode {
-            MaxSecMode::Ceil => self.class(max_us),
+            MaxSecMode::Ceil => self.settings.class(max_us),
             MaxSecMode::TimedOut => ResponseTime::Timeout,
         }
-    }
-
-    fn class(&self, us: u64) -> ResponseTime {
-        let powers = |base: u64, power: u32| {
-            let from = base.saturating_pow(power);
-            ResponseTime::Within(from, from.saturating_mul(base))
-        };
-        let class = match self.settings.mode {
-            Mode::Bucket => {
-                let size = u64::from(self.settings.bucket_size.max(1));
-                let from = us / size * size;
-                return ResponseTime::Within(from, from + size);
-            }
-            Mode::Log10 => us.checked_ilog10().map(|power| powers(10, power)),
-            Mode::Log2 => us.checked_ilog2().map(|power| powers(2, power)),
-        };
-        class.unwrap_or(match self.settings.zero {
-            Zero::Class => ResponseTime::Within(0, 1),
-            Zero::Error => ResponseTime::InternalError,
-        })
     }
 }
 

@@ -24,7 +24,24 @@ pub struct Shard {
     reassembled: Box<[Counters; 2]>,
     events: Vec<Event>,
     hasher: RandomState,
-    engine: Engine,
+    engines: Engines,
+}
+
+/// What counts messages: one for the metrics, and one for files that have other
+/// datasets and rules.
+#[derive(Debug)]
+struct Engines {
+    first: Engine,
+    files: Option<Engine>,
+}
+
+impl Engines {
+    fn message(&mut self, observed: &Observed<'_>) {
+        self.first.message(observed);
+        if let Some(files) = &mut self.files {
+            files.message(observed);
+        }
+    }
 }
 
 impl Shard {
@@ -37,8 +54,18 @@ impl Shard {
             reassembled: Box::default(),
             events: Vec::new(),
             hasher,
-            engine,
+            engines: Engines {
+                first: engine,
+                files: None,
+            },
         }
+    }
+
+    /// With an engine for files.
+    #[must_use]
+    pub fn with_files(mut self, engine: Option<Engine>) -> Self {
+        self.engines.files = engine;
+        self
     }
 
     /// Takes a record in.
@@ -70,12 +97,17 @@ impl Shard {
         let event = Event::new(record, &message, record.payload(), &self.hasher);
         self.events.extend(event);
         let observed = observed(record, message, record.payload(), options);
-        self.engine.message(&observed);
+        self.engines.message(&observed);
     }
 
     /// The datasets.
     pub const fn engine(&mut self) -> &mut Engine {
-        &mut self.engine
+        &mut self.engines.first
+    }
+
+    /// The datasets of files, where there are any.
+    pub const fn files(&mut self) -> Option<&mut Engine> {
+        self.engines.files.as_mut()
     }
 
     /// The messages of chosen transactions since the last call, to be paired.
@@ -118,7 +150,7 @@ impl Shard {
             Hook::Ingress => ingress,
             Hook::Egress => egress,
         };
-        let (events, hasher, engine) = (&mut self.events, &self.hasher, &mut self.engine);
+        let (events, hasher, engines) = (&mut self.events, &self.hasher, &mut self.engines);
         let sink = |message: &Message, bytes: &[u8], time_ns: u64| {
             let weight = 1 << record.level();
             counters.messages_like(record.role(), flow.family, flow.transport, message, weight);
@@ -129,7 +161,7 @@ impl Shard {
             events.extend(event.map(|event| event.at(time_ns)));
             let (message, options) = with_opt(message, bytes);
             let seen = observed(record, message, name, options);
-            engine.message(&Observed { time_ns, ..seen });
+            engines.message(&Observed { time_ns, ..seen });
         };
         if record.is_segment() {
             self.streams.segment(record, sink);

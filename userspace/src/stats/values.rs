@@ -49,7 +49,7 @@ const LOCALHOST: Key = 0;
 const ROOT_SERVER: Key = 1;
 
 /// DSC's directions.
-pub(super) mod direction {
+pub(crate) mod direction {
     /// From a local address.
     pub(crate) const SENT: u64 = 0;
     /// To a local address.

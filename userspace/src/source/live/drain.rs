@@ -7,6 +7,7 @@
 //! what its datasets have counted (`collect`).
 
 use std::{
+    collections::BTreeMap,
     hash::BuildHasher as _,
     io,
     sync::{
@@ -30,7 +31,15 @@ use super::{
 use crate::{
     export::snapshot::RingReport,
     source::stream::{Limits, StreamStats},
-    stats::{aggregate, engine::Engine, pairing::Pairing, plan::Plan, shard::Shard},
+    stats::{
+        aggregate,
+        engine::{Counts, Engine},
+        pairing::Pairing,
+        plan::Plan,
+        response_time::ResponseTime,
+        shard::Shard,
+        sketches::Clients,
+    },
 };
 
 /// How long whoever asks waits for an answer.
@@ -59,6 +68,15 @@ pub struct DrainOptions {
     pub full_below: u32,
     /// How datasets are counted.
     pub collect: CollectOptions,
+}
+
+/// What is counted for files.
+#[derive(Clone, Debug)]
+pub struct FilePlan {
+    /// The datasets and their rules.
+    pub plan: Arc<Plan>,
+    /// Cells of a dataset in an interval.
+    pub cells: usize,
 }
 
 /// What a thread counted.
@@ -110,17 +128,21 @@ impl Drains {
         pairing: Pairing,
         options: DrainOptions,
         plan: &Arc<Plan>,
+        files: Option<&FilePlan>,
     ) -> io::Result<Self> {
         let threads = options.threads.clamp(1, rings.len().max(1));
         let hasher = RandomState::default();
         let seed = hasher.hash_one(0);
+        let collector = Collector::new(plan, &options.collect, threads, seed);
+        let file_cells = files.map_or(0, |files| files.cells);
+        let files = files.map(|files| &files.plan);
         let shared = Arc::new(Shared {
             pairing: Mutex::new(pairing),
             reports: (0..threads).map(|_| Mutex::default()).collect(),
             answered: (Mutex::new(()), Condvar::new()),
             requests: AtomicU64::new(0),
             stop: AtomicBool::new(false),
-            collector: Collector::new(plan, &options.collect, threads, seed),
+            collector: collector.with_files(files, file_cells, seed),
             drained: AtomicBool::new(false),
         });
         let limits = Limits {
@@ -148,7 +170,8 @@ impl Drains {
                     limits,
                     hasher.clone(),
                     Engine::new(Arc::clone(plan), options.collect.cells, seed),
-                ),
+                )
+                .with_files(files.map(|plan| Engine::new(Arc::clone(plan), file_cells, seed))),
                 shared: Arc::clone(&drains.shared),
                 index,
                 options,
@@ -197,6 +220,23 @@ impl Drains {
     pub fn statistics(&self) -> aggregate::Report {
         self.shared.collector.collect();
         self.shared.collector.report()
+    }
+
+    /// The clients that were counted since the last time, as far as they were
+    /// handed over.
+    #[must_use]
+    pub fn take_sources(&self) -> Clients {
+        self.shared.collector.collect();
+        self.shared.collector.take_sources()
+    }
+
+    /// What was counted for files since the last time, as far as it was handed
+    /// over, and how transactions ended since then, in DSC's classes.
+    #[must_use]
+    pub fn take_interval(&self) -> Option<(Box<Counts>, BTreeMap<ResponseTime, u64>)> {
+        self.shared.collector.collect();
+        let counts = self.shared.collector.take_counts()?;
+        Some((counts, locked(&self.shared.pairing).take_times()))
     }
 
     /// Whether all threads still work.
@@ -333,7 +373,7 @@ impl Drain {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let collector = &self.shared.collector;
-            let handed_over = collector.hand_over(self.index, self.shard.engine());
+            let handed_over = collector.hand_over(self.index, &mut self.shard);
             if handed_over || !is_last || Instant::now() >= deadline {
                 return handed_over;
             }
