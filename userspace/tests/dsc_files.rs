@@ -153,6 +153,7 @@ fn arrays_of_xml(text: &str) -> Vec<Array> {
             array.rows.push(Row {
                 value: value(element),
                 cells: Vec::new(),
+                ..Row::default()
             });
         } else {
             let row = array.rows.last_mut().expect("cells are in rows");
@@ -180,6 +181,7 @@ fn arrays_of_json(document: &Value) -> Vec<Array> {
         let row = |row: &Value| Row {
             value: value(row, &labels[0]),
             cells: list(&row[labels[1].as_str()]).iter().map(cell).collect(),
+            ..Row::default()
         };
         Array {
             name: text(&array["name"]),

@@ -204,6 +204,11 @@ impl<Row> ResponseTimes<Row> {
         }
     }
 
+    /// The rows of queries that wait.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.queries.iter().map(|(_, query)| &query.row)
+    }
+
     /// The interval's counts, with the labels that DSC prints; they begin anew.
     pub fn take_counts(&mut self) -> Vec<(String, u64)> {
         let counts = std::mem::take(&mut self.counts);

@@ -31,6 +31,8 @@ use super::{
     qname::{Qname, dsc_text},
 };
 
+/// Octets of an option's text that make a value; longer ones are cut.
+const MAX_TEXT: usize = 512;
 /// There is no such value: no EDNS, no option, no question.
 pub(super) const NONE: Key = u64::MAX;
 /// The message is in no cell of the dataset.
@@ -651,11 +653,12 @@ fn option_text<'a>(
         Indexer::EdnsOptions => {
             scratch.clear();
             let codes = Options::new(options).map(|(code, _)| code.0.to_be_bytes());
-            scratch.extend(codes.flatten());
+            scratch.extend(codes.flatten().take(MAX_TEXT));
             return Some(scratch);
         }
         _ => return None,
     };
+    let text = text.get(..MAX_TEXT).unwrap_or(text);
     (!text.is_empty()).then_some(text)
 }
 
