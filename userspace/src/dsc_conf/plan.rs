@@ -6,6 +6,7 @@ use crate::{
     stats::{
         dataset::{Dataset, Filter, Indexer, Layer, Predicate},
         geo::{Geo, GeoError},
+        locals::Locals,
         plan::{Compat, Plan, Rules},
         response_time,
         zones::Zones,
@@ -54,7 +55,7 @@ impl DscConf {
         };
         Ok(Rules {
             compat,
-            local: self.local_addresses.clone(),
+            local: Locals::new(&self.local_addresses, compat),
             client_v4_mask: self.client_v4_mask.to_bits(),
             client_v6_mask: self.client_v6_mask.to_bits(),
             suffixes,

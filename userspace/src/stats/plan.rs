@@ -1,16 +1,16 @@
 //! Datasets made ready to run: which of them a query reaches and which a
 //! response, what each filter costs, and the rules that indexers go by.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use regex::bytes::Regex;
 
 use crate::{
-    dsc_conf::LocalAddress,
     names::{suffix::SuffixList, tld::KnownTlds},
     stats::{
         dataset::{Dataset, Filter, Indexer, Layer, Predicate},
         geo::Geo,
+        locals::Locals,
         qname::Qname,
         response_time,
         values::CHEAP,
@@ -35,7 +35,7 @@ pub struct Rules {
     pub compat: Compat,
     /// The local addresses, for the direction of packets; empty live, where the
     /// hook tells.
-    pub local: Vec<LocalAddress>,
+    pub local: Locals,
     /// Mask of IPv4 clients' networks.
     pub client_v4_mask: u32,
     /// Mask of IPv6 clients' networks.
@@ -56,7 +56,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             compat: Compat::None,
-            local: Vec::new(),
+            local: Locals::default(),
             client_v4_mask: 0xffff_ff00,
             client_v6_mask: u128::MAX << 80,
             suffixes: None,
@@ -69,15 +69,6 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Whether an address is local.
-    #[must_use]
-    pub fn is_local(&self, address: IpAddr) -> bool {
-        self.local.iter().any(|local| match self.compat {
-            Compat::None => local.contains(address),
-            Compat::Dsc => local.contains_as_dsc(address),
-        })
-    }
-
     /// Labels of the suffix of a name that counts as top-level domain.
     #[must_use]
     pub fn suffix_labels(&self, name: &Qname) -> usize {

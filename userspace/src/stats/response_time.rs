@@ -5,7 +5,10 @@
 //! does the like for xdsc's own families, with other rules: DSC compares neither
 //! name nor type, and a query that is asked again has timed out.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher as _, Hasher as _},
+};
 
 use dns_wire::locate::Flow;
 use foldhash::fast::RandomState;
@@ -150,11 +153,14 @@ pub struct ResponseTimes<Row = ()> {
     settings: Settings,
     /// The oldest query last.
     queries: LruCache<Key, Query<Row>, RandomState>,
+    hasher: RandomState,
     counts: BTreeMap<ResponseTime, u64>,
 }
 
-/// ID, and the query's flow without its TTL.
-type Key = (u16, Flow);
+/// A hash of the transaction, of 64 bits and seeded.
+type Key = u64;
+/// Address, in memory order, and port.
+type End = ([u64; 2], u16);
 
 struct Query<Row> {
     time_us: u64,
@@ -168,6 +174,7 @@ impl<Row> ResponseTimes<Row> {
         Self {
             settings,
             queries: LruCache::unbounded_with_hasher(RandomState::default()),
+            hasher: RandomState::default(),
             counts: BTreeMap::new(),
         }
     }
@@ -175,15 +182,15 @@ impl<Row> ResponseTimes<Row> {
     /// Counts a message, and gives its value; a query that is kept has none.
     pub fn observe(&mut self, observed: &Observed<'_>, row: Row) -> Option<ResponseTime> {
         let now_us = observed.time_ns / 1000;
-        let id = observed.message.header.id();
+        let (id, flow) = (observed.message.header.id(), &observed.flow);
         let value = if observed.message.header.is_response() {
-            Some(self.response((id, reverse(&observed.flow)), now_us))
+            let client = (flow.destination, flow.destination_port);
+            let key = self.key(id, flow, client, (flow.source, flow.source_port));
+            Some(self.response(key, now_us))
         } else {
-            let flow = Flow {
-                hop_limit: 0,
-                ..observed.flow
-            };
-            self.query((id, flow), now_us, row)
+            let client = (flow.source, flow.source_port);
+            let key = self.key(id, flow, client, (flow.destination, flow.destination_port));
+            self.query(key, now_us, row)
         };
         if let Some(value) = value {
             self.count(value);
@@ -216,6 +223,18 @@ impl<Row> ResponseTimes<Row> {
         labelled
             .map(|(value, count)| (value.label(), count))
             .collect()
+    }
+
+    /// What DSC compares: ID, IP version, protocol, addresses and ports.
+    fn key(&self, id: u16, flow: &Flow, client: End, server: End) -> Key {
+        let kind = (flow.family.index() as u64) << 8 | flow.transport.index() as u64;
+        let ports = u64::from(client.1) << 16 | u64::from(server.1);
+        let mut hasher = self.hasher.build_hasher();
+        for word in [client.0, server.0].into_iter().flatten() {
+            hasher.write_u64(word);
+        }
+        hasher.write_u64(kind << 48 | u64::from(id) << 32 | ports);
+        hasher.finish()
     }
 
     fn count(&mut self, value: ResponseTime) {
@@ -281,15 +300,3 @@ impl<Row> ResponseTimes<Row> {
 
 /// Microseconds.
 const SECOND: u64 = 1_000_000;
-
-/// The flow of the query to a response.
-const fn reverse(flow: &Flow) -> Flow {
-    Flow {
-        hop_limit: 0,
-        source: flow.destination,
-        destination: flow.source,
-        source_port: flow.destination_port,
-        destination_port: flow.source_port,
-        ..*flow
-    }
-}

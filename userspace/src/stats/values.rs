@@ -507,8 +507,9 @@ fn matching(wanted: u64, at: At<'_>) -> u64 {
 
 /// Whether a local address talks with another host's server.
 fn is_own(at: At<'_>) -> bool {
-    let server = ip_addr(at.observed.flow.family, server(at.observed));
-    at.rules.is_local(client_address(at.observed)) && !at.rules.is_local(server)
+    let (observed, local) = (at.observed, &at.rules.local);
+    let family = observed.flow.family;
+    local.contain(family, client(observed)) && !local.contain(family, server(observed))
 }
 
 /// A, NS, CNAME, SOA, PTR, MX, AAAA, SRV, A6, ANY.
@@ -576,14 +577,18 @@ fn direction_of(observed: &Observed<'_>, rules: &Rules) -> u64 {
             Hook::Egress => direction::SENT,
         };
     }
-    let source = ip_addr(flow.family, flow.source);
-    by_local_addresses(source, ip_addr(flow.family, flow.destination), rules)
+    by_local_addresses(flow.family, flow.source, flow.destination, rules)
 }
 
-fn by_local_addresses(source: IpAddr, destination: IpAddr, rules: &Rules) -> u64 {
-    if rules.is_local(source) {
+fn by_local_addresses(
+    family: Family,
+    source: [u64; 2],
+    destination: [u64; 2],
+    rules: &Rules,
+) -> u64 {
+    if rules.local.contain(family, source) {
         direction::SENT
-    } else if rules.is_local(destination) {
+    } else if rules.local.contain(family, destination) {
         direction::RECV
     } else {
         direction::ELSE
@@ -597,8 +602,9 @@ pub(super) fn packet_key(indexer: Indexer, packet: &IpPacket, rules: &Rules) -> 
         Indexer::IpVersion => Some(version(packet.family)),
         Indexer::IpProto => Some(u64::from(packet.protocol)),
         Indexer::IpDirection => Some(by_local_addresses(
-            ip_addr(packet.family, packet.source),
-            ip_addr(packet.family, packet.destination),
+            packet.family,
+            packet.source,
+            packet.destination,
             rules,
         )),
         _ => None,
