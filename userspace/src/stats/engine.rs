@@ -71,6 +71,8 @@ pub struct Counts {
 pub struct DatasetCounts {
     /// Messages that passed its filters and have a value.
     pub total: u64,
+    /// Records of them: fewer, where messages were sampled.
+    pub records: u64,
     /// By values.
     pub cells: Cells,
 }
@@ -185,6 +187,7 @@ impl Engine {
             let dataset = self.counts.datasets.get_mut(step.dataset as usize);
             if let (Some((first, second)), Some(dataset)) = (keys, dataset) {
                 dataset.total += 1;
+                dataset.records += 1;
                 dataset.cells.add(first, second, 1);
             }
         }
@@ -317,6 +320,7 @@ impl Counts {
     pub fn new(plan: &Plan, cells: usize, seed: u64) -> Self {
         let empty = |_: &_| DatasetCounts {
             total: 0,
+            records: 0,
             cells: Cells::new(cells, seed),
         };
         Self {
@@ -331,6 +335,7 @@ impl Counts {
     pub fn clear(&mut self) {
         for dataset in &mut self.datasets {
             dataset.total = 0;
+            dataset.records = 0;
             dataset.cells.clear();
         }
         self.texts.clear();
@@ -376,6 +381,7 @@ impl Waiting {
                 continue;
             };
             dataset.total += weight;
+            dataset.records += 1;
             if dataset.cells.count(spot, weight) == Counted::New {
                 let observed = Observed {
                     name: &self.name,
