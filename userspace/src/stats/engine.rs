@@ -77,6 +77,8 @@ pub struct Counts {
 pub struct DatasetCounts {
     /// Messages that passed its filters and have a value.
     pub total: u64,
+    /// Records of them: fewer, where messages were sampled.
+    pub records: u64,
     /// By values.
     pub cells: Cells,
 }
@@ -194,6 +196,7 @@ impl Engine {
             let dataset = self.counts.datasets.get_mut(step.dataset as usize);
             if let (Some((first, second)), Some(dataset)) = (keys, dataset) {
                 dataset.total += 1;
+                dataset.records += 1;
                 dataset.cells.add(first, second, 1);
             }
         }
@@ -300,6 +303,7 @@ impl Counts {
     pub fn new(plan: &Plan, cells: usize, seed: u64) -> Self {
         let empty = |_: &_| DatasetCounts {
             total: 0,
+            records: 0,
             cells: Cells::new(cells, seed),
         };
         Self {
@@ -357,6 +361,7 @@ impl Counts {
     pub fn clear(&mut self) {
         for dataset in &mut self.datasets {
             dataset.total = 0;
+            dataset.records = 0;
             dataset.cells.clear();
         }
         self.texts.clear();
@@ -402,6 +407,7 @@ impl Waiting {
                 continue;
             };
             dataset.total += weight;
+            dataset.records += 1;
             if dataset.cells.count(spot, weight) == Counted::New {
                 let observed = Observed {
                     name: &self.name,
