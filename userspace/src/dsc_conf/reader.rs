@@ -10,6 +10,7 @@ use super::{dataset, posix_regex};
 use crate::config::{ConfigError, printable};
 use crate::export::dsc::Format;
 use crate::stats::dataset::Predicate;
+use crate::stats::plan::MAX_QNAME_FILTERS;
 use crate::stats::response_time::{FullMode, MaxSecMode, Mode};
 
 dns_wire::table! {
@@ -319,6 +320,10 @@ impl Reader<'_> {
         let is_own = own.iter().any(|filter| filter.name == name.text);
         if is_own || Predicate::from_name(name.text).is_some() {
             return judge.error(*name, "is the name of another filter", "rename it");
+        }
+        if own.len() == MAX_QNAME_FILTERS {
+            let hint = format!("remove filters: there is room for {MAX_QNAME_FILTERS}");
+            return judge.error(*name, "is a filter too many", &hint);
         }
         match posix_regex::compile(expression.text) {
             Ok(regex) => own.push(QnameFilter {

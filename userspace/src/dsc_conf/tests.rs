@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::stats::{
     dataset::{Dimension, Filter, Indexer, Layer, Predicate},
+    plan::{Compat, MAX_QNAME_FILTERS},
     response_time::{FullMode, MaxSecMode, Mode, Settings, Zero},
 };
 
@@ -305,6 +306,29 @@ fn datasets_are_refused_for_their_names() {
     ] {
         assert_eq!(errors(statements), format!("dsc.conf:{expected}"));
     }
+}
+
+/// Each takes one of 64 bits, as the filters do that need no declaration.
+#[test]
+fn only_so_many_qname_filters_are_taken() {
+    let filters = |count: usize| {
+        let lines = (1..=count).map(|n| {
+            format!("qname_filter own{n} ^a{n};\ndataset own{n} dns All:null Q:qname own{n};\n")
+        });
+        lines.collect::<String>()
+    };
+    let conf = parse(&filters(MAX_QNAME_FILTERS));
+    assert_eq!(conf.qname_filters.len(), MAX_QNAME_FILTERS);
+    let plan = conf.plan(Compat::None).expect("no files");
+    assert_eq!(plan.datasets().len(), MAX_QNAME_FILTERS);
+    let complaint = errors(filters(70));
+    let line = 2 * MAX_QNAME_FILTERS + 1;
+    let expected = format!(
+        "dsc.conf:{line}:14: \"own{}\" is a filter too many; remove filters: there is room for \
+         {MAX_QNAME_FILTERS}\n",
+        MAX_QNAME_FILTERS + 1
+    );
+    assert!(complaint.starts_with(&expected), "{complaint}");
 }
 
 #[test]
