@@ -78,9 +78,18 @@ fn time(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
-/// Values are UTF-8 but for DSC's own texts of names.
+/// For a terminal: what is not printable ASCII is `\DDD`, as in RFC 1035, section
+/// 5.1. Names come escaped already, but for those as DSC prints them; texts of
+/// EDNS options do not.
 fn printable(value: &[u8]) -> String {
-    String::from_utf8_lossy(value).into_owned()
+    let mut printed = String::with_capacity(value.len());
+    for octet in value {
+        match octet {
+            b' '..=b'~' => printed.push(char::from(*octet)),
+            _ => printed.push_str(&format!("\\{octet:03}")),
+        }
+    }
+    printed
 }
 
 /// The document of `--format json`: an array of intervals.
@@ -141,10 +150,33 @@ impl<'a> JsonTable<'a> {
 }
 
 fn json_cells(row: &Row) -> impl Iterator<Item = JsonCell> {
-    let value = printable(&row.value);
+    let value = utf8(&row.value);
     let cell = move |cell: &Cell| JsonCell {
-        values: [value.clone(), printable(&cell.value)],
+        values: [value.clone(), utf8(&cell.value)],
         messages: cell.count,
     };
     row.cells.iter().map(cell)
+}
+
+/// Values are UTF-8 but for names as DSC prints them, and texts of EDNS options.
+fn utf8(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_packet_reaches_a_terminal_as_a_command() {
+        for (value, expected) in [
+            (&b"www.example"[..], "www.example"),
+            (b"\x1b[31m red \x07", r"\027[31m red \007"),
+            (b"\x7f\xc2\x9b2J\xff", r"\127\194\1552J\255"),
+            (br"a\.b", r"a\.b"),
+            (b"a\nb\tc", r"a\010b\009c"),
+        ] {
+            assert_eq!(printable(value), expected);
+        }
+    }
 }
