@@ -7,7 +7,7 @@ use dns_wire::Settings;
 use super::{DatasetOptions, DatasetReading, Reading, tables};
 use crate::{
     cli::{CompatArg, ReadArgs, ReadFormat},
-    dsc_conf::DscConf,
+    dsc_conf::{DscConf, Use},
     export::dsc::{Format, Ownership, Writer},
     source::dsc_front,
     stats::{
@@ -112,8 +112,15 @@ fn configuration(args: &ReadArgs, complaints: &mut impl Write) -> Result<Option<
         return Ok(None);
     };
     let conf = DscConf::load(file).map_err(|error| Refused::Told(error.to_string()))?;
-    if !conf.ignored.is_empty() {
-        let ignored: Vec<_> = conf.ignored.iter().map(ToString::to_string).collect();
+    let mut ignored = conf.ignored.clone();
+    ignored.extend(conf.idle(Use {
+        compat: compat(args),
+        writes_files: args.output.is_some(),
+        has_interval: args.interval.is_some(),
+    }));
+    ignored.sort_by_key(|ignored| ignored.line);
+    if !ignored.is_empty() {
+        let ignored: Vec<_> = ignored.iter().map(ToString::to_string).collect();
         writeln!(
             complaints,
             "xdsc: {} has what is without effect here:\n  {}",
@@ -125,10 +132,7 @@ fn configuration(args: &ReadArgs, complaints: &mut impl Write) -> Result<Option<
 }
 
 fn options(args: &ReadArgs, conf: Option<&DscConf>) -> Result<DatasetOptions, Refused> {
-    let compat = match args.compat {
-        Some(CompatArg::Dsc) => Compat::Dsc,
-        None => Compat::None,
-    };
+    let compat = compat(args);
     let mut options = match conf {
         Some(conf) => DatasetOptions::of_dsc(conf, compat)
             .map_err(|error| Refused::Told(error.to_string()))?,
@@ -145,6 +149,13 @@ fn options(args: &ReadArgs, conf: Option<&DscConf>) -> Result<DatasetOptions, Re
         (None, None) => WHOLE,
     };
     Ok(options)
+}
+
+const fn compat(args: &ReadArgs) -> Compat {
+    match args.compat {
+        Some(CompatArg::Dsc) => Compat::Dsc,
+        None => Compat::None,
+    }
 }
 
 /// Built-in datasets by their names; all of DSC's samples where none is named.
