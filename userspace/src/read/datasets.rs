@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// What is done with an interval that has ended.
-type Sink<'a> = dyn FnMut(Interval) -> io::Result<()> + 'a;
+pub(super) type Sink<'a> = dyn FnMut(Interval) -> io::Result<()> + 'a;
 
 /// Captures being read, one after the other.
 pub struct DatasetReading {
@@ -36,7 +36,7 @@ pub struct DatasetReading {
     intervals: Intervals,
     style: Style,
     now_ns: u64,
-    /// Packets of the open interval, by file.
+    /// Packets of the open interval, by the files that it has seen.
     captures: Vec<CaptureCounts>,
 }
 
@@ -262,6 +262,8 @@ impl DatasetReading {
             captures: self.captures.clone(),
         };
         engine.clear();
+        // The files before this one are through.
+        self.captures.drain(..self.captures.len().saturating_sub(1));
         for capture in &mut self.captures {
             capture.captured = 0;
         }

@@ -3,22 +3,21 @@
 use std::io::{self, Write};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer as _, ser::SerializeSeq as _};
 
+use super::datasets::Sink;
 use crate::stats::table::{Cell, Interval, Row, Table};
 
 /// Columns of a row that has no bound of its own; the rest is added up.
 const TOP: usize = 20;
 
 /// One table per dataset, the most frequent values first.
-pub(super) fn text(intervals: &[Interval], out: &mut impl Write) -> io::Result<()> {
-    for interval in intervals {
-        let (start, stop) = (time(interval.start), time(interval.stop));
-        writeln!(out, "Interval  {start} to {stop}")?;
-        for table in &interval.tables {
-            writeln!(out)?;
-            text_table(table, out)?;
-        }
+pub(super) fn text(interval: &Interval, out: &mut impl Write) -> io::Result<()> {
+    let (start, stop) = (time(interval.start), time(interval.stop));
+    writeln!(out, "Interval  {start} to {stop}")?;
+    for table in &interval.tables {
+        writeln!(out)?;
+        text_table(table, out)?;
     }
     Ok(())
 }
@@ -92,11 +91,21 @@ fn printable(value: &[u8]) -> String {
     printed
 }
 
-/// The document of `--format json`: an array of intervals.
-pub(super) fn json(intervals: &[Interval], out: &mut impl Write) -> io::Result<()> {
-    let documents: Vec<_> = intervals.iter().map(JsonInterval::new).collect();
-    serde_json::to_writer_pretty(&mut *out, &documents)?;
-    writeln!(out)
+/// The document of `--format json`: an array of the intervals that `give` puts
+/// into its sink, each written at once. What `give` returns is handed on.
+pub(super) fn json<T>(
+    out: &mut impl Write,
+    give: impl FnOnce(&mut Sink<'_>) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut serializer = serde_json::Serializer::pretty(&mut *out);
+    let mut array = serializer.serialize_seq(None)?;
+    let given = give(&mut |interval| {
+        array.serialize_element(&JsonInterval::new(&interval))?;
+        Ok(())
+    })?;
+    array.end()?;
+    writeln!(out)?;
+    Ok(given)
 }
 
 /// What was counted in an interval. Its keys are part of what users rely on.
@@ -166,6 +175,41 @@ fn utf8(value: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_are_written_as_they_end() {
+        let interval = |start| Interval {
+            start,
+            stop: start + 60,
+            ..Interval::default()
+        };
+        let written = |starts: &[i64]| {
+            let mut out = Vec::new();
+            json(&mut out, |sink| {
+                starts.iter().try_for_each(|start| sink(interval(*start)))
+            })
+            .expect("memory takes all");
+            String::from_utf8(out).expect("UTF-8")
+        };
+        assert_eq!(written(&[]), "[]\n");
+        let document: serde_json::Value = serde_json::from_str(&written(&[0, 60])).expect("JSON");
+        assert_eq!(
+            document,
+            serde_json::json!([
+                { "start": 0, "stop": 60, "datasets": [] },
+                { "start": 60, "stop": 120, "datasets": [] },
+            ])
+        );
+
+        let mut text = Vec::new();
+        json(&mut text, |sink| {
+            sink(interval(0))?;
+            Err::<(), _>(io::Error::other("the capture's end"))
+        })
+        .expect_err("it is passed on");
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(text.contains("\"start\": 0"), "{text}");
+    }
 
     #[test]
     fn nothing_in_a_packet_reaches_a_terminal_as_a_command() {
