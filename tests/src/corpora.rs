@@ -248,6 +248,9 @@ dataset www dns All:null Qname:qname queries-only,WWW-Only max-cells=20 min-coun
 dataset ip ip Direction:ip_direction IPProto:ip_proto any;
 dataset times dns All:null ResponseTime:response_time any;
 ";
+    let lines = (0..70)
+        .map(|n| format!("qname_filter f{n} ^a;\ndataset d{n} dns All:null Q:qname f{n};\n"));
+    let too_many_filters: String = lines.collect();
     let texts = [
         DATASETS,
         STATEMENTS,
@@ -255,6 +258,7 @@ dataset times dns All:null ResponseTime:response_time any;
         "dataset qtype dns All:null Qtype:nosuch any;\ndataset",
         "qname_filter x (;\nlocal_address 1.2.3;\noutput_format YAML;",
         "run_dir \"open;\n",
+        &too_many_filters,
     ];
     texts.map(|text| text.as_bytes().to_vec()).to_vec()
 }

@@ -5,13 +5,15 @@
 //! them, `reader` gives each its meaning with the help of `judge`, `dataset` does so for the one that
 //! has a grammar of its own, `local_address` and `posix_regex` for two kinds of
 //! arguments. Reading never stops at the first error. What is understood and
-//! yet not done is told, never passed over in silence: [`DscConf::ignored`].
+//! yet not done is told, never passed over in silence: [`DscConf::ignored`], and
+//! for captures [`DscConf::idle`].
 //!
 //! The path of a file or folder that is relative is taken from the folder of
 //! the configuration. DSC takes it from wherever it was started, or from
 //! `run_dir` when that stands further up.
 
 mod dataset;
+mod idle;
 mod judge;
 mod local_address;
 mod plan;
@@ -28,8 +30,10 @@ use crate::config::{ConfigErrors, LoadError};
 use crate::export::dsc::Format;
 use crate::stats::{dataset::Dataset, response_time};
 
+pub use idle::Use;
 pub use local_address::LocalAddress;
 pub use plan::PlanError;
+pub use reader::Directive;
 
 /// What a dsc.conf says. What it leaves out has DSC's default.
 #[derive(Clone, Debug)]
@@ -86,6 +90,8 @@ pub struct DscConf {
     pub bpf_program: Option<String>,
     /// What of the file has no effect, in its order.
     pub ignored: Vec<Ignored>,
+    /// The statements by line, without those that a later one takes the place of.
+    pub given: Vec<(usize, Directive)>,
 }
 
 /// A filter on QNAME that the configuration declares.
@@ -142,6 +148,7 @@ impl Default for DscConf {
             interfaces: Vec::new(),
             bpf_program: None,
             ignored: Vec::new(),
+            given: Vec::new(),
         }
     }
 }

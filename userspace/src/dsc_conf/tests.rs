@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::stats::{
     dataset::{Dimension, Filter, Indexer, Layer, Predicate},
+    plan::{Compat, MAX_QNAME_FILTERS},
     response_time::{FullMode, MaxSecMode, Mode, Settings, Zero},
 };
 
@@ -238,6 +239,82 @@ fn what_has_no_effect_is_told() {
 }
 
 #[test]
+fn datasets_that_tell_nothing_are_told() {
+    let conf = parse(
+        "dataset slow dns All:null Time:response_time;\n\
+         dataset slower dns Qtype:qtype Time:response_time;\n\
+         dataset land dns All:null Land:country;\n\
+         dataset asn dns Land:country ASN:asn;\n\
+         maxminddb_asn asn.mmdb;\n",
+    );
+    let told: Vec<_> = conf.ignored.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "line 2: `dataset slower`: only the first dataset of response times counts; this one \
+             stays empty",
+            "line 3: `dataset land`: without `maxminddb_country` every country is unknown",
+            "line 4: `dataset asn`: without `maxminddb_country` every country is unknown",
+        ]
+    );
+    assert_eq!(conf.datasets.len(), 4);
+}
+
+#[test]
+fn what_captures_make_idle_is_told() {
+    let conf = parse(
+        "run_dir /var/lib/dsc;\n\
+         interface eth0;\n\
+         interface eth1;\n\
+         output_format XML;\n\
+         no_wait_interval;\n\
+         dump_reports_on_exit;\n\
+         output_user dsc;\n\
+         minfree_bytes 1;\n\
+         statistics_interval 30;\n\
+         statistics_interval 60;\n\
+         drop_ip_fragments;\n\
+         match_vlan 1;\n\
+         dns_port 53;\n",
+    );
+    let lines = |compat, writes_files, has_interval| {
+        let how = Use {
+            compat,
+            writes_files,
+            has_interval,
+        };
+        let idle = conf.idle(how).into_iter().map(|ignored| ignored.line);
+        idle.collect::<Vec<_>>()
+    };
+    let always = [1, 2, 3, 4, 5, 6];
+    let printed = [7, 8, 10];
+    let exact = [11, 12];
+    let files = lines(Compat::Dsc, true, false);
+    assert_eq!(files, always);
+    assert_eq!(
+        lines(Compat::Dsc, true, true),
+        [&always[..], &[10]].concat()
+    );
+    assert_eq!(
+        lines(Compat::Dsc, false, false),
+        [&always[..], &printed].concat()
+    );
+    assert_eq!(
+        lines(Compat::None, true, false),
+        [&always[..], &exact].concat()
+    );
+    let first = &conf.idle(Use {
+        compat: Compat::Dsc,
+        writes_files: true,
+        has_interval: false,
+    })[0];
+    assert_eq!(
+        first.to_string(),
+        "line 1: `run_dir`: `--output` says where files are written"
+    );
+}
+
+#[test]
 fn all_errors_are_told_with_their_places_and_cures() {
     let text = "datset a dns All:null Q:qname;\n\
                 dataset b dns All:nul Q:qtypes querys-only,any max-cels=1;\n\
@@ -310,6 +387,29 @@ fn datasets_are_refused_for_their_names() {
     ] {
         assert_eq!(errors(statements), format!("dsc.conf:{expected}"));
     }
+}
+
+/// Each takes one of 64 bits, as the filters do that need no declaration.
+#[test]
+fn only_so_many_qname_filters_are_taken() {
+    let filters = |count: usize| {
+        let lines = (1..=count).map(|n| {
+            format!("qname_filter own{n} ^a{n};\ndataset own{n} dns All:null Q:qname own{n};\n")
+        });
+        lines.collect::<String>()
+    };
+    let conf = parse(&filters(MAX_QNAME_FILTERS));
+    assert_eq!(conf.qname_filters.len(), MAX_QNAME_FILTERS);
+    let plan = conf.plan(Compat::None).expect("no files");
+    assert_eq!(plan.datasets().len(), MAX_QNAME_FILTERS);
+    let complaint = errors(filters(70));
+    let line = 2 * MAX_QNAME_FILTERS + 1;
+    let expected = format!(
+        "dsc.conf:{line}:14: \"own{}\" is a filter too many; remove filters: there is room for \
+         {MAX_QNAME_FILTERS}\n",
+        MAX_QNAME_FILTERS + 1
+    );
+    assert!(complaint.starts_with(&expected), "{complaint}");
 }
 
 #[test]
