@@ -255,10 +255,6 @@ impl DscFiles {
 }
 
 /// The key of a packet's value; none for protocols that share a counter.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "an arm names the indexers that it is about, among more than sixty"
-)]
 const fn packet_value(
     indexer: Indexer,
     hook: Hook,
