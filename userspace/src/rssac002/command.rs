@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -18,6 +19,7 @@ use super::{Day, Error, check_service, create_folder, read_partial, write_files,
 use crate::{
     cli::{Rssac002Args, Rssac002Command, Rssac002Output},
     read::DayReading,
+    stats::sketches::ClientKey,
 };
 
 /// Reads and writes; what is wrong goes to `complaints`, and makes the status 1.
@@ -50,10 +52,18 @@ pub fn run(args: &Rssac002Args, complaints: &mut impl Write) -> io::Result<ExitC
             ports,
             decapsulate,
             service_addresses,
+            secret_file,
             ..
         } => {
+            let key = match key(output.service.as_deref(), secret_file.as_deref()) {
+                Ok(key) => key,
+                Err(error) => {
+                    writeln!(complaints, "xdsc: --secret-file: {error}")?;
+                    return Ok(ExitCode::FAILURE);
+                }
+            };
             let settings = Settings::new(&ports.0).with_decapsulation(*decapsulate);
-            let mut reading = DayReading::new(settings, service_addresses.clone());
+            let mut reading = DayReading::new(settings, service_addresses.clone(), key);
             for file in files {
                 if let Err(error) = reading.file(file) {
                     writeln!(complaints, "xdsc: {error}")?;
@@ -72,6 +82,19 @@ pub fn run(args: &Rssac002Args, complaints: &mut impl Write) -> io::Result<ExitC
         return Ok(ExitCode::FAILURE);
     }
     Ok(status)
+}
+
+/// What sources are hashed with. Without a secret everybody can find it out, and
+/// choose addresses that make the number of sources a wrong one.
+fn key(service: Option<&str>, secret_file: Option<&Path>) -> Result<ClientKey, Error> {
+    let secret = secret_file.map(fs::read).transpose();
+    let secret = secret.map_err(|cause| Error::Io {
+        path: secret_file.unwrap_or(Path::new("")).to_owned(),
+        cause,
+    })?;
+    let secret = secret.unwrap_or_default();
+    let service = service.unwrap_or("");
+    Ok(ClientKey::of_service(service, secret.trim_ascii_end()))
 }
 
 /// Where the partial file of a day is.
@@ -96,6 +119,7 @@ fn merged(files: &[PathBuf]) -> Result<Vec<Day>, Vec<String>> {
         }
         match read_partial(file).and_then(|day| add(&mut days, day)) {
             Ok(()) => {}
+            Err(error @ Error::OtherKey) => errors.push(format!("{}: {error}", file.display())),
             Err(error) => errors.push(error.to_string()),
         }
     }

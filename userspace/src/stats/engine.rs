@@ -326,7 +326,7 @@ impl Counts {
         Self {
             datasets: plan.datasets.iter().map(empty).collect(),
             texts: Texts::default(),
-            sketches: Sketches::new(plan.counts_distinct),
+            sketches: Sketches::new(plan.counts_distinct.then_some(plan.client_key)),
         }
     }
 
