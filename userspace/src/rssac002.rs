@@ -140,7 +140,9 @@ pub enum Error {
         theirs: Date,
     },
     /// Sources that cannot be counted together.
-    #[error("its sources were hashed with another key: count all nodes with the same --service and --secret-file")]
+    #[error(
+        "its sources were hashed with another key: count all nodes with the same --service and --secret-file"
+    )]
     OtherKey,
     /// What no service is called.
     #[error("{name:?} is not the name of a service; write one such as `a.root-servers.net`")]
@@ -300,7 +302,9 @@ impl Day {
     /// # Errors
     /// When they were hashed with another key than those before.
     pub fn add_sources(&mut self, sources: &Clients) -> Result<(), Error> {
-        self.sources.merge(sources).map_err(|OtherKey| Error::OtherKey)
+        self.sources
+            .merge(sources)
+            .map_err(|OtherKey| Error::OtherKey)
     }
 
     /// Adds what another node has counted on that day, or the same one before

@@ -170,7 +170,10 @@ pub(super) fn cross_check(config: &Config, walk: &mut Walk) {
         };
         let family = family_name(&dataset);
         if RESERVED.contains(&&*family) {
-            let message = format!("is {:?}, but xdsc_{family} is a metric already", dataset.name);
+            let message = format!(
+                "is {:?}, but xdsc_{family} is a metric already",
+                dataset.name
+            );
             refuse(walk, index, "name", &message, "give it another name");
         } else if !families.insert(family) {
             let message = format!("is {:?}, the name of another dataset", dataset.name);

@@ -72,11 +72,7 @@ impl DayReading {
     /// Nothing read yet; `service_addresses` empty means every address.
     /// Sources are hashed with the `key`.
     #[must_use]
-    pub fn new(
-        settings: Settings,
-        service_addresses: Vec<IpPrefix>,
-        key: ClientKey,
-    ) -> Self {
+    pub fn new(settings: Settings, service_addresses: Vec<IpPrefix>, key: ClientKey) -> Self {
         let plan = Plan::new(vec![rcodes()], Rules::default());
         let plan = plan.with_distinct_counts().with_client_key(key);
         let counts = Counts::new(&plan, CELLS, seed());

@@ -223,7 +223,11 @@ fn sources_of_different_keys_are_refused_after_a_restart_and_from_other_nodes() 
     let earlier = read_partial(&path).expect("read");
     let error = day.merge(&earlier).expect_err("another key").to_string();
     assert!(error.contains("hashed with another key"), "{error}");
-    assert!(written(&day, "x")[0].1.contains("udp-queries-received-ipv4: 0\n"));
+    assert!(
+        written(&day, "x")[0]
+            .1
+            .contains("udp-queries-received-ipv4: 0\n")
+    );
 }
 
 #[test]

@@ -151,10 +151,7 @@ impl Clients {
 
     /// Sketches from elsewhere, by the key with this id.
     #[must_use]
-    pub fn of_sketches(
-        key_id: Option<u64>,
-        [ipv4, ipv6, ipv6_networks]: [Distinct; 3],
-    ) -> Self {
+    pub fn of_sketches(key_id: Option<u64>, [ipv4, ipv6, ipv6_networks]: [Distinct; 3]) -> Self {
         Self {
             key: None,
             key_id,
@@ -241,7 +238,8 @@ mod tests {
 
     #[test]
     fn addresses_that_are_chosen_for_one_key_are_any_addresses_for_another() {
-        let [theirs, ours] = ["a.example", "b.example"].map(|name| ClientKey::of_service(name, b""));
+        let [theirs, ours] =
+            ["a.example", "b.example"].map(|name| ClientKey::of_service(name, b""));
         let mut clients = [theirs, ours].map(Clients::new);
         // Of a million addresses the one with the most zeros for each register:
         // these few tell as much as all.

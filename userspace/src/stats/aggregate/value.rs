@@ -56,10 +56,7 @@ pub(super) fn value(indexer: Indexer, key: Key, text: &[u8], rules: &Rules) -> S
 pub(super) fn folded(zone: &[u8], rules: &Rules) -> String {
     let printed = label(Indexer::Qname, 0, zone, rules, Style::Named);
     let zone = escaped(&printed, true);
-    cut(
-        format!("*.{}", zone.trim_start_matches('.')),
-        LONGEST_NAME,
-    )
+    cut(format!("*.{}", zone.trim_start_matches('.')), LONGEST_NAME)
 }
 
 /// Names are printed with escapes already.
