@@ -154,3 +154,25 @@ fn write(days: &[Day], output: &Rssac002Output) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_a_file_whose_last_line_break_does_not_matter() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let id = |text: Option<&str>| {
+            let path = folder.path().join("secret");
+            let path = text.map(|text| {
+                fs::write(&path, text).expect("a file");
+                path
+            });
+            key(Some("a.example"), path.as_deref()).expect("a key").id()
+        };
+        assert_eq!(id(Some("xyz\n")), id(Some("xyz")));
+        assert_ne!(id(Some("xyz")), id(None));
+        let error = key(None, Some(Path::new("/absent/secret"))).expect_err("no file");
+        assert!(error.to_string().contains("/absent/secret"), "{error}");
+    }
+}

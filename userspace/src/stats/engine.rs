@@ -514,6 +514,7 @@ mod tests {
             let mut counts = Counts::new(engine.plan(), 100, 7);
             engine.exchange(&mut counts);
             assert_eq!(counts.datasets[1].total, expected + 4);
+            assert_eq!(counts.datasets[1].records, u64::from(messages) + 1);
             let (_, key, count) = counts.datasets[1].cells.iter().next().expect("a cell");
             assert_eq!(
                 (counts.texts.get(key), count),
