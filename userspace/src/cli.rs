@@ -289,6 +289,11 @@ pub enum Rssac002Command {
         #[arg(long = "service-address", value_name = "PREFIX")]
         service_addresses: Vec<IpPrefix>,
 
+        /// A file with a secret of the service, the same on all nodes: without
+        /// one, clients can choose addresses that make their number a wrong one
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+
         /// What is written.
         #[command(flatten)]
         output: Rssac002Output,
@@ -300,7 +305,7 @@ pub enum Rssac002Command {
 #[group(required = true, multiple = true)]
 pub struct Rssac002Output {
     /// Name of the service, such as a.root-servers.net
-    #[arg(long, value_name = "NAME", requires = "output")]
+    #[arg(long, value_name = "NAME")]
     pub service: Option<String>,
 
     /// Write the YAML files of each day into this folder, as

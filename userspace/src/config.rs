@@ -228,6 +228,11 @@ settings! {
         /// The name of the service that is published, such as
         /// `a.root-servers.net`. It must be given with `directory`.
         pub service: String = (text("the name of a service", names::service), String::new()),
+        /// A file with a secret that all nodes of the service share. Sources are
+        /// counted by a hash that needs it, so that nobody can choose addresses
+        /// that make their number wrong. Empty: the service's name alone, which
+        /// everybody knows.
+        pub secret_file: String = (text("the path of a file", names::path), String::new()),
     }
 }
 
@@ -391,7 +396,9 @@ fn declared() -> Walk {
 /// What no single key can tell.
 fn cross_check(config: &Config, walk: &mut Walk) {
     datasets::cross_check(config, walk);
-    let Rssac002 { directory, service } = &config.rssac002;
+    let Rssac002 {
+        directory, service, ..
+    } = &config.rssac002;
     walk.require(
         &["rssac002.service", "rssac002.directory"],
         directory.is_empty() || !service.is_empty(),

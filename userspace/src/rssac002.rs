@@ -19,7 +19,6 @@ mod yaml;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use dns_wire::counters::{Counters, Qr, RCODES as RCODE_SLOTS, Role, SIZE_BIN};
@@ -27,7 +26,7 @@ use dns_wire::locate::{Family, Transport};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::stats::distinct::Distinct;
-use crate::stats::sketches::Clients;
+use crate::stats::sketches::{Clients, OtherKey};
 
 pub use journal::Journal;
 pub use partial::{read_partial, write_partial};
@@ -143,6 +142,11 @@ pub enum Error {
         /// The other one.
         theirs: Date,
     },
+    /// Sources that cannot be counted together.
+    #[error(
+        "its sources were hashed with another key: count all nodes with the same --service and --secret-file"
+    )]
+    OtherKey,
     /// What no service is called.
     #[error("{name:?} is not the name of a service; write one such as `a.root-servers.net`")]
     Service {
@@ -231,7 +235,7 @@ impl Day {
     }
 
     /// Counts messages: queries that the server received, responses that it
-    /// sent. The source of queries is added by [`Day::add_source`].
+    /// sent. The source of queries is added by [`Day::add_sources`].
     pub fn add(&mut self, messages: Exchanged) {
         let Exchanged {
             qr,
@@ -296,21 +300,21 @@ impl Day {
         }
     }
 
-    /// Adds the source of a query.
-    pub fn add_source(&mut self, source: IpAddr) {
-        self.sources.add(source);
-    }
-
     /// Adds the sources of many queries.
-    pub fn add_sources(&mut self, sources: &Clients) {
-        self.sources.merge(sources);
+    ///
+    /// # Errors
+    /// When they were hashed with another key than those before.
+    pub fn add_sources(&mut self, sources: &Clients) -> Result<(), Error> {
+        self.sources
+            .merge(sources)
+            .map_err(|OtherKey| Error::OtherKey)
     }
 
     /// Adds what another node has counted on that day, or the same one before
     /// it was restarted.
     ///
     /// # Errors
-    /// When it is another day.
+    /// When it is another day, or its sources were hashed with another key.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
         if self.date != other.date {
             return Err(Error::OtherDay {
@@ -318,6 +322,7 @@ impl Day {
                 theirs: other.date,
             });
         }
+        self.add_sources(&other.sources)?;
         for (ours, theirs) in self.volume.iter_mut().zip(other.volume) {
             increase(ours, theirs);
         }
@@ -329,7 +334,6 @@ impl Day {
         for (rcode, count) in &other.rcodes {
             self.add_rcode(*rcode, *count);
         }
-        self.sources.merge(&other.sources);
         Ok(())
     }
 

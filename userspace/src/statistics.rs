@@ -1,14 +1,18 @@
 //! From the configuration to what the daemon counts: the datasets, and the
 //! lists that their indexers go by.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
 
 use crate::{
-    config::{Config, datasets},
+    config::{Config, Rssac002, datasets},
     names::{list_file::ListError, suffix::SuffixList, tld::KnownTlds},
     stats::{
         aggregate::Limits,
         plan::{Plan, Rules},
+        sketches::ClientKey,
         zones::{Zones, ZonesError},
     },
 };
@@ -23,6 +27,14 @@ pub enum StatisticsError {
         key: &'static str,
         /// Why.
         cause: ListError,
+    },
+    /// The secret of RSSAC002.
+    #[error("rssac002.secret_file: cannot read {}: {cause}", file.display())]
+    Secret {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        cause: io::Error,
     },
     /// Of zones.
     #[error("statistics.zones: {0}")]
@@ -78,11 +90,35 @@ pub fn statistics(config: &Config) -> Result<Plan, StatisticsErrors> {
             Err(cause) => errors.push(cause.into()),
         }
     }
+    let key = client_key(&config.rssac002).unwrap_or_else(|error| {
+        errors.push(error);
+        ClientKey::random()
+    });
     if errors.is_empty() {
-        Ok(Plan::new(datasets(config), rules).with_distinct_counts())
+        let plan = Plan::new(datasets(config), rules).with_distinct_counts();
+        Ok(plan.with_client_key(key))
     } else {
         Err(StatisticsErrors(errors))
     }
+}
+
+/// What clients are counted with: the days of a service go on with the same key
+/// after a restart, and are added up over its nodes.
+fn client_key(settings: &Rssac002) -> Result<ClientKey, StatisticsError> {
+    if settings.directory.is_empty() {
+        return Ok(ClientKey::random());
+    }
+    let secret = match path(&settings.secret_file) {
+        Some(file) => fs::read(file).map_err(|cause| StatisticsError::Secret {
+            file: file.to_owned(),
+            cause,
+        })?,
+        None => Vec::new(),
+    };
+    Ok(ClientKey::of_service(
+        &settings.service,
+        secret.trim_ascii_end(),
+    ))
 }
 
 /// The bounds of what is exported.

@@ -332,3 +332,19 @@ fn unknown<'a>(
         hint,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_has_nothing_that_cannot_count() {
+        let text = "[statistics]\ndatasets = [\"all\"]\n";
+        let config = Config::from_toml(text, "f").expect("a group");
+        let names: Vec<_> = datasets(&config).into_iter().map(|one| one.name).collect();
+        assert!(names.iter().any(|name| name == "edns_nsid"), "{names:?}");
+        for name in ["country_code", "asn_all", "zone", "direction_vs_ipproto"] {
+            assert!(!names.iter().any(|one| one == name), "{name}");
+        }
+    }
+}

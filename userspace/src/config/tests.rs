@@ -76,6 +76,7 @@ fn all_defaults() -> Config {
         rssac002: Rssac002 {
             directory: String::new(),
             service: String::new(),
+            secret_file: String::new(),
         },
         dsc: Dsc {
             conf: String::new(),
@@ -146,6 +147,7 @@ idle_expiry = "60s"
 [rssac002]
 directory = "/srv/rssac002"
 service = "a.root-servers.net"
+secret_file = "/etc/rssac002.secret"
 
 [dsc]
 conf = "/etc/dsc.conf"
@@ -224,6 +226,7 @@ fn other_than_default() -> Config {
         rssac002: Rssac002 {
             directory: "/srv/rssac002".to_owned(),
             service: "a.root-servers.net".to_owned(),
+            secret_file: "/etc/rssac002.secret".to_owned(),
         },
         dsc: Dsc {
             conf: "/etc/dsc.conf".to_owned(),

@@ -25,6 +25,7 @@ use crate::{
         dataset::{Dataset, Dimension, Filter, Indexer, Layer, Predicate},
         engine::Counts,
         plan::{Plan, Rules},
+        sketches::ClientKey,
     },
 };
 
@@ -69,9 +70,11 @@ pub enum Error {
 
 impl DayReading {
     /// Nothing read yet; `service_addresses` empty means every address.
+    /// Sources are hashed with the `key`.
     #[must_use]
-    pub fn new(settings: Settings, service_addresses: Vec<IpPrefix>) -> Self {
-        let plan = Plan::new(vec![rcodes()], Rules::default()).with_distinct_counts();
+    pub fn new(settings: Settings, service_addresses: Vec<IpPrefix>, key: ClientKey) -> Self {
+        let plan = Plan::new(vec![rcodes()], Rules::default());
+        let plan = plan.with_distinct_counts().with_client_key(key);
         let counts = Counts::new(&plan, CELLS, seed());
         let reading = Reading::with_plan(settings, service_addresses, Arc::new(plan));
         Self {
@@ -152,7 +155,9 @@ impl DayReading {
             }
         }
         if let Some(clients) = &self.counts.sketches.clients {
-            day.add_sources(clients);
+            // One reading has one key.
+            let added = day.add_sources(clients);
+            debug_assert!(added.is_ok());
         }
         self.counts.clear();
     }

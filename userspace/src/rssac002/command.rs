@@ -6,8 +6,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     cli::{Rssac002Args, Rssac002Command, Rssac002Output},
     read::DayReading,
+    stats::sketches::ClientKey,
 };
 
 /// Reads and writes; what is wrong goes to `complaints`, and makes the status 1.
@@ -43,10 +45,21 @@ pub fn run(args: &Rssac002Args, complaints: &mut impl Write) -> io::Result<ExitC
             ports,
             decapsulate,
             service_addresses,
+            secret_file,
             ..
         } => {
+            let key = match key(output.service.as_deref(), secret_file.as_deref()) {
+                Ok(key) => key,
+                Err(error) => {
+                    writeln!(complaints, "xdsc: --secret-file: {error}")?;
+                    return Ok(ExitCode::FAILURE);
+                }
+            };
             let settings = Settings::new(&ports.0).with_decapsulation(*decapsulate);
-            seen(files, DayReading::new(settings, service_addresses.clone()))
+            seen(
+                files,
+                DayReading::new(settings, service_addresses.clone(), key),
+            )
         }
     };
     let days = match days {
@@ -85,6 +98,19 @@ fn seen(files: &[PathBuf], mut reading: DayReading) -> Result<Vec<Day>, Vec<Stri
     }
 }
 
+/// What sources are hashed with. Without a secret everybody can find it out, and
+/// choose addresses that make the number of sources a wrong one.
+fn key(service: Option<&str>, secret_file: Option<&Path>) -> Result<ClientKey, Error> {
+    let secret = secret_file.map(fs::read).transpose();
+    let secret = secret.map_err(|cause| Error::Io {
+        path: secret_file.unwrap_or(Path::new("")).to_owned(),
+        cause,
+    })?;
+    let secret = secret.unwrap_or_default();
+    let service = service.unwrap_or("");
+    Ok(ClientKey::of_service(service, secret.trim_ascii_end()))
+}
+
 /// The days of partial files, in their order; or all that is wrong with them.
 fn merged(files: &[PathBuf]) -> Result<Vec<Day>, Vec<String>> {
     let mut days: BTreeMap<Date, Day> = BTreeMap::new();
@@ -101,6 +127,7 @@ fn merged(files: &[PathBuf]) -> Result<Vec<Day>, Vec<String>> {
         }
         match read_partial(file).and_then(|day| add(&mut days, day)) {
             Ok(()) => {}
+            Err(error @ Error::OtherKey) => errors.push(format!("{}: {error}", file.display())),
             Err(error) => errors.push(error.to_string()),
         }
     }
@@ -134,4 +161,26 @@ fn write(days: &[Day], output: &Rssac002Output) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_a_file_whose_last_line_break_does_not_matter() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let id = |text: Option<&str>| {
+            let path = folder.path().join("secret");
+            let path = text.map(|text| {
+                fs::write(&path, text).expect("a file");
+                path
+            });
+            key(Some("a.example"), path.as_deref()).expect("a key").id()
+        };
+        assert_eq!(id(Some("xyz\n")), id(Some("xyz")));
+        assert_ne!(id(Some("xyz")), id(None));
+        let error = key(None, Some(Path::new("/absent/secret"))).expect_err("no file");
+        assert!(error.to_string().contains("/absent/secret"), "{error}");
+    }
 }

@@ -16,7 +16,7 @@ use crate::stats::sketches::Clients;
 
 /// What the file is, and the version of its form.
 const FORMAT: &str = "xdsc-rssac002-partial";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Larger files are none of ours: three sketches, some thousand counters.
 const MAX_OCTETS: u64 = 1 << 20;
@@ -31,6 +31,8 @@ struct Partial {
     /// By bin.
     traffic_sizes: BTreeMap<String, BTreeMap<usize, u64>>,
     rcode_volume: BTreeMap<u16, u64>,
+    /// Which key sources were hashed with; none as long as there are none.
+    sources_key: Option<String>,
     /// Sketches in base64.
     unique_sources: BTreeMap<String, String>,
 }
@@ -92,6 +94,7 @@ fn partial(day: &Day) -> Partial {
         traffic_volume: Volume::ALL.iter().map(volume).collect(),
         traffic_sizes: Sizes::ALL.iter().map(bins).collect(),
         rcode_volume: day.rcodes.clone(),
+        sources_key: day.sources.key_id().map(|id| format!("{id:016x}")),
         unique_sources: Sources::ALL.iter().map(sketch).collect(),
     }
 }
@@ -130,11 +133,12 @@ fn day(text: &[u8]) -> Result<Day, String> {
         }
         day.add_rcode(*rcode, *count);
     }
-    day.sources = Clients {
-        ipv4: sketch(&partial, Sources::Ipv4)?,
-        ipv6: sketch(&partial, Sources::Ipv6)?,
-        ipv6_networks: sketch(&partial, Sources::Ipv6Aggregate)?,
-    };
+    let sketches = [
+        sketch(&partial, Sources::Ipv4)?,
+        sketch(&partial, Sources::Ipv6)?,
+        sketch(&partial, Sources::Ipv6Aggregate)?,
+    ];
+    day.sources = Clients::of_sketches(key_id(&partial)?, sketches);
     Ok(day)
 }
 
@@ -154,6 +158,13 @@ fn bins(day: &mut Day, sizes: Sizes, bins: &BTreeMap<usize, u64>) -> Result<(), 
         day.add_bin(sizes, *bin, *count);
     }
     Ok(())
+}
+
+fn key_id(partial: &Partial) -> Result<Option<u64>, String> {
+    let id = partial.sources_key.as_deref();
+    let id = id.map(|id| u64::from_str_radix(id, 16));
+    id.transpose()
+        .map_err(|_| "has a damaged `sources-key`".to_owned())
 }
 
 fn sketch(partial: &Partial, sources: Sources) -> Result<Distinct, String> {

@@ -1,8 +1,9 @@
 //! What is published, to the blank; what survives a restart; what merges.
 
-use std::fs;
+use std::{fs, net::IpAddr};
 
 use super::*;
+use crate::stats::sketches::ClientKey;
 
 fn date() -> Date {
     Date::constant(2026, 1, 10)
@@ -17,6 +18,10 @@ fn messages(qr: Qr, transport: Transport, family: Family, size: usize, rcode: u1
         rcode,
         count: 1,
     }
+}
+
+fn key() -> ClientKey {
+    ClientKey::of_service("a.root-servers.net", b"")
 }
 
 fn address(text: &str) -> IpAddr {
@@ -44,6 +49,7 @@ fn example() -> Day {
     ] {
         day.add(exchanged);
     }
+    let mut sources = Clients::new(key());
     for source in [
         "192.0.2.1",
         "192.0.2.2",
@@ -52,8 +58,9 @@ fn example() -> Day {
         "2001:db8::2",
         "2001:db8:0:1::1",
     ] {
-        day.add_source(address(source));
+        sources.add(address(source));
     }
+    day.add_sources(&sources).expect("one key");
     day
 }
 
@@ -161,16 +168,20 @@ fn the_days_of_nodes_become_one() {
 
 #[test]
 fn many_sources_are_told_apart_on_all_nodes_together() {
-    let mut nodes = [Day::new(date()), Day::new(date())];
+    let mut nodes = [Clients::new(key()), Clients::new(key())];
     // 300,000 addresses, of which each node has seen 200,000.
     for number in 0..300_000_u32 {
         for (index, node) in nodes.iter_mut().enumerate() {
             if number % 3 != u32::try_from(index).expect("small") {
-                node.add_source(IpAddr::V4((0x0a00_0000 + number).into()));
+                node.add(IpAddr::V4((0x0a00_0000 + number).into()));
             }
         }
     }
-    let [mut sum, other] = nodes;
+    let [mut sum, other] = nodes.map(|node| {
+        let mut day = Day::new(date());
+        day.add_sources(&node).expect("one key");
+        day
+    });
     sum.merge(&other).expect("the same day");
     let sources = &sum.sources.ipv4;
     let estimate = sources.estimate();
@@ -180,11 +191,11 @@ fn many_sources_are_told_apart_on_all_nodes_together() {
 
 #[test]
 fn sketches_of_the_engine_are_sources() {
-    let mut clients = Clients::default();
+    let mut clients = Clients::new(key());
     clients.add(address("192.0.2.1"));
     clients.add(address("192.0.2.9"));
     let mut day = example();
-    day.add_sources(&clients);
+    day.add_sources(&clients).expect("one key");
     let files = written(&day, "x");
     assert!(files[3].1.contains("num-sources-ipv4: 3\n"));
 }
@@ -201,6 +212,38 @@ fn other_days_do_not_merge() {
 }
 
 #[test]
+fn sources_of_different_keys_are_refused_after_a_restart_and_from_other_nodes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("node1.json");
+    write_partial(&example(), &path).expect("written");
+    let mut other = Clients::new(ClientKey::of_service("a.root-servers.net", b"secret"));
+    other.add(address("192.0.2.1"));
+    let mut day = Day::new(date());
+    day.add_sources(&other).expect("the first ones");
+    let earlier = read_partial(&path).expect("read");
+    let error = day.merge(&earlier).expect_err("another key").to_string();
+    assert!(error.contains("hashed with another key"), "{error}");
+    assert!(
+        written(&day, "x")[0]
+            .1
+            .contains("udp-queries-received-ipv4: 0\n")
+    );
+}
+
+#[test]
+fn a_file_that_tells_of_more_sources_than_there_can_be_is_refused() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("node1.json");
+    write_partial(&Day::new(date()), &path).expect("written");
+    let text = fs::read_to_string(&path).expect("a file");
+    let [empty, full] = [0, 50].map(|register| STANDARD.encode(vec![register; 1 << 15]));
+    fs::write(&path, text.replace(&empty, &full)).expect("written");
+    let told = read_partial(&path).expect_err("impossible").to_string();
+    assert!(told.contains("has a damaged sketch"), "{told}");
+}
+
+#[test]
 fn a_damaged_file_is_told_by_its_damage() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("node1.json");
@@ -209,9 +252,9 @@ fn a_damaged_file_is_told_by_its_damage() {
     for (from, to, complaint) in [
         ("xdsc-rssac002-partial", "other", "is another kind of file"),
         (
-            "\"version\":1",
             "\"version\":2",
-            "has version 2 of the form, and this is version 1",
+            "\"version\":1",
+            "has version 1 of the form, and this is version 2",
         ),
         ("2026-01-10", "2026-13-10", "has no proper date"),
         (
@@ -223,6 +266,11 @@ fn a_damaged_file_is_told_by_its_damage() {
             "\"18\":2",
             "\"19\":2",
             "has a bin too many in `udp-request-sizes`",
+        ),
+        (
+            "\"sources-key\":\"",
+            "\"sources-key\":\"x",
+            "has a damaged `sources-key`",
         ),
         (
             "\"num-sources-ipv4\":\"",

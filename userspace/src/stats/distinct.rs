@@ -9,6 +9,9 @@
 /// standard error of 0.57 % in 32 KiB.
 pub const PRECISION: u32 = 15;
 
+/// No sketch that is read tells of so many values.
+const MOST: f64 = (1_u64 << 48) as f64;
+
 /// Octets that cannot be registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a sketch of 2 to the {PRECISION} registers")]
@@ -71,19 +74,25 @@ impl Distinct {
     /// A sketch of the default precision from its [registers](Self::registers).
     ///
     /// # Errors
-    /// When there are more or fewer, or one is greater than any hash makes it.
+    /// When there are more or fewer, or one is greater than any hash makes it,
+    /// or all together tell of more values than any service has seen: 2 to the 48.
     pub fn from_registers(registers: Vec<u8>) -> Result<Self, NotASketch> {
         let most = 65 - PRECISION;
         let possible = |register: &u8| u32::from(*register) <= most;
         if registers.len() != 1 << PRECISION || !registers.iter().all(possible) {
             return Err(NotASketch);
         }
-        Ok(Self {
+        let sketch = Self {
             registers: registers.into_boxed_slice(),
-        })
+        };
+        if sketch.estimate() < MOST {
+            Ok(sketch)
+        } else {
+            Err(NotASketch)
+        }
     }
 
-    /// How many different values were added.
+    /// How many different values were added: finite, whatever they were.
     #[must_use]
     pub fn estimate(&self) -> f64 {
         let registers = self.registers.len() as f64;
@@ -100,7 +109,8 @@ impl Distinct {
             z = 0.5 * (z + count(rank));
         }
         z += registers * sigma(count(0) / registers);
-        registers * registers / (2.0 * std::f64::consts::LN_2 * z)
+        let estimate = registers * registers / (2.0 * std::f64::consts::LN_2 * z);
+        estimate.min(u64::MAX as f64)
     }
 
     /// The standard deviation of the estimate, as a share of it.
@@ -199,10 +209,17 @@ mod tests {
             vec![],
             vec![0; 1 << (PRECISION - 1)],
             vec![51; 1 << PRECISION],
+            vec![50; 1 << PRECISION],
+            vec![40; 1 << PRECISION],
         ] {
             assert_eq!(Distinct::from_registers(registers), Err(NotASketch));
         }
-        let fullest = Distinct::from_registers(vec![50; 1 << PRECISION]);
-        assert!(fullest.is_ok_and(|distinct| distinct.estimate() > 1e18));
+    }
+
+    #[test]
+    fn the_fullest_sketch_is_finite() {
+        let mut distinct = Distinct::default();
+        distinct.registers.fill(50);
+        assert_eq!(distinct.estimate(), 2_f64.powi(64));
     }
 }

@@ -309,7 +309,7 @@ impl Counts {
         Self {
             datasets: plan.datasets.iter().map(empty).collect(),
             texts: Texts::default(),
-            sketches: Sketches::new(plan.counts_distinct),
+            sketches: Sketches::new(plan.counts_distinct.then_some(plan.client_key)),
         }
     }
 
@@ -641,6 +641,7 @@ mod tests {
             let mut counts = Counts::new(engine.plan(), 100, 7);
             engine.exchange(&mut counts);
             assert_eq!(counts.datasets[1].total, expected + 4);
+            assert_eq!(counts.datasets[1].records, u64::from(messages) + 1);
             let (_, key, count) = counts.datasets[1].cells.iter().next().expect("a cell");
             assert_eq!(
                 (counts.texts.get(key), count),

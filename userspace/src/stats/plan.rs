@@ -13,6 +13,7 @@ use crate::{
         locals::Locals,
         qname::Qname,
         response_time,
+        sketches::ClientKey,
         values::CHEAP,
         zones::Zones,
     },
@@ -95,6 +96,8 @@ pub struct Plan {
     pub(super) times: response_time::Settings,
     /// Whether different clients, and names of zones, are counted.
     pub(super) counts_distinct: bool,
+    /// What clients are hashed with.
+    pub(super) client_key: ClientKey,
 }
 
 /// The way of a query, or of a response.
@@ -188,6 +191,7 @@ impl Plan {
             times: response_time::Settings::default(),
             datasets,
             counts_distinct: false,
+            client_key: ClientKey::random(),
         }
     }
 
@@ -195,6 +199,13 @@ impl Plan {
     #[must_use]
     pub const fn with_distinct_counts(mut self) -> Self {
         self.counts_distinct = true;
+        self
+    }
+
+    /// With a key that the clients' sketches of other processes have, too.
+    #[must_use]
+    pub const fn with_client_key(mut self, key: ClientKey) -> Self {
+        self.client_key = key;
         self
     }
 

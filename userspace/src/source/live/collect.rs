@@ -148,7 +148,8 @@ impl Collector {
             aggregate.merge(counts, moment());
             let seen = counts.sketches.clients.as_ref();
             if let Some((sources, seen)) = self.sources.as_ref().zip(seen) {
-                locked(sources).merge(seen);
+                // All shards have the plan's key.
+                let _ = locked(sources).merge(seen);
             }
         });
         if let Some(files) = &self.files {
