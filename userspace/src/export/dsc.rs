@@ -229,19 +229,19 @@ impl Writer {
     }
 }
 
-/// Ours until it is given away. The crate would do the same, but add the path to
-/// errors, which bear one already.
-fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create_new(true).mode(0o600).open(path)
-}
-
 /// Octets that whoever is not root may still use.
 fn free_octets(directory: &Path) -> io::Result<u64> {
     let found = statvfs(directory)?;
     Ok(found
         .blocks_available()
         .saturating_mul(found.fragment_size()))
+}
+
+/// Ours until it is given away. The crate would do the same, but add the path to
+/// errors, which bear one already.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600).open(path)
 }
 
 fn user_number(name: &str) -> Result<u32, Error> {
