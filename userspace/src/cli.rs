@@ -147,7 +147,7 @@ pub struct ReadArgs {
     pub dsc_conf: Option<PathBuf>,
 
     /// Give the answers of that program, its defects included (see
-    /// docs/deviations.md)
+    /// docs/deviations.md); it knows one port, and no service addresses
     #[arg(long, value_name = "PROGRAM", value_enum)]
     pub compat: Option<CompatArg>,
 
@@ -200,9 +200,9 @@ pub enum ReadFormat {
     Json,
     /// The Prometheus text format
     Prometheus,
-    /// Datasets as DSC's XML files
+    /// Datasets as DSC's XML files; printed, one document per interval
     DscXml,
-    /// Datasets as DSC's JSON files
+    /// Datasets as DSC's JSON files; printed, one document per interval
     DscJson,
 }
 

@@ -227,3 +227,86 @@ fn captures_out_of_order_are_told_and_have_intervals_of_their_own() {
     );
     assert_eq!(spans(&output), [[1_700_000_000, 1_700_000_132, 5]]);
 }
+
+#[test]
+fn what_dsc_does_not_know_is_refused_with_its_answers() {
+    let folder = Folder::new();
+    let good = folder.file("good.pcap", &capture(101, 3));
+    for (args, named) in [
+        (&["--ports=53,5353"][..], "more than one of --ports"),
+        (&["--service-address=192.0.2.53"], "--service-address"),
+        (&["--decapsulate"], "--decapsulate"),
+    ] {
+        let args = [&["read", "--compat=dsc"], args].concat();
+        let output = xdsc(&args, &[&good]);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let expected = format!("--compat dsc does not go with {named}: ");
+        assert!(
+            complaint(&output).contains(&expected),
+            "{}",
+            complaint(&output)
+        );
+        assert!(output.stdout.is_empty());
+    }
+    let output = xdsc(&["read", "--compat=dsc", "--ports=5353"], &[&good]);
+    assert_eq!(output.status.code(), Some(0), "{}", complaint(&output));
+}
+
+#[test]
+fn nothing_to_tell_is_told() {
+    let folder = Folder::new();
+    let empty = folder.file("empty.pcap", &capture(101, 0));
+    let good = folder.file("good.pcap", &capture(101, 3));
+    let conf = folder.file("dsc.conf", b"");
+    let output = xdsc(&["read", "--dataset=qtype"], &[&empty]);
+    let told = "xdsc: no packets, and so no interval\n";
+    assert_eq!(
+        (output.status.code(), complaint(&output)),
+        (Some(0), told.to_owned())
+    );
+    let conf_arg = format!("--dsc-conf={}", conf.display());
+    let output = xdsc(&["read", &conf_arg], &[&good]);
+    let told = format!(
+        "xdsc: {} has no `dataset`: nothing is counted\n",
+        conf.display()
+    );
+    assert_eq!((output.status.code(), complaint(&output)), (Some(0), told));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_named_once() {
+    let folder = Folder::new();
+    let good = folder.file("good.pcap", &capture(101, 3));
+    let args = [
+        "read",
+        "--dataset=qtype",
+        "--format=dsc-xml",
+        "--output=/proc/self",
+    ];
+    let output = xdsc(&args, &[&good]);
+    assert_ne!(output.status.code(), Some(0));
+    let complaint = complaint(&output);
+    assert_eq!(complaint.matches("/proc/self").count(), 1, "{complaint}");
+}
+
+#[test]
+fn what_of_a_dsc_conf_has_no_effect_is_told() {
+    let folder = Folder::new();
+    let good = folder.file("good.pcap", &capture(101, 3));
+    let conf = b"interface eth0;\ndataset q dns All:null Q:qtype any;\npid_file /run/dsc.pid;\n";
+    let conf = folder.file("dsc.conf", conf);
+    let output = xdsc(
+        &["read", &format!("--dsc-conf={}", conf.display())],
+        &[&good],
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let complaint = complaint(&output);
+    let lines: Vec<_> = complaint.lines().skip(1).map(str::trim).collect();
+    assert_eq!(
+        lines,
+        [
+            "line 1: `interface`: the captures take its place",
+            "line 3: `pid_file`: xdsc writes no pid file; its service manager knows the process",
+        ]
+    );
+}

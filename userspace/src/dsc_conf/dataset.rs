@@ -78,7 +78,7 @@ fn dimension(judge: &mut Judge<'_>, word: Word<'_>) -> Option<Dimension> {
     if found.is_none() {
         let names = Indexer::ALL.iter().map(|one| one.label());
         let place = word.part(label.len() + 1, indexer);
-        judge.unknown(place, "an indexer", names, "indexers");
+        judge.unknown(place, "an indexer", names);
     }
     if !is_name(label) {
         let hint = "write letters, digits and `_`, a letter first";
@@ -139,12 +139,7 @@ impl Options {
             }
             _ => {
                 let known = ["min-count", "max-cells"];
-                judge.unknown(
-                    word.part(0, key),
-                    "a parameter of datasets",
-                    known,
-                    "parameters",
-                );
+                judge.unknown(word.part(0, key), "a parameter of datasets", known);
                 return None;
             }
         }
@@ -177,12 +172,7 @@ fn filter(judge: &mut Judge<'_>, own: &[QnameFilter], word: Word<'_>) -> Option<
     if found.is_none() {
         let builtin = Predicate::ALL.iter().map(|one| one.label());
         let names = builtin.chain(own.iter().map(|filter| filter.name.as_str()));
-        judge.unknown(
-            word,
-            "a filter",
-            names,
-            "filters; `qname_filter` adds to them",
-        );
+        judge.unknown(word, "a filter", names);
     }
     found
 }

@@ -52,12 +52,11 @@ impl<'a> Judge<'a> {
         &mut self,
         word: Word<'_>,
         expected: &str,
-        known: impl IntoIterator<Item = &'k str>,
-        section: &str,
+        known: impl IntoIterator<Item = &'k str> + Clone,
     ) {
-        let hint = match nearest(word.text, known) {
+        let hint = match nearest(word.text, known.clone()) {
             Some(name) => format!("did you mean `{name}`?"),
-            None => format!("dsc.conf(5) lists the {section}"),
+            None => format!("there are {}", enumerated(known)),
         };
         self.error(word, &format!("is not {expected}"), &hint);
     }

@@ -167,7 +167,7 @@ impl Reader<'_> {
         }
         let Some(directive) = Directive::from_name(name.text) else {
             let names = Directive::ALL.iter().map(|one| one.label());
-            return (self.judge).unknown(name, "a statement of dsc.conf", names, "statements");
+            return (self.judge).unknown(name, "a statement of dsc.conf", names);
         };
         if !directive.accumulates() {
             self.take_place(directive, statement);

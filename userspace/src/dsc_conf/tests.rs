@@ -389,6 +389,43 @@ fn datasets_are_refused_for_their_names() {
     }
 }
 
+#[test]
+fn what_resembles_nothing_is_told_what_there_is() {
+    for (statement, begin, some) in [
+        (
+            "zzz;",
+            "1:1: \"zzz\" is not a statement of dsc.conf; there are `local_address`, `run_dir`, ",
+            ["`dataset`", "`tld_list`"],
+        ),
+        (
+            "dataset a dns All:zzz Q:qname;",
+            "1:19: \"zzz\" is not an indexer; there are `null`, ",
+            ["`client_subnet`", "`hop_limit`"],
+        ),
+        (
+            "qname_filter own ^a;\ndataset a dns All:null Q:qname zzz;",
+            "2:32: \"zzz\" is not a filter; there are ",
+            ["`replies-only`", "`own`"],
+        ),
+        (
+            "dataset a dns All:null Q:qname zzz=1;",
+            "1:32: \"zzz\" is not a parameter of datasets; there are `min-count`, `max-cells`",
+            ["`min-count`", "`max-cells`"],
+        ),
+    ] {
+        let complaint = errors(statement);
+        assert!(
+            complaint.starts_with(&format!("dsc.conf:{begin}")),
+            "{complaint}"
+        );
+        assert!(
+            some.iter().all(|name| complaint.contains(name)),
+            "{complaint}"
+        );
+        assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    }
+}
+
 /// Each takes one of 64 bits, as the filters do that need no declaration.
 #[test]
 fn only_so_many_qname_filters_are_taken() {

@@ -14,9 +14,9 @@ mod layout;
 mod tests;
 mod xml;
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, fchown};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
@@ -203,7 +203,7 @@ impl Writer {
         // Whoever collects files by the end of their names must not see it.
         let file = tempfile::Builder::new()
             .prefix(&format!(".{name}."))
-            .tempfile_in(&self.directory)?;
+            .make_in(&self.directory, create_private)?;
         let mut output = BufWriter::new(file);
         format.write(interval, &mut output)?;
         output.flush()?;
@@ -250,6 +250,13 @@ fn free_octets(directory: &Path) -> io::Result<u64> {
     Ok(found
         .blocks_available()
         .saturating_mul(found.fragment_size()))
+}
+
+/// Ours until it is given away. The crate would do the same, but add the path to
+/// errors, which bear one already.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(0o600).open(path)
 }
 
 fn user_number(name: &str) -> Result<u32, Error> {

@@ -15,6 +15,7 @@ use crate::{
         dataset::Dataset,
         label::Style,
         plan::{Compat, Plan, Rules},
+        table::Interval,
     },
 };
 
@@ -54,6 +55,7 @@ fn read(
     out: &mut impl Write,
     complaints: &mut impl Write,
 ) -> Result<ExitCode, Refused> {
+    require_what_dsc_knows(args)?;
     let conf = configuration(args, complaints)?;
     let options = options(args, conf.as_ref())?;
     if args.format == ReadFormat::Prometheus {
@@ -78,6 +80,27 @@ fn read(
     Ok(status)
 }
 
+/// DSC knows one port and nothing of the server's addresses, and looks into
+/// tunnels in its own way.
+fn require_what_dsc_knows(args: &ReadArgs) -> Result<(), Refused> {
+    if compat(args) == Compat::None {
+        return Ok(());
+    }
+    let unknown = [
+        ("--service-address", !args.service_addresses.is_empty()),
+        ("--decapsulate", args.decapsulate),
+        ("more than one of --ports", args.ports.0.len() > 1),
+    ];
+    match unknown.iter().find(|(_, is_given)| *is_given) {
+        Some((what, _)) => Err(Refused::Told(format!(
+            "--compat dsc does not go with {what}: DSC has one port, always looks into GRE, and \
+             tells directions by the `local_address` of its configuration; leave that out, or \
+             leave out --compat"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Gives each interval away as it ends, so that one of them is in memory,
 /// however long the captures are.
 fn intervals(
@@ -88,13 +111,21 @@ fn intervals(
 ) -> io::Result<ExitCode> {
     let mut reading = DatasetReading::new(options);
     let mut status = ExitCode::SUCCESS;
+    let mut is_empty = true;
+    let mut sink = |interval: Interval| {
+        is_empty = false;
+        sink(interval)
+    };
     for file in &args.files {
-        for error in reading.file(file, sink)? {
+        for error in reading.file(file, &mut sink)? {
             writeln!(complaints, "xdsc: {error}")?;
             status = ExitCode::FAILURE;
         }
     }
-    reading.finish(sink)?;
+    reading.finish(&mut sink)?;
+    if is_empty && status == ExitCode::SUCCESS {
+        writeln!(complaints, "xdsc: no packets, and so no interval")?;
+    }
     Ok(status)
 }
 
@@ -141,6 +172,13 @@ fn configuration(args: &ReadArgs, complaints: &mut impl Write) -> Result<Option<
             "xdsc: {} has what is without effect here:\n  {}",
             file.display(),
             ignored.join("\n  ")
+        )?;
+    }
+    if conf.datasets.is_empty() {
+        let file = file.display();
+        writeln!(
+            complaints,
+            "xdsc: {file} has no `dataset`: nothing is counted"
         )?;
     }
     Ok(Some(conf))
