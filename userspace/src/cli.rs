@@ -302,7 +302,6 @@ pub enum Rssac002Command {
 
 /// What `xdsc rssac002` writes: one or both.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
 pub struct Rssac002Output {
     /// Name of the service, such as a.root-servers.net
     #[arg(long, value_name = "NAME")]

@@ -312,7 +312,8 @@ fn days_may_come_in_any_order_of_files() {
         "--service-address=2001:db8::35",
     ];
     let partials = text(&out);
-    let arguments = [&["read", "--partials", &partials], &addresses[..]].concat();
+    let output = ["read", "--service", SERVICE, "--partials", &partials];
+    let arguments = [&output[..], &addresses[..]].concat();
     succeeds(&arguments, &files);
     let whole = read(folder.path(), "whole", &packets()).join("partial");
     assert_eq!(below(&out), below(&whole));

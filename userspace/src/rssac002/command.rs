@@ -35,6 +35,12 @@ pub fn run(args: &Rssac002Args, complaints: &mut impl Write) -> io::Result<ExitC
             (files, output)
         }
     };
+    if output.output.is_none() && output.partials.is_none() {
+        let hint =
+            "give --output DIR for the YAML files, --partials DIR for partial files, or both";
+        writeln!(complaints, "xdsc: nothing to write: {hint}")?;
+        return Ok(ExitCode::FAILURE);
+    }
     if let Err(error) = output.service.as_deref().map_or(Ok(()), check_service) {
         writeln!(complaints, "xdsc: --service: {error}")?;
         return Ok(ExitCode::FAILURE);
