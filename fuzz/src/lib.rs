@@ -1,6 +1,9 @@
 //! The harnesses of the fuzzers: each takes any octets, and panics when what
 //! must hold does not. The same functions replay the corpora as stable tests.
 
+pub mod dsc_files;
+mod statistics;
+
 use dns_wire::{
     Settings, Slice,
     counters::{Counters, Delivery, Hook, Outcome},
@@ -13,6 +16,8 @@ use xdsc::{
     names::{suffix::SuffixList, text, tld::KnownTlds},
     source::{file::Capture, observer::Observer, whole::Assembler},
 };
+
+pub use statistics::{dsc_conf, statistics};
 
 const LINKS: [Link; 6] = [
     Link::Ethernet,

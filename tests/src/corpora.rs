@@ -16,6 +16,7 @@ use flate2::{Compression, write::GzEncoder};
 use crate::{
     mutation::{corpus, messages},
     packet::{Dns, RootRecord, labels_of, name, prefixed},
+    traffic::{DATASETS, Profile, Traffic},
 };
 
 /// An input: the name of its file in the target's folder, and its octets.
@@ -33,6 +34,8 @@ pub fn all() -> std::io::Result<Vec<(&'static str, Vec<Input>)>> {
         ("name", named("name", names())),
         ("record", named("record", records())),
         ("capture", captures()?),
+        ("statistics", named("statistics", statistics())),
+        ("dsc_conf", named("dsc_conf", dsc_confs())),
     ])
 }
 
@@ -196,6 +199,68 @@ fn laid_out(head: &[u64; HEAD_WORDS], payload: &[u8]) -> Vec<u8> {
     bytes.extend(payload);
     bytes.resize(bytes.len().next_multiple_of(LINE), 0);
     bytes
+}
+
+/// Some of the frames, and exchanges with names of every kind.
+fn statistics() -> Vec<Vec<u8>> {
+    const ETHERNET: u8 = 0;
+    let made: Vec<_> = Traffic::new(Profile::Everyday, 5, 1)
+        .take(40)
+        .flat_map(|exchange| [exchange.query_frame(), exchange.response_frame()])
+        .collect();
+    let frames: Vec<_> = corpus()
+        .into_iter()
+        .filter(|frame| frame.len() < 600)
+        .step_by(23)
+        .collect();
+    let inputs = made.chunks(16).chain(frames.chunks(8)).map(|frames| {
+        let frames = frames.iter().enumerate().flat_map(|(number, frame)| {
+            let [high, low] = (frame.len() as u16).to_be_bytes();
+            let half_seconds = (number % 3) as u8;
+            [&[half_seconds, high, low], &**frame].concat()
+        });
+        std::iter::once(ETHERNET).chain(frames).collect()
+    });
+    inputs.collect()
+}
+
+/// Configurations of DSC, sound and broken.
+fn dsc_confs() -> Vec<Vec<u8>> {
+    const STATEMENTS: &str = "\
+# local_address 192.0.2.99;
+local_address 192.0.2.0 24; # behind
+local_address 2001:db8:: ffff:ffff::;
+run_dir \"/var/lib/dsc data;#1\" ;
+statistics_interval 300;
+no_wait_interval;
+output_format JSON;
+output_mod 0640;
+match_vlan 100 200;
+tld_list tlds;
+client_v4_mask 255.255.0.0;
+response_time_mode bucket;
+interface eth0;
+";
+    const FILTERED: &str = "\
+qname_filter WWW-Only ^www\\.;
+qname_filter Class \"[[:alpha:]]{2,3}(\\.|$)\";
+dataset www dns All:null Qname:qname queries-only,WWW-Only max-cells=20 min-count=2;
+dataset ip ip Direction:ip_direction IPProto:ip_proto any;
+dataset times dns All:null ResponseTime:response_time any;
+";
+    let lines = (0..70)
+        .map(|n| format!("qname_filter f{n} ^a;\ndataset d{n} dns All:null Q:qname f{n};\n"));
+    let too_many_filters: String = lines.collect();
+    let texts = [
+        DATASETS,
+        STATEMENTS,
+        FILTERED,
+        "dataset qtype dns All:null Qtype:nosuch any;\ndataset",
+        "qname_filter x (;\nlocal_address 1.2.3;\noutput_format YAML;",
+        "run_dir \"open;\n",
+        &too_many_filters,
+    ];
+    texts.map(|text| text.as_bytes().to_vec()).to_vec()
 }
 
 fn captures() -> std::io::Result<Vec<Input>> {

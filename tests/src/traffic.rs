@@ -16,6 +16,9 @@ use std::{
 pub enum Profile {
     /// Resolvers that ask for popular names, and for some that do not exist.
     Everyday,
+    /// The same with some thousand clients and names only: so many different
+    /// values as a small server sees in a minute.
+    Few,
     /// Each query from another address for another name of one zone.
     Flood,
 }
@@ -53,6 +56,24 @@ pub struct Exchange {
 pub const SERVER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
 /// The server's IPv6 address.
 pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x53, 0, 0, 0, 0, 0x53);
+/// Names that something is the matter with.
+const SPECIAL_NAMES: [&[&str]; 14] = [
+    &["localhost"],
+    &["host", "LocalHost"],
+    &["notlocalhost"],
+    &["a", "Root-Servers", "net"],
+    &["ab", "root-servers", "net"],
+    &["x", "a", "root-servers", "net"],
+    &["www", "XN--P1AI"],
+    &["www", "xn--bcher-kva", "XN--P1AI"],
+    &["192", "0", "2", "1"],
+    &["1", "2", "168", "192", "in-addr", "arpa"],
+    &["1", "2", "0", "192", "IN-ADDR", "arpa"],
+    &["3w.w", "back\\slash", "com"],
+    &["a blank", "b\u{fc}cher", "de"],
+    &["\0zero", "\u{7f}", "line\nend", "net"],
+];
+
 /// The first query's time.
 pub const START_NS: u64 = 1_700_000_040_000_000_000;
 
@@ -112,6 +133,7 @@ impl Traffic {
     fn client(&mut self) -> IpAddr {
         let number = match self.profile {
             Profile::Everyday => self.popular(50_000),
+            Profile::Few => self.popular(2_000),
             Profile::Flood => self.random() >> 8,
         };
         if number % 5 == 4 {
@@ -132,6 +154,10 @@ impl Traffic {
                 "example".to_owned(),
             ];
         }
+        let domains = match self.profile {
+            Profile::Few => 2_000,
+            Profile::Everyday | Profile::Flood => 100_000,
+        };
         let tlds = [
             "com",
             "net",
@@ -146,13 +172,17 @@ impl Traffic {
         ];
         let tld = tlds[self.popular(10) as usize].to_owned();
         match self.below(100) {
-            0..2 => Vec::new(),
-            2..10 => vec![tld],
-            10..60 => vec![format!("domain-{}", self.popular(100_000)), tld],
+            0 => Vec::new(),
+            1..3 => {
+                let name = SPECIAL_NAMES[self.below(SPECIAL_NAMES.len() as u64) as usize];
+                name.iter().map(ToString::to_string).collect()
+            }
+            3..10 => vec![tld],
+            10..60 => vec![format!("domain-{}", self.popular(domains)), tld],
             _ => {
                 let host = ["www", "mail", "ns1", "_dmarc", "XN--Bcher-KVA", "cdn"];
                 let host = host[self.popular(6) as usize].to_owned();
-                vec![host, format!("Domain-{}", self.popular(100_000)), tld]
+                vec![host, format!("Domain-{}", self.popular(domains)), tld]
             }
         }
     }
@@ -174,6 +204,7 @@ impl Iterator for Traffic {
             (5, 16),
             (4, 43),
             (3, 6),
+            (2, 12),
         ];
         let rcode = self.one_of(&[(62, 0), (30, 3), (4, 5), (2, 2)], 1);
         Some(Exchange {
@@ -366,8 +397,12 @@ pub struct Truth {
     pub numbers_only: bool,
 }
 
-/// The datasets that the truth tells, as dsc.conf(5) would define them.
+/// The server and the datasets that the truth tells of it, as dsc.conf(5) would
+/// define them.
 pub const DATASETS: &str = "\
+local_address 192.0.2.53;
+local_address 2001:db8:53::53;
+client_v6_mask ffff:ffff:ffff::;
 dataset qtype dns All:null Qtype:qtype queries-only;
 dataset rcode dns All:null Rcode:rcode replies-only;
 dataset opcode dns All:null Opcode:opcode queries-only;
@@ -387,6 +422,8 @@ dataset qtype_vs_qnamelen dns Qtype:qtype Len:qnamelen queries-only;
 dataset label_count dns All:null N:label_count any;
 dataset idn dns All:null I:idn_qname queries-only;
 dataset client_port_range dns All:null P:dns_sport_range queries-only;
+dataset certain_qnames_vs_qtype dns CertainQnames:certain_qnames Qtype:qtype queries-only;
+dataset classification dns All:null Class:query_classification queries-only;
 dataset direction dns Direction:ip_direction V:qr_aa_bits any;
 ";
 
@@ -446,9 +483,10 @@ impl Truth {
             format!("{bin}-{}", bin + 511)
         });
         self.add("edns_bufsiz", "ALL", size);
-        let qname = last(exchange, usize::MAX);
-        self.add("qtype_vs_qnamelen", qtype, qname.len());
-        self.add("qname", "ALL", qname);
+        self.add("qtype_vs_qnamelen", qtype, name_len(exchange));
+        self.add("qname", "ALL", last(exchange, usize::MAX));
+        self.add("certain_qnames_vs_qtype", certain_name(exchange), qtype);
+        self.add("classification", "ALL", class(exchange));
         self.add("qtype_vs_tld", qtype, last(exchange, 1));
         self.add("client_subnet", "ALL", subnet(exchange.client));
         self.add(
@@ -459,7 +497,7 @@ impl Truth {
         let is_idn = exchange
             .labels
             .iter()
-            .any(|label| label.starts_with("XN--"));
+            .any(|label| label.to_lowercase().starts_with("xn--"));
         self.add("idn", "ALL", if is_idn { "idn" } else { "normal" });
         let bin = exchange.port / 1024 * 1024;
         self.add(
@@ -470,13 +508,63 @@ impl Truth {
     }
 }
 
-/// The last labels of the name.
+/// The last labels of the name, as RFC 4343, section 2.1, writes them.
 fn last(exchange: &Exchange, labels: usize) -> String {
     let skipped = exchange.labels.len().saturating_sub(labels);
     if exchange.labels.is_empty() {
         return ".".to_owned();
     }
-    exchange.labels[skipped..].join(".").to_ascii_lowercase()
+    let printed = exchange.labels[skipped..].iter().map(|label| {
+        let octets = label.bytes().map(|octet| match octet {
+            b'.' | b'\\' => format!("\\{}", char::from(octet)),
+            b'A'..=b'Z' => char::from(octet + 32).to_string(),
+            0x21..0x7f => char::from(octet).to_string(),
+            _ => format!("\\{octet:03}"),
+        });
+        octets.collect()
+    });
+    printed.collect::<Vec<String>>().join(".")
+}
+
+/// Octets of the labels and of the dots between them; 1 for the root's dot.
+fn name_len(exchange: &Exchange) -> usize {
+    let octets: usize = exchange.labels.iter().map(String::len).sum();
+    match exchange.labels.len() {
+        0 => 1,
+        labels => octets + labels - 1,
+    }
+}
+
+fn certain_name(exchange: &Exchange) -> &'static str {
+    match &*lower_case(exchange) {
+        [name] if name == "localhost" => "localhost",
+        [one, root_servers, net]
+            if one.len() == 1 && root_servers == "root-servers" && net == "net" =>
+        {
+            "X.root-servers.net"
+        }
+        _ => "else",
+    }
+}
+
+/// Of the names that are made here, by looking at them.
+fn class(exchange: &Exchange) -> &'static str {
+    let labels = lower_case(exchange);
+    let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+    match (exchange.qtype, &*labels) {
+        (1, ["192", "0", "2", "1"]) => "a-for-a",
+        (1, []) => "a-for-root",
+        (_, [.., "localhost"]) => "localhost",
+        (_, [.., "root-servers", "net"]) => "root-servers.net",
+        (_, [.., "nosuchtld" | "local" | "notlocalhost" | "example" | "1"]) => "non-auth-tld",
+        (12, ["1", "2", "168", "192", "in-addr", "arpa"]) => "rfc1918-ptr",
+        _ => "ok",
+    }
+}
+
+fn lower_case(exchange: &Exchange) -> Vec<String> {
+    let labels = exchange.labels.iter();
+    labels.map(|label| label.to_ascii_lowercase()).collect()
 }
 
 /// /24 and /48.

@@ -12,13 +12,15 @@ use integration_tests::corpora;
 /// A fuzzer's harness.
 type Harness = fn(&[u8]);
 
-const HARNESSES: [(&str, Harness); 6] = [
+const HARNESSES: [(&str, Harness); 8] = [
     ("packet", xdsc_fuzz::packet),
     ("message", xdsc_fuzz::message),
     ("options", xdsc_fuzz::options),
     ("name", xdsc_fuzz::name),
     ("record", xdsc_fuzz::record),
     ("capture", xdsc_fuzz::capture),
+    ("statistics", xdsc_fuzz::statistics),
+    ("dsc_conf", xdsc_fuzz::dsc_conf),
 ];
 
 /// Writes the inputs from the builders instead of comparing.

@@ -156,7 +156,7 @@ pub struct ReadArgs {
     pub output: Option<PathBuf>,
 
     /// Length of an interval [default: with --output, `statistics_interval` of
-    /// the configuration, else 60; without, each capture is one]
+    /// the configuration, else 60; without, all captures together are one]
     #[arg(long, value_name = "SECONDS")]
     pub interval: Option<NonZeroU32>,
 }

@@ -5,13 +5,15 @@
 //! them, `reader` gives each its meaning with the help of `judge`, `dataset` does so for the one that
 //! has a grammar of its own, `local_address` and `posix_regex` for two kinds of
 //! arguments. Reading never stops at the first error. What is understood and
-//! yet not done is told, never passed over in silence: [`DscConf::ignored`].
+//! yet not done is told, never passed over in silence: [`DscConf::ignored`], and
+//! for captures [`DscConf::idle`].
 //!
 //! The path of a file or folder that is relative is taken from the folder of
 //! the configuration. DSC takes it from wherever it was started, or from
 //! `run_dir` when that stands further up.
 
 mod dataset;
+mod idle;
 mod judge;
 mod local_address;
 mod plan;
@@ -26,10 +28,12 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{ConfigErrors, LoadError};
 use crate::export::dsc::Format;
-use crate::stats::dataset::Dataset;
+use crate::stats::{dataset::Dataset, response_time};
 
+pub use idle::Use;
 pub use local_address::LocalAddress;
 pub use plan::PlanError;
+pub use reader::Directive;
 
 /// What a dsc.conf says. What it leaves out has DSC's default.
 #[derive(Clone, Debug)]
@@ -79,13 +83,15 @@ pub struct DscConf {
     /// A MaxMind database of autonomous systems.
     pub maxminddb_asn: Option<PathBuf>,
     /// How response times are taken.
-    pub response_time: ResponseTime,
+    pub response_time: response_time::Settings,
     /// Interfaces and capture files, as they are written.
     pub interfaces: Vec<String>,
     /// A pcap filter expression.
     pub bpf_program: Option<String>,
     /// What of the file has no effect, in its order.
     pub ignored: Vec<Ignored>,
+    /// The statements by line, without those that a later one takes the place of.
+    pub given: Vec<(usize, Directive)>,
 }
 
 /// A filter on QNAME that the configuration declares.
@@ -95,55 +101,6 @@ pub struct QnameFilter {
     pub name: String,
     /// What is searched in QNAME.
     pub regex: regex::bytes::Regex,
-}
-
-/// How response times are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResponseTime {
-    /// How they are put into classes.
-    pub mode: ResponseTimeMode,
-    /// Queries that wait for their responses at a time.
-    pub max_queries: u32,
-    /// What happens to a query when that many wait.
-    pub full_mode: FullMode,
-    /// Seconds after which a response is too late.
-    pub max_seconds: u32,
-    /// What is counted for a response that is too late.
-    pub max_sec_mode: MaxSecMode,
-    /// Width of a class in microseconds, for [`ResponseTimeMode::Bucket`].
-    pub bucket_size: u32,
-}
-
-dns_wire::table! {
-    /// How response times are put into classes.
-    pub enum ResponseTimeMode {
-        /// Each ten times the one before.
-        Log10 = "log10",
-        /// Each twice the one before.
-        Log2 = "log2",
-        /// All of the same width.
-        Bucket = "bucket",
-    }
-}
-
-dns_wire::table! {
-    /// What happens when too many queries wait for their responses.
-    pub enum FullMode {
-        /// A new query is not waited for.
-        DropQuery = "drop_query",
-        /// The oldest is given up for the new one.
-        DropOldest = "drop_oldest",
-    }
-}
-
-dns_wire::table! {
-    /// What is counted for a response that is too late.
-    pub enum MaxSecMode {
-        /// The greatest response time.
-        Ceil = "ceil",
-        /// A timeout.
-        TimedOut = "timed_out",
-    }
 }
 
 /// A statement, or a part of one, that has no effect.
@@ -187,23 +144,11 @@ impl Default for DscConf {
             knowntlds_file: None,
             maxminddb_country: None,
             maxminddb_asn: None,
-            response_time: ResponseTime::default(),
+            response_time: response_time::Settings::default(),
             interfaces: Vec::new(),
             bpf_program: None,
             ignored: Vec::new(),
-        }
-    }
-}
-
-impl Default for ResponseTime {
-    fn default() -> Self {
-        Self {
-            mode: ResponseTimeMode::Log10,
-            max_queries: 1_000_000,
-            full_mode: FullMode::DropQuery,
-            max_seconds: 5,
-            max_sec_mode: MaxSecMode::Ceil,
-            bucket_size: 100,
+            given: Vec::new(),
         }
     }
 }

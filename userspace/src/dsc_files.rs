@@ -285,7 +285,11 @@ fn filled(table: &Table, rows: BTreeMap<Vec<u8>, Vec<Cell>>) -> Table {
     let rows: Vec<_> = rows
         .map(|(value, mut cells)| {
             cells.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
-            Row { value, cells }
+            Row {
+                value,
+                cells,
+                ..Row::default()
+            }
         })
         .collect();
     let counts = rows

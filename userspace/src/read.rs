@@ -60,8 +60,8 @@ pub use summary::Summary;
 /// Files have as many transactions under way as they like; so many fit into a
 /// hundred megabytes or so, at 5 s and 200,000 queries/s.
 const PENDING: usize = 1 << 20;
-/// Cells of a dataset: half a gigabyte at worst with their names.
-const CELLS: usize = 1 << 22;
+/// Cells of a dataset in an interval: 250 octets each, with what is printed.
+const CELLS: usize = 1 << 20;
 /// Bounds of the TCP reassembly: those of a big server.
 const STREAMS: usize = 1 << 16;
 const STREAM_MEMORY: usize = 1 << 28;

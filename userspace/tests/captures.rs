@@ -3,14 +3,12 @@
 //! The captures are other projects' work and stay outside of the repository: in
 //! `shared/data` beside it, or where `XDSC_SHARED_DATA` says. DSC's answer to
 //! each of `dsc-edge` stands beside it as JSON.
-#![expect(
-    clippy::print_stderr,
-    reason = "a test that is skipped must be seen to be"
-)]
+
+mod shared_data;
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -27,20 +25,7 @@ use xdsc::{
     read::{Reading, Report},
 };
 
-/// The folder of captures; `None`, and a word about it, where there is none.
-fn data() -> Option<PathBuf> {
-    let named = env::var_os("XDSC_SHARED_DATA").map(PathBuf::from);
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder = named.unwrap_or(beside);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!(
-        "SKIPPED: the captures are not in {}; XDSC_SHARED_DATA names their folder",
-        folder.display()
-    );
-    None
-}
+use shared_data::data;
 
 #[derive(Clone, Copy)]
 enum Tunnels {

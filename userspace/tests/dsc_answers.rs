@@ -8,10 +8,8 @@
     clippy::wildcard_enum_match_arm,
     reason = "XML has more kinds of events than matter"
 )]
-#![expect(
-    clippy::print_stderr,
-    reason = "a test that is skipped must be seen to be"
-)]
+
+mod shared_data;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,20 +27,7 @@ use xdsc::{
     stats::{plan::Compat, table::Interval},
 };
 
-/// The folder of captures; `None`, and a word about it, where there is none.
-fn data() -> Option<PathBuf> {
-    let named = env::var_os("XDSC_SHARED_DATA").map(PathBuf::from);
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder = named.unwrap_or(beside);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!(
-        "SKIPPED: the captures are not in {}; XDSC_SHARED_DATA names their folder",
-        folder.display()
-    );
-    None
-}
+use shared_data::data;
 
 /// Counts by dataset, row and column.
 type Answer = BTreeMap<(String, String, String), u64>;

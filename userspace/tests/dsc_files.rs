@@ -2,13 +2,11 @@
 //!
 //! They are another project's work and stay outside of the repository: in
 //! `shared/data` beside it, or where `XDSC_SHARED_DATA` says.
-#![expect(
-    clippy::print_stderr,
-    reason = "a test that is skipped must be seen to be"
-)]
+
+mod shared_data;
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,20 +23,7 @@ use xdsc::{
     },
 };
 
-/// The folder of captures; `None`, and a word about it, where there is none.
-fn data() -> Option<PathBuf> {
-    let named = env::var_os("XDSC_SHARED_DATA").map(PathBuf::from);
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder = named.unwrap_or(beside);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!(
-        "SKIPPED: DSC's files are not in {}; XDSC_SHARED_DATA names their folder",
-        folder.display()
-    );
-    None
-}
+use shared_data::data;
 
 /// The files of both folders whose names end so.
 fn files(data: &Path, end: &str) -> Vec<PathBuf> {
@@ -168,6 +153,7 @@ fn arrays_of_xml(text: &str) -> Vec<Array> {
             array.rows.push(Row {
                 value: value(element),
                 cells: Vec::new(),
+                ..Row::default()
             });
         } else {
             let row = array.rows.last_mut().expect("cells are in rows");
@@ -195,6 +181,7 @@ fn arrays_of_json(document: &Value) -> Vec<Array> {
         let row = |row: &Value| Row {
             value: value(row, &labels[0]),
             cells: list(&row[labels[1].as_str()]).iter().map(cell).collect(),
+            ..Row::default()
         };
         Array {
             name: text(&array["name"]),

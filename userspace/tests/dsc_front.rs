@@ -3,18 +3,10 @@
 //! The captures and the answers stay outside of the repository: in `shared/data`
 //! beside it, or where `XDSC_SHARED_DATA` says. The values are found by a tally of
 //! this file's own, so that only the front end is at stake.
-#![expect(
-    clippy::print_stderr,
-    reason = "a test that is skipped must be seen to be"
-)]
 
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    io::Read,
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-};
+mod shared_data;
+
+use std::{collections::BTreeMap, fs, io::Read, path::Path};
 
 use dns_wire::{
     locate::{Family, Transport},
@@ -33,19 +25,7 @@ use xdsc::{
     },
 };
 
-fn data() -> Option<PathBuf> {
-    let named = env::var_os("XDSC_SHARED_DATA").map(PathBuf::from);
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder = named.unwrap_or(beside);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!(
-        "SKIPPED: the captures are not in {}; XDSC_SHARED_DATA names their folder",
-        folder.display()
-    );
-    None
-}
+use shared_data::data;
 
 type Cells = BTreeMap<Vec<u8>, u64>;
 type Datasets = BTreeMap<&'static str, Cells>;
@@ -286,7 +266,7 @@ const DSC: Timing = Timing {
     full_mode: FullMode::DropQuery,
     max_seconds: 5,
     max_sec_mode: MaxSecMode::Ceil,
-    bucket_size: NonZeroU32::new(100).expect("not zero"),
+    bucket_size: 100,
     zero: Zero::Error,
 };
 
@@ -328,7 +308,7 @@ fn upstream_response_times() {
     let bucket = Timing {
         mode: Mode::Bucket,
         max_sec_mode: MaxSecMode::TimedOut,
-        bucket_size: NonZeroU32::new(250).expect("not zero"),
+        bucket_size: 250,
         ..DSC
     };
     for (timing, expected) in [

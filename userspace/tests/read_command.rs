@@ -18,9 +18,14 @@ const PACKET: [u8; 45] = [
 
 /// A capture with so many queries, a second apart.
 fn capture(link: u32, queries: u32) -> Vec<u8> {
+    capture_from(1_700_000_000, link, queries)
+}
+
+/// A capture that begins at this second.
+fn capture_from(begin: u32, link: u32, queries: u32) -> Vec<u8> {
     let mut file = Vec::new();
     let head = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, link];
-    let packets = (0..queries).flat_map(|number| [1_700_000_000 + number, 0, 45, 45]);
+    let packets = (0..queries).flat_map(|number| [begin + number, 0, 45, 45]);
     file.extend(head.iter().flat_map(|word| word.to_le_bytes()));
     for (place, word) in packets.enumerate() {
         file.extend(word.to_le_bytes());
@@ -177,4 +182,48 @@ fn a_configuration_is_checked() {
         "{}",
         complaint(&output)
     );
+}
+
+/// The spans of intervals, and the messages of their first dataset.
+fn spans(output: &Output) -> Vec<[i64; 3]> {
+    let document = json(output);
+    let interval = |interval: &Value| {
+        let messages = &interval["datasets"][0]["messages"];
+        [&interval["start"], &interval["stop"], messages].map(|n| n.as_i64().expect("a number"))
+    };
+    let intervals = document.as_array().expect("intervals");
+    intervals.iter().map(interval).collect()
+}
+
+#[test]
+fn captures_out_of_order_are_told_and_have_intervals_of_their_own() {
+    let folder = Folder::new();
+    let later = folder.file("later.pcap", &capture_from(1_700_000_130, 101, 3));
+    let earlier = folder.file("earlier.pcap", &capture_from(1_700_000_000, 101, 2));
+    let args = ["read", "--dataset=qtype", "--format=json", "--interval=10"];
+    let output = xdsc(&args, &[&later, &earlier]);
+    assert_eq!(output.status.code(), Some(1));
+    let complaints = complaint(&output);
+    assert!(
+        complaints.contains("earlier.pcap: begins at 2023-11-14T22:13:20Z, before the interval"),
+        "{complaints}"
+    );
+    assert_eq!(complaints.lines().count(), 1, "{complaints}");
+    let expected = [
+        [1_700_000_130, 1_700_000_132, 3],
+        [1_700_000_000, 1_700_000_001, 2],
+    ];
+    assert_eq!(spans(&output), expected);
+
+    let output = xdsc(&args, &[&earlier, &later]);
+    assert_eq!(
+        (output.status.code(), complaint(&output)),
+        (Some(0), String::new())
+    );
+    let output = xdsc(&args[..3], &[&later, &earlier]);
+    assert_eq!(
+        (output.status.code(), complaint(&output)),
+        (Some(0), String::new())
+    );
+    assert_eq!(spans(&output), [[1_700_000_000, 1_700_000_132, 5]]);
 }

@@ -10,7 +10,7 @@ use super::{
     section::Walk,
 };
 use crate::{
-    export::prometheus::datasets::{family_name, label_name},
+    export::prometheus::datasets::{RESERVED, family_name, label_name},
     stats::{
         aggregate::LEAST_CELLS,
         builtin,
@@ -20,6 +20,15 @@ use crate::{
 
 /// A longer name would not be read.
 const NAME_MAX: usize = 64;
+
+/// Filters that no message passes both of.
+const CONTRADICTIONS: [(Predicate, Predicate); 5] = [
+    (Predicate::Queries, Predicate::Replies),
+    (Predicate::Nxdomains, Predicate::Servfail),
+    (Predicate::Server, Predicate::Client),
+    (Predicate::Priming, Predicate::AaaaOrA6),
+    (Predicate::Priming, Predicate::RootServersNet),
+];
 
 /// A built-in dataset, or a group of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +57,9 @@ impl FromStr for Builtin {
         if known.contains(&text) {
             return Ok(Self(text.to_owned()));
         }
+        if builtin::named(text).is_some_and(|dataset| needs_database(&dataset)) {
+            return Err(no_database());
+        }
         if builtin::named(text).is_some() {
             return Err(InvalidValue {
                 message: "counts packets, which the kernel does not hand on".to_owned(),
@@ -75,6 +87,9 @@ impl FromStr for DimensionSetting {
                 message: "is no dataset of its own here".to_owned(),
                 hint: "xdsc_response_time_seconds has the response times".to_owned(),
             });
+        }
+        if is_of_database(indexer) {
+            return Err(no_database());
         }
         let dimension = Dimension {
             label: label.to_owned(),
@@ -153,7 +168,14 @@ pub(super) fn cross_check(config: &Config, walk: &mut Walk) {
         let Some(dataset) = own(settings) else {
             continue;
         };
-        if !families.insert(family_name(&dataset)) {
+        let family = family_name(&dataset);
+        if RESERVED.contains(&&*family) {
+            let message = format!(
+                "is {:?}, but xdsc_{family} is a metric already",
+                dataset.name
+            );
+            refuse(walk, index, "name", &message, "give it another name");
+        } else if !families.insert(family) {
             let message = format!("is {:?}, the name of another dataset", dataset.name);
             refuse(walk, index, "name", &message, "give each a name of its own");
         }
@@ -161,6 +183,11 @@ pub(super) fn cross_check(config: &Config, walk: &mut Walk) {
         if label_name(first) == label_name(second) {
             let hint = "put labels before them, as in `qname:qname` and `tld:tld`";
             refuse(walk, index, "dimensions", "have the same label", hint);
+        }
+        if let Some((one, other)) = contradiction(&settings.filters) {
+            let (one, other) = (one.label(), other.label());
+            let message = format!("have `{one}` and `{other}`, which no message passes");
+            refuse(walk, index, "filters", &message, "leave out one of them");
         }
         if config.statistics.zones.is_empty() && uses_zones(&dataset) {
             let hint = "name a file or folder in `statistics.zones`";
@@ -185,7 +212,8 @@ fn builtins(config: &Config) -> Vec<Dataset> {
         for dataset in more {
             let is_new = datasets.iter().all(|known| known.name != dataset.name);
             let has_zones = !config.statistics.zones.is_empty() || !uses_zones(&dataset);
-            if is_new && has_zones && dataset.layer == Layer::Dns {
+            let can_count = has_zones && !needs_database(&dataset);
+            if is_new && can_count && dataset.layer == Layer::Dns {
                 datasets.push(dataset);
             }
         }
@@ -253,10 +281,36 @@ fn uses_zones(dataset: &Dataset) -> bool {
     dimensions.any(|dimension| dimension.indexer == Indexer::Zone)
 }
 
+fn no_database() -> InvalidValue {
+    InvalidValue {
+        message: "needs a database of addresses, which the daemon does not read".to_owned(),
+        hint: "`xdsc read --dsc-conf` counts it in captures".to_owned(),
+    }
+}
+
+fn needs_database(dataset: &Dataset) -> bool {
+    let mut dimensions = dataset.dimensions.iter();
+    dimensions.any(|dimension| is_of_database(dimension.indexer))
+}
+
+/// Whether the values of an indexer are those of a database of addresses.
+const fn is_of_database(indexer: Indexer) -> bool {
+    matches!(indexer, Indexer::Country | Indexer::Asn)
+}
+
+/// Two filters that no message passes both of.
+fn contradiction(filters: &[FilterSetting]) -> Option<(Predicate, Predicate)> {
+    let has = |wanted: &Predicate| filters.iter().any(|FilterSetting(one)| one == wanted);
+    let mut pairs = CONTRADICTIONS.into_iter();
+    pairs.find(|(one, other)| has(one) && has(other))
+}
+
 /// The built-in datasets that messages are enough for.
 fn live_names() -> impl Iterator<Item = &'static str> {
-    builtin::names()
-        .filter(|name| builtin::named(name).is_some_and(|dataset| dataset.layer == Layer::Dns))
+    builtin::names().filter(|name| {
+        builtin::named(name)
+            .is_some_and(|dataset| dataset.layer == Layer::Dns && !needs_database(&dataset))
+    })
 }
 
 fn is_name(text: &str) -> bool {

@@ -633,6 +633,16 @@ fn datasets_say_what_to_write() {
              xdsc_packets_total and xdsc_not_dns_packets_total have them",
         ),
         (
+            "[statistics]\ndatasets = [\"country_code\"]\n\
+             [[dataset]]\nname = \"x\"\ndimensions = [\"asn\"]\n",
+            "f:2:13: `statistics.datasets[0]` is \"country_code\", which needs a database of \
+             addresses, which the daemon does not read; \
+             `xdsc read --dsc-conf` counts it in captures\n\
+             f:5:15: `dataset[0].dimensions[0]` is \"asn\", which needs a database of \
+             addresses, which the daemon does not read; \
+             `xdsc read --dsc-conf` counts it in captures",
+        ),
+        (
             "[[dataset]]\nname = \"a b\"\ndimensions = [\"qtipe\", \"response_time\"]\n\
              filters = [\"queries-onli\"]\n",
             "f:2:8: `dataset[0].name` is \"a b\", which cannot be a part of a metric's name; \
@@ -667,6 +677,20 @@ fn datasets_fit_together() {
             "[[dataset]]\nname = \"tld\"\ndimensions = [\"tld\"]\n",
             "f:2:1: `dataset[0].name` is \"tld\", the name of another dataset; \
              give each a name of its own",
+        ),
+        (
+            "[[dataset]]\nname = \"uncounted\"\ndimensions = [\"tld\"]\n\
+             [[dataset]]\nname = \"ErrorBound\"\ndimensions = [\"tld\"]\n",
+            "f:2:1: `dataset[0].name` is \"uncounted\", \
+             but xdsc_dataset_uncounted_messages is a metric already; give it another name\n\
+             f:5:1: `dataset[1].name` is \"ErrorBound\", \
+             but xdsc_dataset_error_bound_messages is a metric already; give it another name",
+        ),
+        (
+            "[[dataset]]\nname = \"x\"\ndimensions = [\"tld\"]\n\
+             filters = [\"queries-only\", \"chaos-class\", \"replies-only\"]\n",
+            "f:4:1: `dataset[0].filters` have `queries-only` and `replies-only`, \
+             which no message passes; leave out one of them",
         ),
         (
             "[[dataset]]\nname = \"x\"\ndimensions = [\"tld\", \"TLD:second_ld\"]\n",

@@ -23,20 +23,6 @@ impl LocalAddress {
         self.mask
     }
 
-    /// Whether the other address has the same bits under the mask.
-    #[must_use]
-    pub fn contains(&self, other: IpAddr) -> bool {
-        masked(other, self.mask).is_some_and(|other| Some(other) == self.network())
-    }
-
-    /// Whether DSC finds that the other address is contained. It does not apply
-    /// the mask to its own side, so an address with bits beyond its mask, as
-    /// in `127.0.1.1 24`, contains nothing.
-    #[must_use]
-    pub fn contains_as_dsc(&self, other: IpAddr) -> bool {
-        masked(other, self.mask) == Some(self.address)
-    }
-
     /// Whether the address has bits beyond its mask.
     #[must_use]
     pub fn has_host_bits(&self) -> bool {

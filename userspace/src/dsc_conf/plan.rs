@@ -1,13 +1,12 @@
 //! What a dsc.conf asks for, ready to run.
 
-use std::num::NonZeroU32;
-
-use super::{DscConf, FullMode, MaxSecMode, ResponseTimeMode};
+use super::DscConf;
 use crate::{
     names::{list_file::ListError, suffix::SuffixList, tld::KnownTlds},
     stats::{
         dataset::{Dataset, Filter, Indexer, Layer, Predicate},
         geo::{Geo, GeoError},
+        locals::Locals,
         plan::{Compat, Plan, Rules},
         response_time,
         zones::Zones,
@@ -56,7 +55,7 @@ impl DscConf {
         };
         Ok(Rules {
             compat,
-            local: self.local_addresses.clone(),
+            local: Locals::new(&self.local_addresses, compat),
             client_v4_mask: self.client_v4_mask.to_bits(),
             client_v6_mask: self.client_v6_mask.to_bits(),
             suffixes,
@@ -74,29 +73,13 @@ impl DscConf {
         })
     }
 
-    fn times(&self, compat: Compat) -> response_time::Settings {
-        let times = &self.response_time;
+    const fn times(&self, compat: Compat) -> response_time::Settings {
         response_time::Settings {
-            mode: match times.mode {
-                ResponseTimeMode::Log10 => response_time::Mode::Log10,
-                ResponseTimeMode::Log2 => response_time::Mode::Log2,
-                ResponseTimeMode::Bucket => response_time::Mode::Bucket,
-            },
-            max_queries: times.max_queries as usize,
-            full_mode: match times.full_mode {
-                FullMode::DropQuery => response_time::FullMode::DropQuery,
-                FullMode::DropOldest => response_time::FullMode::DropOldest,
-            },
-            max_seconds: times.max_seconds,
-            max_sec_mode: match times.max_sec_mode {
-                MaxSecMode::Ceil => response_time::MaxSecMode::Ceil,
-                MaxSecMode::TimedOut => response_time::MaxSecMode::TimedOut,
-            },
-            bucket_size: NonZeroU32::new(times.bucket_size).unwrap_or(NonZeroU32::MIN),
             zero: match compat {
                 Compat::None => response_time::Zero::Class,
                 Compat::Dsc => response_time::Zero::Error,
             },
+            ..self.response_time
         }
     }
 }

@@ -1,15 +1,16 @@
 //! What each statement means.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use super::judge::Judge;
 use super::statement::{Statement, Word, statements};
-use super::{DscConf, FullMode, LocalAddress, MaxSecMode, QnameFilter, ResponseTimeMode};
+use super::{DscConf, LocalAddress, QnameFilter};
 use super::{dataset, posix_regex};
 use crate::config::{ConfigError, printable};
 use crate::export::dsc::Format;
-use crate::stats::dataset::Predicate;
+use crate::stats::dataset::{Dataset, Indexer, Predicate};
+use crate::stats::plan::MAX_QNAME_FILTERS;
+use crate::stats::response_time::{FullMode, MaxSecMode, Mode};
 
 dns_wire::table! {
     /// The statements of dsc.conf(5).
@@ -132,7 +133,6 @@ pub(super) fn read(text: &[u8], folder: &Path) -> Result<DscConf, Vec<ConfigErro
         conf: DscConf::default(),
         judge: Judge::new(folder, errors),
         formats: Vec::new(),
-        given: HashMap::new(),
     };
     // Datasets may name filters that stand further down.
     let (datasets, others): (Vec<_>, Vec<_>) = statements
@@ -148,8 +148,6 @@ struct Reader<'a> {
     conf: DscConf,
     judge: Judge<'a>,
     formats: Vec<Format>,
-    /// The line of what has been given and can only be given once.
-    given: HashMap<Directive, usize>,
 }
 
 impl Reader<'_> {
@@ -171,14 +169,22 @@ impl Reader<'_> {
             let names = Directive::ALL.iter().map(|one| one.label());
             return (self.judge).unknown(name, "a statement of dsc.conf", names, "statements");
         };
-        if !directive.accumulates()
-            && let Some(line) = self.given.insert(directive, statement.line)
-        {
-            let why = format!("line {} says otherwise", statement.line);
-            let earlier = Word { line, ..name };
-            self.judge.ignore(earlier, name.text, &why);
+        if !directive.accumulates() {
+            self.take_place(directive, statement);
         }
+        self.conf.given.push((statement.line, directive));
         self.directive(directive, statement);
+    }
+
+    fn take_place(&mut self, directive: Directive, statement: &Statement<'_>) {
+        let given = &mut self.conf.given;
+        let Some(earlier) = given.iter().position(|(_, other)| *other == directive) else {
+            return;
+        };
+        let (line, _) = given.remove(earlier);
+        let why = format!("line {} says otherwise", statement.line);
+        let name = statement.name;
+        (self.judge).ignore(Word { line, ..name }, name.text, &why);
     }
 
     fn directive(&mut self, directive: Directive, statement: &Statement<'_>) {
@@ -215,10 +221,7 @@ impl Reader<'_> {
                 judge.futile(statement, "xdsc does not read dnstap")
             }
             D::QnameFilter => self.qname_filter(statement),
-            D::Dataset => {
-                let read = dataset::read(judge, &conf.datasets, &conf.qname_filters, statement);
-                conf.datasets.extend(read);
-            }
+            D::Dataset => self.dataset(statement),
             D::BpfVlanTagByteOrder => self.byte_order(statement),
             D::MatchVlan => self.match_vlan(statement),
             D::StatisticsInterval => {
@@ -252,12 +255,7 @@ impl Reader<'_> {
                     &mut conf.client_v6_mask,
                 );
             }
-            D::ResponseTimeMode => judge.choice(
-                statement,
-                ResponseTimeMode::ALL,
-                ResponseTimeMode::label,
-                &mut times.mode,
-            ),
+            D::ResponseTimeMode => judge.choice(statement, Mode::ALL, Mode::label, &mut times.mode),
             D::ResponseTimeMaxQueries => {
                 judge.number(statement, 1..=u32::MAX, &mut times.max_queries);
             }
@@ -282,6 +280,19 @@ impl Reader<'_> {
             D::KnowntldsFile => conf.knowntlds_file = judge.path(statement),
             D::TldList => conf.tld_list = judge.path(statement),
         }
+    }
+
+    fn dataset(&mut self, statement: &Statement<'_>) {
+        let Self { conf, judge, .. } = self;
+        let read = dataset::read(judge, &conf.datasets, &conf.qname_filters, statement);
+        let Some(dataset) = read else {
+            return;
+        };
+        let what = format!("dataset {}", dataset.name);
+        for why in futility(&dataset, conf) {
+            judge.ignore(statement.name, &what, why);
+        }
+        conf.datasets.push(dataset);
     }
 
     fn local_address(&mut self, statement: &Statement<'_>) {
@@ -323,6 +334,10 @@ impl Reader<'_> {
         let is_own = own.iter().any(|filter| filter.name == name.text);
         if is_own || Predicate::from_name(name.text).is_some() {
             return judge.error(*name, "is the name of another filter", "rename it");
+        }
+        if own.len() == MAX_QNAME_FILTERS {
+            let hint = format!("remove filters: there is room for {MAX_QNAME_FILTERS}");
+            return judge.error(*name, "is a filter too many", &hint);
         }
         match posix_regex::compile(expression.text) {
             Ok(regex) => own.push(QnameFilter {
@@ -400,6 +415,33 @@ impl Reader<'_> {
             _ => (self.judge).error(word, "is not a source of locations", "write `maxminddb`"),
         }
     }
+}
+
+/// Why a dataset, in a configuration that has been read so far, tells nothing.
+fn futility(dataset: &Dataset, conf: &DscConf) -> impl Iterator<Item = &'static str> {
+    let has = |indexer| {
+        let mut dimensions = dataset.dimensions.iter();
+        dimensions.any(|dimension| dimension.indexer == indexer)
+    };
+    let is_timed = |dataset: &Dataset| dataset.dimensions[1].indexer == Indexer::ResponseTime;
+    let is_second = is_timed(dataset) && conf.datasets.iter().any(is_timed);
+    let reasons = [
+        (
+            is_second,
+            "only the first dataset of response times counts; this one stays empty",
+        ),
+        (
+            has(Indexer::Country) && conf.maxminddb_country.is_none(),
+            "without `maxminddb_country` every country is unknown",
+        ),
+        (
+            has(Indexer::Asn) && conf.maxminddb_asn.is_none(),
+            "without `maxminddb_asn` every autonomous system is unknown",
+        ),
+    ];
+    reasons
+        .into_iter()
+        .filter_map(|(holds, why)| holds.then_some(why))
 }
 
 const LEGACY_COUNTRY: &str =

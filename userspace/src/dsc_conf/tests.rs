@@ -4,7 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::*;
-use crate::stats::dataset::{Dimension, Filter, Indexer, Layer, Predicate};
+use crate::stats::{
+    dataset::{Dimension, Filter, Indexer, Layer, Predicate},
+    plan::{Compat, MAX_QNAME_FILTERS},
+    response_time::{FullMode, MaxSecMode, Mode, Settings, Zero},
+};
 
 fn parse(text: &str) -> DscConf {
     DscConf::parse(text.as_bytes(), "dsc.conf", Path::new("/etc/dsc"))
@@ -36,7 +40,7 @@ fn nothing_said_means_the_defaults_of_dsc() {
         conf.client_v6_mask.to_string(),
         "ffff:ffff:ffff:ffff:ffff:ffff::"
     );
-    assert_eq!(conf.response_time.mode, ResponseTimeMode::Log10);
+    assert_eq!(conf.response_time.mode, Mode::Log10);
     assert_eq!(conf.response_time.max_queries, 1_000_000);
     assert_eq!(conf.response_time.full_mode, FullMode::DropQuery);
     assert_eq!(conf.response_time.max_seconds, 5);
@@ -104,13 +108,14 @@ fn every_statement_is_understood() {
     assert_eq!(conf.maxminddb_asn, Some(PathBuf::from("/etc/dsc/asn.mmdb")));
     assert_eq!(conf.client_v4_mask.to_string(), "255.255.0.0");
     assert_eq!(conf.client_v6_mask.to_string(), "ffff:ffff::");
-    let expected = ResponseTime {
-        mode: ResponseTimeMode::Bucket,
+    let expected = Settings {
+        mode: Mode::Bucket,
         max_queries: 10,
         full_mode: FullMode::DropOldest,
         max_seconds: 15,
         max_sec_mode: MaxSecMode::TimedOut,
         bucket_size: 250,
+        zero: Zero::Class,
     };
     assert_eq!(conf.response_time, expected);
     assert_eq!(conf.interfaces, ["eth0", "./capture.pcap"]);
@@ -178,21 +183,26 @@ fn masks_are_bits_or_addresses() {
             panic!("{statement}: one address");
         };
         let address = |text: &str| text.parse::<IpAddr>().expect("an address");
-        assert!(local.contains(address(inside)), "{statement}");
-        assert!(!local.contains(address(outside)), "{statement}");
+        assert!(contains(local, address(inside)), "{statement}");
+        assert!(!contains(local, address(outside)), "{statement}");
     }
 }
 
-#[test]
-fn dsc_finds_nothing_in_an_address_with_bits_beyond_its_mask() {
-    let conf = parse("local_address 127.0.1.1 24;\nlocal_address 127.0.2.0 24;");
-    let inside: [IpAddr; 2] = [[127, 0, 1, 1].into(), [127, 0, 2, 1].into()];
-    let [host, network] = conf.local_addresses.as_slice() else {
-        panic!("two addresses");
+/// Whether two addresses have the same bits under the mask.
+fn contains(local: &LocalAddress, other: IpAddr) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
     };
-    assert!(host.has_host_bits() && host.contains(inside[0]));
-    assert!(!host.contains_as_dsc(inside[0]));
-    assert!(!network.has_host_bits() && network.contains_as_dsc(inside[1]));
+    let differing = bits(local.address()) ^ bits(other);
+    local.address().is_ipv4() == other.is_ipv4() && differing & bits(local.mask()) == 0
+}
+
+#[test]
+fn bits_beyond_the_mask_are_noticed() {
+    let conf = parse("local_address 127.0.1.1 24;\nlocal_address 127.0.2.0 24;");
+    let beyond = conf.local_addresses.iter().map(LocalAddress::has_host_bits);
+    assert_eq!(beyond.collect::<Vec<_>>(), [true, false]);
 }
 
 #[test]
@@ -226,6 +236,82 @@ fn what_has_no_effect_is_told() {
     assert_eq!(conf.ignored[1].why, "line 7 says otherwise");
     assert_eq!(conf.dns_port, 5353);
     assert_eq!(conf.datasets[0].layer, Layer::Dns);
+}
+
+#[test]
+fn datasets_that_tell_nothing_are_told() {
+    let conf = parse(
+        "dataset slow dns All:null Time:response_time;\n\
+         dataset slower dns Qtype:qtype Time:response_time;\n\
+         dataset land dns All:null Land:country;\n\
+         dataset asn dns Land:country ASN:asn;\n\
+         maxminddb_asn asn.mmdb;\n",
+    );
+    let told: Vec<_> = conf.ignored.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "line 2: `dataset slower`: only the first dataset of response times counts; this one \
+             stays empty",
+            "line 3: `dataset land`: without `maxminddb_country` every country is unknown",
+            "line 4: `dataset asn`: without `maxminddb_country` every country is unknown",
+        ]
+    );
+    assert_eq!(conf.datasets.len(), 4);
+}
+
+#[test]
+fn what_captures_make_idle_is_told() {
+    let conf = parse(
+        "run_dir /var/lib/dsc;\n\
+         interface eth0;\n\
+         interface eth1;\n\
+         output_format XML;\n\
+         no_wait_interval;\n\
+         dump_reports_on_exit;\n\
+         output_user dsc;\n\
+         minfree_bytes 1;\n\
+         statistics_interval 30;\n\
+         statistics_interval 60;\n\
+         drop_ip_fragments;\n\
+         match_vlan 1;\n\
+         dns_port 53;\n",
+    );
+    let lines = |compat, writes_files, has_interval| {
+        let how = Use {
+            compat,
+            writes_files,
+            has_interval,
+        };
+        let idle = conf.idle(how).into_iter().map(|ignored| ignored.line);
+        idle.collect::<Vec<_>>()
+    };
+    let always = [1, 2, 3, 4, 5, 6];
+    let printed = [7, 8, 10];
+    let exact = [11, 12];
+    let files = lines(Compat::Dsc, true, false);
+    assert_eq!(files, always);
+    assert_eq!(
+        lines(Compat::Dsc, true, true),
+        [&always[..], &[10]].concat()
+    );
+    assert_eq!(
+        lines(Compat::Dsc, false, false),
+        [&always[..], &printed].concat()
+    );
+    assert_eq!(
+        lines(Compat::None, true, false),
+        [&always[..], &exact].concat()
+    );
+    let first = &conf.idle(Use {
+        compat: Compat::Dsc,
+        writes_files: true,
+        has_interval: false,
+    })[0];
+    assert_eq!(
+        first.to_string(),
+        "line 1: `run_dir`: `--output` says where files are written"
+    );
 }
 
 #[test]
@@ -301,6 +387,29 @@ fn datasets_are_refused_for_their_names() {
     ] {
         assert_eq!(errors(statements), format!("dsc.conf:{expected}"));
     }
+}
+
+/// Each takes one of 64 bits, as the filters do that need no declaration.
+#[test]
+fn only_so_many_qname_filters_are_taken() {
+    let filters = |count: usize| {
+        let lines = (1..=count).map(|n| {
+            format!("qname_filter own{n} ^a{n};\ndataset own{n} dns All:null Q:qname own{n};\n")
+        });
+        lines.collect::<String>()
+    };
+    let conf = parse(&filters(MAX_QNAME_FILTERS));
+    assert_eq!(conf.qname_filters.len(), MAX_QNAME_FILTERS);
+    let plan = conf.plan(Compat::None).expect("no files");
+    assert_eq!(plan.datasets().len(), MAX_QNAME_FILTERS);
+    let complaint = errors(filters(70));
+    let line = 2 * MAX_QNAME_FILTERS + 1;
+    let expected = format!(
+        "dsc.conf:{line}:14: \"own{}\" is a filter too many; remove filters: there is room for \
+         {MAX_QNAME_FILTERS}\n",
+        MAX_QNAME_FILTERS + 1
+    );
+    assert!(complaint.starts_with(&expected), "{complaint}");
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::{fs, io, io::Write, num::NonZeroU32, path::PathBuf, process::ExitCode, 
 
 use dns_wire::Settings;
 
-use super::{DatasetOptions, DatasetReading, Reading, tables};
+use super::{DatasetOptions, DatasetReading, Reading, datasets::Sink, tables};
 use crate::{
     cli::{CompatArg, ReadArgs, ReadFormat},
-    dsc_conf::DscConf,
+    dsc_conf::{DscConf, Use},
     export::dsc::{Format, Ownership, Writer},
     source::dsc_front,
     stats::{
@@ -15,7 +15,6 @@ use crate::{
         dataset::Dataset,
         label::Style,
         plan::{Compat, Plan, Rules},
-        table::Interval,
     },
 };
 
@@ -60,26 +59,42 @@ fn read(
     if args.format == ReadFormat::Prometheus {
         return families(args, options, out, complaints);
     }
-    let mut writer = writer(args, conf.as_ref())?;
-    let mut printed = Vec::new();
-    let mut sink = |interval: Interval| {
-        match &mut writer {
-            Some(writer) => drop(writer.write(&interval).map_err(io::Error::other)?),
-            None => printed.push(interval),
+    let writer = writer(args, conf.as_ref())?;
+    let pass = |sink: &mut Sink<'_>| intervals(args, options, sink, complaints);
+    let status = match (writer, args.format) {
+        (Some(writer), _) => pass(&mut |interval| {
+            writer.write(&interval).map_err(io::Error::other)?;
+            Ok(())
+        }),
+        (None, ReadFormat::Json) => tables::json(out, pass),
+        (None, ReadFormat::DscXml) => pass(&mut |interval| Format::Xml.write(&interval, out)),
+        (None, ReadFormat::DscJson) => pass(&mut |interval| Format::Json.write(&interval, out)),
+        // `families` prints those of Prometheus.
+        (None, ReadFormat::Text | ReadFormat::Prometheus) => {
+            pass(&mut |interval| tables::text(&interval, out))
         }
-        Ok(())
-    };
+    }?;
+    out.flush()?;
+    Ok(status)
+}
+
+/// Gives each interval away as it ends, so that one of them is in memory,
+/// however long the captures are.
+fn intervals(
+    args: &ReadArgs,
+    options: DatasetOptions,
+    sink: &mut Sink<'_>,
+    complaints: &mut impl Write,
+) -> io::Result<ExitCode> {
     let mut reading = DatasetReading::new(options);
     let mut status = ExitCode::SUCCESS;
     for file in &args.files {
-        for error in reading.file(file, &mut sink)? {
+        for error in reading.file(file, sink)? {
             writeln!(complaints, "xdsc: {error}")?;
             status = ExitCode::FAILURE;
         }
     }
-    reading.finish(&mut sink)?;
-    print(args.format, &printed, out)?;
-    out.flush()?;
+    reading.finish(sink)?;
     Ok(status)
 }
 
@@ -112,8 +127,15 @@ fn configuration(args: &ReadArgs, complaints: &mut impl Write) -> Result<Option<
         return Ok(None);
     };
     let conf = DscConf::load(file).map_err(|error| Refused::Told(error.to_string()))?;
-    if !conf.ignored.is_empty() {
-        let ignored: Vec<_> = conf.ignored.iter().map(ToString::to_string).collect();
+    let mut ignored = conf.ignored.clone();
+    ignored.extend(conf.idle(Use {
+        compat: compat(args),
+        writes_files: args.output.is_some(),
+        has_interval: args.interval.is_some(),
+    }));
+    ignored.sort_by_key(|ignored| ignored.line);
+    if !ignored.is_empty() {
+        let ignored: Vec<_> = ignored.iter().map(ToString::to_string).collect();
         writeln!(
             complaints,
             "xdsc: {} has what is without effect here:\n  {}",
@@ -125,10 +147,7 @@ fn configuration(args: &ReadArgs, complaints: &mut impl Write) -> Result<Option<
 }
 
 fn options(args: &ReadArgs, conf: Option<&DscConf>) -> Result<DatasetOptions, Refused> {
-    let compat = match args.compat {
-        Some(CompatArg::Dsc) => Compat::Dsc,
-        None => Compat::None,
-    };
+    let compat = compat(args);
     let mut options = match conf {
         Some(conf) => DatasetOptions::of_dsc(conf, compat)
             .map_err(|error| Refused::Told(error.to_string()))?,
@@ -145,6 +164,13 @@ fn options(args: &ReadArgs, conf: Option<&DscConf>) -> Result<DatasetOptions, Re
         (None, None) => WHOLE,
     };
     Ok(options)
+}
+
+const fn compat(args: &ReadArgs) -> Compat {
+    match args.compat {
+        Some(CompatArg::Dsc) => Compat::Dsc,
+        None => Compat::None,
+    }
 }
 
 /// Built-in datasets by their names; all of DSC's samples where none is named.
@@ -231,19 +257,4 @@ fn create(directory: &PathBuf) -> Result<(), Refused> {
             directory.display()
         ))
     })
-}
-
-fn print(format: ReadFormat, intervals: &[Interval], out: &mut impl Write) -> io::Result<()> {
-    match format {
-        ReadFormat::Text => tables::text(intervals, out),
-        ReadFormat::Json => tables::json(intervals, out),
-        // `families` prints these.
-        ReadFormat::Prometheus => Ok(()),
-        ReadFormat::DscXml => intervals
-            .iter()
-            .try_for_each(|interval| Format::Xml.write(interval, out)),
-        ReadFormat::DscJson => intervals
-            .iter()
-            .try_for_each(|interval| Format::Json.write(interval, out)),
-    }
 }

@@ -4,9 +4,10 @@
 //! parser and the shard of everything else; the other is `dsc_front`, which
 //! sees what DSC sees.
 
-use std::{io, num::NonZeroU32, path::Path, sync::Arc};
+use std::{io, mem, num::NonZeroU32, path::Path, sync::Arc};
 
 use dns_wire::Settings;
+use jiff::Timestamp;
 
 use super::{LinkTypes, ReadError, Reading, link, seed};
 use crate::{
@@ -26,15 +27,16 @@ use crate::{
 };
 
 /// What is done with an interval that has ended.
-type Sink<'a> = dyn FnMut(Interval) -> io::Result<()> + 'a;
+pub(super) type Sink<'a> = dyn FnMut(Interval) -> io::Result<()> + 'a;
 
 /// Captures being read, one after the other.
 pub struct DatasetReading {
     way: Way,
+    cut: Cut,
     intervals: Intervals,
     style: Style,
     now_ns: u64,
-    /// Packets of the open interval, by file.
+    /// Packets of the open interval, by the files that it has seen.
     captures: Vec<CaptureCounts>,
 }
 
@@ -74,9 +76,28 @@ pub enum Error {
         /// Why.
         cause: UnsupportedLink,
     },
+    /// It begins before the interval that was open when it was opened. All of it
+    /// is counted.
+    #[error(
+        "{file}: begins at {}, before the interval that the captures before it have reached; \
+         name captures in the order of time, or files of the same interval replace each other",
+        when(*begins_ns)
+    )]
+    OutOfOrder {
+        /// The file.
+        file: String,
+        /// Its first packet's time, in ns since the Unix epoch.
+        begins_ns: u64,
+    },
     /// An interval could not be handed on.
     #[error(transparent)]
     Output(#[from] io::Error),
+}
+
+/// The second of a time in ns since the Unix epoch.
+fn when(time_ns: u64) -> Timestamp {
+    let seconds = (time_ns / 1_000_000_000).cast_signed();
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }
 
 impl Options {
@@ -119,6 +140,7 @@ impl DatasetReading {
         };
         Self {
             way,
+            cut,
             intervals: Intervals::new(options.interval, cut),
             style: options.style,
             now_ns: 0,
@@ -141,22 +163,32 @@ impl DatasetReading {
             Err(error) => return Ok(vec![ReadError::from(error).into()]),
         };
         let mut skipped = super::Skipped::default();
+        let mut errors = Vec::new();
+        let mut is_first = true;
         loop {
             let packet = match capture.next_packet() {
                 Ok(Some(packet)) => packet,
                 Ok(None) => break,
-                Err(error) => return Ok(vec![ReadError::from(error).into()]),
+                Err(error) => {
+                    errors.push(ReadError::from(error).into());
+                    return Ok(errors);
+                }
             };
+            if mem::take(&mut is_first) && self.intervals.begins_before(packet.time_ns) {
+                errors.push(self.go_back(&name, packet.time_ns, sink)?);
+            }
             match self.packet(&packet, sink) {
                 Ok(()) => {}
                 Err(PacketError::Unknown) => skipped.count(packet.link),
                 Err(PacketError::Unsupported(cause)) => {
-                    return Ok(vec![Error::Unsupported { file: name, cause }]);
+                    errors.push(Error::Unsupported { file: name, cause });
+                    return Ok(errors);
                 }
                 Err(PacketError::Output(error)) => return Err(error),
             }
         }
-        Ok(unknown_links(name, skipped))
+        errors.extend(unknown_links(name, skipped));
+        Ok(errors)
     }
 
     /// Ends the open interval: there are no more files.
@@ -172,6 +204,22 @@ impl DatasetReading {
             Some(span) => self.end(span, sink),
             None => Ok(()),
         }
+    }
+
+    /// A capture begins before the open interval. That ends where it is, but for
+    /// DSC, which knows one capture only.
+    fn go_back(&mut self, file: &str, begins_ns: u64, sink: &mut Sink<'_>) -> io::Result<Error> {
+        let open = match self.cut {
+            Cut::Exact => self.intervals.finish(),
+            Cut::Dsc => None,
+        };
+        if let Some(span) = open {
+            self.end(span, sink)?;
+        }
+        Ok(Error::OutOfOrder {
+            file: file.to_owned(),
+            begins_ns,
+        })
     }
 
     fn packet(&mut self, packet: &Packet<'_>, sink: &mut Sink<'_>) -> Result<(), PacketError> {
@@ -214,6 +262,8 @@ impl DatasetReading {
             captures: self.captures.clone(),
         };
         engine.clear();
+        // The files before this one are through.
+        self.captures.drain(..self.captures.len().saturating_sub(1));
         for capture in &mut self.captures {
             capture.captured = 0;
         }

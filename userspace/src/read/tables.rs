@@ -3,22 +3,21 @@
 use std::io::{self, Write};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer as _, ser::SerializeSeq as _};
 
+use super::datasets::Sink;
 use crate::stats::table::{Cell, Interval, Row, Table};
 
 /// Columns of a row that has no bound of its own; the rest is added up.
 const TOP: usize = 20;
 
 /// One table per dataset, the most frequent values first.
-pub(super) fn text(intervals: &[Interval], out: &mut impl Write) -> io::Result<()> {
-    for interval in intervals {
-        let (start, stop) = (time(interval.start), time(interval.stop));
-        writeln!(out, "Interval  {start} to {stop}")?;
-        for table in &interval.tables {
-            writeln!(out)?;
-            text_table(table, out)?;
-        }
+pub(super) fn text(interval: &Interval, out: &mut impl Write) -> io::Result<()> {
+    let (start, stop) = (time(interval.start), time(interval.stop));
+    writeln!(out, "Interval  {start} to {stop}")?;
+    for table in &interval.tables {
+        writeln!(out)?;
+        text_table(table, out)?;
     }
     Ok(())
 }
@@ -78,16 +77,35 @@ fn time(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
-/// Values are UTF-8 but for DSC's own texts of names.
+/// For a terminal: what is not printable ASCII is `\DDD`, as in RFC 1035, section
+/// 5.1. Names come escaped already, but for those as DSC prints them; texts of
+/// EDNS options do not.
 fn printable(value: &[u8]) -> String {
-    String::from_utf8_lossy(value).into_owned()
+    let mut printed = String::with_capacity(value.len());
+    for octet in value {
+        match octet {
+            b' '..=b'~' => printed.push(char::from(*octet)),
+            _ => printed.push_str(&format!("\\{octet:03}")),
+        }
+    }
+    printed
 }
 
-/// The document of `--format json`: an array of intervals.
-pub(super) fn json(intervals: &[Interval], out: &mut impl Write) -> io::Result<()> {
-    let documents: Vec<_> = intervals.iter().map(JsonInterval::new).collect();
-    serde_json::to_writer_pretty(&mut *out, &documents)?;
-    writeln!(out)
+/// The document of `--format json`: an array of the intervals that `give` puts
+/// into its sink, each written at once. What `give` returns is handed on.
+pub(super) fn json<T>(
+    out: &mut impl Write,
+    give: impl FnOnce(&mut Sink<'_>) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut serializer = serde_json::Serializer::pretty(&mut *out);
+    let mut array = serializer.serialize_seq(None)?;
+    let given = give(&mut |interval| {
+        array.serialize_element(&JsonInterval::new(&interval))?;
+        Ok(())
+    })?;
+    array.end()?;
+    writeln!(out)?;
+    Ok(given)
 }
 
 /// What was counted in an interval. Its keys are part of what users rely on.
@@ -141,10 +159,68 @@ impl<'a> JsonTable<'a> {
 }
 
 fn json_cells(row: &Row) -> impl Iterator<Item = JsonCell> {
-    let value = printable(&row.value);
+    let value = utf8(&row.value);
     let cell = move |cell: &Cell| JsonCell {
-        values: [value.clone(), printable(&cell.value)],
+        values: [value.clone(), utf8(&cell.value)],
         messages: cell.count,
     };
     row.cells.iter().map(cell)
+}
+
+/// Values are UTF-8 but for names as DSC prints them, and texts of EDNS options.
+fn utf8(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_written_as_they_end() {
+        let interval = |start| Interval {
+            start,
+            stop: start + 60,
+            ..Interval::default()
+        };
+        let written = |starts: &[i64]| {
+            let mut out = Vec::new();
+            json(&mut out, |sink| {
+                starts.iter().try_for_each(|start| sink(interval(*start)))
+            })
+            .expect("memory takes all");
+            String::from_utf8(out).expect("UTF-8")
+        };
+        assert_eq!(written(&[]), "[]\n");
+        let document: serde_json::Value = serde_json::from_str(&written(&[0, 60])).expect("JSON");
+        assert_eq!(
+            document,
+            serde_json::json!([
+                { "start": 0, "stop": 60, "datasets": [] },
+                { "start": 60, "stop": 120, "datasets": [] },
+            ])
+        );
+
+        let mut text = Vec::new();
+        json(&mut text, |sink| {
+            sink(interval(0))?;
+            Err::<(), _>(io::Error::other("the capture's end"))
+        })
+        .expect_err("it is passed on");
+        let text = String::from_utf8(text).expect("UTF-8");
+        assert!(text.contains("\"start\": 0"), "{text}");
+    }
+
+    #[test]
+    fn nothing_in_a_packet_reaches_a_terminal_as_a_command() {
+        for (value, expected) in [
+            (&b"www.example"[..], "www.example"),
+            (b"\x1b[31m red \x07", r"\027[31m red \007"),
+            (b"\x7f\xc2\x9b2J\xff", r"\127\194\1552J\255"),
+            (br"a\.b", r"a\.b"),
+            (b"a\nb\tc", r"a\010b\009c"),
+        ] {
+            assert_eq!(printable(value), expected);
+        }
+    }
 }

@@ -37,18 +37,8 @@ pub fn run(args: &Rssac002Args, complaints: &mut impl Write) -> io::Result<ExitC
         writeln!(complaints, "xdsc: --service: {error}")?;
         return Ok(ExitCode::FAILURE);
     }
-    let mut status = ExitCode::SUCCESS;
     let days = match &args.command {
-        Rssac002Command::Merge { .. } => match merged(files) {
-            Ok(days) => days,
-            Err(errors) => {
-                for error in errors {
-                    writeln!(complaints, "xdsc: {error}")?;
-                }
-                writeln!(complaints, "xdsc: nothing was written")?;
-                return Ok(ExitCode::FAILURE);
-            }
-        },
+        Rssac002Command::Merge { .. } => merged(files),
         Rssac002Command::Read {
             ports,
             decapsulate,
@@ -56,14 +46,17 @@ pub fn run(args: &Rssac002Args, complaints: &mut impl Write) -> io::Result<ExitC
             ..
         } => {
             let settings = Settings::new(&ports.0).with_decapsulation(*decapsulate);
-            let mut reading = DayReading::new(settings, service_addresses.clone());
-            for file in files {
-                if let Err(error) = reading.file(file) {
-                    writeln!(complaints, "xdsc: {error}")?;
-                    status = ExitCode::FAILURE;
-                }
+            seen(files, DayReading::new(settings, service_addresses.clone()))
+        }
+    };
+    let days = match days {
+        Ok(days) => days,
+        Err(errors) => {
+            for error in errors {
+                writeln!(complaints, "xdsc: {error}")?;
             }
-            reading.finish()
+            writeln!(complaints, "xdsc: nothing was written")?;
+            return Ok(ExitCode::FAILURE);
         }
     };
     if days.is_empty() {
@@ -74,7 +67,22 @@ pub fn run(args: &Rssac002Args, complaints: &mut impl Write) -> io::Result<ExitC
         writeln!(complaints, "xdsc: {error}")?;
         return Ok(ExitCode::FAILURE);
     }
-    Ok(status)
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The days of captures; or all that is wrong with them, since a part of a day
+/// must not take the place of the whole.
+fn seen(files: &[PathBuf], mut reading: DayReading) -> Result<Vec<Day>, Vec<String>> {
+    let mut errors = Vec::new();
+    for file in files {
+        let read = reading.file(file);
+        errors.extend(read.err().map(|error| error.to_string()));
+    }
+    if errors.is_empty() {
+        Ok(reading.finish())
+    } else {
+        Err(errors)
+    }
 }
 
 /// The days of partial files, in their order; or all that is wrong with them.

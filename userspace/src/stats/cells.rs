@@ -234,7 +234,8 @@ const fn fold(a: u64, b: u64) -> u64 {
 /// The texts of keys that are hashes.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
-    places: hashbrown::HashMap<Key, (u32, u32), BuildIdentity>,
+    /// Where each is in `octets`, and its length in the lowest 16 bits.
+    places: hashbrown::HashMap<Key, u64, BuildIdentity>,
     octets: Vec<u8>,
 }
 
@@ -258,26 +259,30 @@ impl std::hash::Hasher for Identity {
 }
 
 impl Texts {
-    /// Keeps the text of a key.
+    /// Keeps the text of a key, of up to 65,535 octets.
     pub fn keep(&mut self, key: Key, text: &[u8]) {
         let octets = &mut self.octets;
         self.places.entry(key).or_insert_with(|| {
-            let at = octets.len() as u32;
+            let text = text.get(..usize::from(u16::MAX)).unwrap_or(text);
+            let at = octets.len() as u64;
             octets.extend_from_slice(text);
-            (at, text.len() as u32)
+            at << 16 | text.len() as u64
         });
     }
 
     /// The text of a key.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<&[u8]> {
-        let (at, len) = *self.places.get(&key)?;
-        self.octets.get(at as usize..)?.get(..len as usize)
+        let place = *self.places.get(&key)?;
+        let len = (place & 0xffff) as usize;
+        self.octets.get((place >> 16) as usize..)?.get(..len)
     }
 
-    /// Forgets all texts.
+    /// Forgets all texts, but keeps their room where that was needed.
     pub fn clear(&mut self) {
+        self.places.shrink_to(self.places.len() * 2);
         self.places.clear();
+        self.octets.shrink_to(self.octets.len() * 2);
         self.octets.clear();
     }
 

@@ -10,7 +10,8 @@
 )]
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    cmp::Reverse,
+    collections::{BTreeMap, btree_map::Entry},
     sync::Arc,
 };
 
@@ -24,7 +25,7 @@ use super::{
     plan::{Compat, Plan, Rules, Step},
     response_time::{ResponseTime, ResponseTimes},
     sketches::Sketches,
-    table::{Cell, Row, Table},
+    table::{Cell, Row, Skipped, Table},
     values::{At, IPV6, NONE, SKIP, Values, client_address, packet_key},
 };
 
@@ -53,6 +54,11 @@ struct Timed {
     step: Step,
     times: ResponseTimes<Key>,
     counts: BTreeMap<(Key, ResponseTime), u64>,
+    /// The texts of rows: a query may end in another interval than it began.
+    texts: Texts,
+    /// So many cells at most.
+    limit: usize,
+    uncounted: u64,
 }
 
 /// What datasets have counted, cell by cell.
@@ -71,6 +77,8 @@ pub struct Counts {
 pub struct DatasetCounts {
     /// Messages that passed its filters and have a value.
     pub total: u64,
+    /// Records of them: fewer, where messages were sampled.
+    pub records: u64,
     /// By values.
     pub cells: Cells,
 }
@@ -99,6 +107,9 @@ impl Engine {
             step,
             times: ResponseTimes::new(plan.times),
             counts: BTreeMap::new(),
+            texts: Texts::default(),
+            limit: cells,
+            uncounted: 0,
         });
         Self {
             timed,
@@ -137,11 +148,16 @@ impl Engine {
                 counts.sketches.name(zone, name);
             }
         }
-        let holding = values.conditions(plan.tested, at);
+        let way = if observed.message.header.is_response() {
+            &plan.responses
+        } else {
+            &plan.queries
+        };
+        let holding = values.conditions(way, at);
         if let Some(timed) = timed
             && holding & timed.step.required == timed.step.required
         {
-            timed.message(counts, values, at);
+            timed.message(values, at);
         }
         let Some(place) = waiting.get_mut(*next) else {
             return;
@@ -149,12 +165,12 @@ impl Engine {
         *next = (*next + 1) % WAITING;
         place.count(counts, &mut self.late, &plan.rules);
         place.hold(observed);
-        for step in &plan.dns {
+        for step in &way.steps {
             if holding & step.required != step.required {
                 continue;
             }
             let (first, second) = (values.key(step.first, at), values.key(step.second, at));
-            let Some(dataset) = counts.datasets.get(step.dataset) else {
+            let Some(dataset) = counts.datasets.get(step.dataset as usize) else {
                 continue;
             };
             if first != SKIP && second != SKIP {
@@ -177,9 +193,10 @@ impl Engine {
         for step in &self.plan.ip {
             let keys =
                 packet_key(step.first, packet, rules).zip(packet_key(step.second, packet, rules));
-            let dataset = self.counts.datasets.get_mut(step.dataset);
+            let dataset = self.counts.datasets.get_mut(step.dataset as usize);
             if let (Some((first, second)), Some(dataset)) = (keys, dataset) {
                 dataset.total += 1;
+                dataset.records += 1;
                 dataset.cells.add(first, second, 1);
             }
         }
@@ -194,16 +211,19 @@ impl Engine {
             let timed = self
                 .timed
                 .as_ref()
-                .filter(|timed| timed.step.dataset == index);
+                .filter(|timed| timed.step.dataset as usize == index);
             match timed {
                 Some(timed) => self.timed_table(dataset, timed, style),
                 None => Table {
                     dataset: Arc::clone(dataset),
                     total: counts.total,
                     uncounted: counts.cells.uncounted(),
-                    rows: rows(dataset, counts, |indexer, key| {
-                        self.printed(indexer, key, style)
-                    }),
+                    rows: rows(
+                        dataset,
+                        counts,
+                        limit(dataset, style, self.plan.rules.compat),
+                        |indexer, key| self.printed(indexer, key, &self.counts.texts, style),
+                    ),
                 },
             }
         });
@@ -211,23 +231,28 @@ impl Engine {
     }
 
     fn timed_table(&self, dataset: &Arc<Dataset>, timed: &Timed, style: Style) -> Table {
-        let mut rows: HashMap<Vec<u8>, HashMap<Vec<u8>, u64>> = HashMap::new();
-        for ((row, value), count) in &timed.counts {
-            if let Some(row) = self.printed(timed.step.first, *row, style) {
-                let cells = rows.entry(row).or_default();
-                *cells.entry(value.label().into_bytes()).or_default() += count;
-            }
-        }
+        let rows = timed.counts.iter().filter_map(|((row, value), count)| {
+            let cell = Cell {
+                value: value.label().into_bytes(),
+                count: *count,
+            };
+            Some(Row {
+                value: self.printed(timed.step.first, *row, &timed.texts, style)?,
+                cells: vec![cell],
+                skipped: Skipped::default(),
+            })
+        });
+        let rows = rows.collect();
         Table {
             dataset: Arc::clone(dataset),
-            total: timed.counts.values().sum(),
-            uncounted: 0,
+            total: timed.counts.values().sum::<u64>() + timed.uncounted,
+            uncounted: timed.uncounted,
             rows: in_order(rows),
         }
     }
 
     /// A value as it is printed; none for what DSC never prints.
-    fn printed(&self, indexer: Indexer, key: Key, style: Style) -> Option<Vec<u8>> {
+    fn printed(&self, indexer: Indexer, key: Key, texts: &Texts, style: Style) -> Option<Vec<u8>> {
         if self.plan.rules.compat == Compat::Dsc {
             match indexer {
                 Indexer::DnsSportRange if key == 0 => return None,
@@ -241,7 +266,7 @@ impl Engine {
                 _ => {}
             }
         }
-        let text = self.counts.texts.get(key).unwrap_or(&[]);
+        let text = texts.get(key).unwrap_or(&[]);
         Some(label(indexer, key, text, &self.plan.rules, style))
     }
 
@@ -249,10 +274,7 @@ impl Engine {
     /// timed out.
     pub fn end_interval(&mut self, now_ns: u64) {
         if let Some(timed) = &mut self.timed {
-            let counts = &mut timed.counts;
-            timed.times.end_interval(now_ns, |row| {
-                *counts.entry((row, ResponseTime::Timeout)).or_default() += 1;
-            });
+            timed.end_interval(now_ns);
         }
     }
 
@@ -262,7 +284,7 @@ impl Engine {
         self.counts.clear();
         self.values.end_interval();
         if let Some(timed) = &mut self.timed {
-            timed.counts.clear();
+            timed.clear();
         }
     }
 
@@ -273,18 +295,6 @@ impl Engine {
         std::mem::swap(&mut self.counts, emptied);
         self.values.end_interval();
     }
-
-    /// Octets of memory.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        let cells: usize = self
-            .counts
-            .datasets
-            .iter()
-            .map(|one| one.cells.memory())
-            .sum();
-        cells + self.counts.texts.memory()
-    }
 }
 
 impl Counts {
@@ -293,6 +303,7 @@ impl Counts {
     pub fn new(plan: &Plan, cells: usize, seed: u64) -> Self {
         let empty = |_: &_| DatasetCounts {
             total: 0,
+            records: 0,
             cells: Cells::new(cells, seed),
         };
         Self {
@@ -335,7 +346,12 @@ impl Counts {
             dataset: Arc::clone(dataset),
             total: counts.total,
             uncounted: counts.cells.uncounted(),
-            rows: rows(dataset, counts, printed),
+            rows: rows(
+                dataset,
+                counts,
+                limit(dataset, style, Compat::None),
+                printed,
+            ),
         });
         tables.collect()
     }
@@ -345,6 +361,7 @@ impl Counts {
     pub fn clear(&mut self) {
         for dataset in &mut self.datasets {
             dataset.total = 0;
+            dataset.records = 0;
             dataset.cells.clear();
         }
         self.texts.clear();
@@ -386,10 +403,11 @@ impl Waiting {
         };
         let weight = message.weight;
         for (step, spot) in &self.spots {
-            let Some(dataset) = counts.datasets.get_mut(step.dataset) else {
+            let Some(dataset) = counts.datasets.get_mut(step.dataset as usize) else {
                 continue;
             };
             dataset.total += weight;
+            dataset.records += 1;
             if dataset.cells.count(spot, weight) == Counted::New {
                 let observed = Observed {
                     name: &self.name,
@@ -409,15 +427,45 @@ impl Waiting {
 }
 
 impl Timed {
-    fn message(&mut self, counts: &mut Counts, values: &mut Values, at: At<'_>) {
+    fn message(&mut self, values: &mut Values, at: At<'_>) {
         let row = values.key(self.step.first, at);
         if row == SKIP {
             return;
         }
-        keep_texts(&mut counts.texts, values, &self.step, at);
+        keep_text(&mut self.texts, values, self.step.first, at);
         if let Some(value) = self.times.observe(at.observed, row) {
-            *self.counts.entry((row, value)).or_default() += at.observed.weight;
+            self.count(row, value, at.observed.weight);
         }
+    }
+
+    fn count(&mut self, row: Key, value: ResponseTime, weight: u64) {
+        let has_room = self.counts.len() < self.limit;
+        match self.counts.entry((row, value)) {
+            Entry::Occupied(mut count) => *count.get_mut() += weight,
+            Entry::Vacant(place) if has_room => drop(place.insert(weight)),
+            Entry::Vacant(_) => self.uncounted += weight,
+        }
+    }
+
+    fn end_interval(&mut self, now_ns: u64) {
+        let mut rows = Vec::new();
+        self.times.end_interval(now_ns, |row| rows.push(row));
+        for row in rows {
+            self.count(row, ResponseTime::Timeout, 1);
+        }
+    }
+
+    /// Forgets what was counted; queries that wait keep their rows.
+    fn clear(&mut self) {
+        self.counts.clear();
+        self.uncounted = 0;
+        let mut texts = Texts::default();
+        for row in self.times.rows() {
+            if let Some(text) = self.texts.get(*row) {
+                texts.keep(*row, text);
+            }
+        }
+        self.texts = texts;
     }
 }
 
@@ -427,55 +475,217 @@ impl std::fmt::Debug for Timed {
     }
 }
 
+/// DSC's files tell so many cells of each row. Where DSC is followed, names that
+/// it prints alike are to be added up first.
+fn limit(dataset: &Dataset, style: Style, compat: Compat) -> usize {
+    match (style, compat) {
+        (Style::Dsc, Compat::None) => dataset
+            .max_cells
+            .map_or(usize::MAX, |cells| cells.get() as usize),
+        (Style::Dsc, Compat::Dsc) | (Style::Named, _) => usize::MAX,
+    }
+}
+
 /// The cells of a dataset, with values as they are `printed`; without those that
-/// never are.
+/// never are. At most `limit` cells of each row are told one by one.
 fn rows(
     dataset: &Dataset,
     counts: &DatasetCounts,
+    limit: usize,
     printed: impl Fn(Indexer, Key) -> Option<Vec<u8>>,
 ) -> Vec<Row> {
     let [first, second] = &dataset.dimensions;
-    let mut rows: HashMap<Vec<u8>, HashMap<Vec<u8>, u64>> = HashMap::new();
-    for (one, other, count) in counts.cells.iter() {
-        let one = printed(first.indexer, one);
-        if let Some((one, other)) = one.zip(printed(second.indexer, other)) {
-            // Different names may be printed alike, as DSC does it.
-            *rows.entry(one).or_default().entry(other).or_default() += count;
-        }
-    }
-    in_order(rows)
+    let mut cells: Vec<_> = counts.cells.iter().collect();
+    cells.sort_unstable_by_key(|(row, ..)| *row);
+    let rows = cells.chunk_by_mut(|(one, ..), (other, ..)| one == other);
+    let rows = rows.filter_map(|cells| {
+        let (row, ..) = *cells.first()?;
+        let value = printed(first.indexer, row)?;
+        let skipped = leave_out(cells, limit);
+        let shown = cells.len() - skipped.cells as usize;
+        let shown = cells.get(..shown).unwrap_or(&[]).iter();
+        let shown = shown.filter_map(|(_, key, count)| {
+            let value = printed(second.indexer, *key)?;
+            let count = *count;
+            Some(Cell { value, count })
+        });
+        let cells = shown.collect();
+        Some(Row {
+            value,
+            cells,
+            skipped,
+        })
+    });
+    in_order(rows.collect())
 }
 
-/// Rows in the order of their values.
-fn in_order(rows: HashMap<Vec<u8>, HashMap<Vec<u8>, u64>>) -> Vec<Row> {
-    let rows = rows.into_iter().map(|(value, cells)| Row {
-        value,
-        cells: sorted(cells),
-    });
-    let mut rows: Vec<_> = rows.collect();
+/// Brings the biggest cells to the front; what is behind the limit.
+fn leave_out(cells: &mut [(Key, Key, u64)], limit: usize) -> Skipped {
+    if cells.len() <= limit {
+        return Skipped::default();
+    }
+    cells.select_nth_unstable_by_key(limit, |(_, key, count)| (Reverse(*count), *key));
+    let rest = cells.get(limit..).unwrap_or(&[]);
+    Skipped {
+        cells: rest.len() as u64,
+        messages: rest.iter().map(|(_, _, count)| count).sum(),
+    }
+}
+
+/// Rows in the order of their values, their most frequent cells first; among
+/// equals, those in the order of their values, too. What is printed alike, as
+/// different names are by DSC, becomes one.
+fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
     rows.sort_by(|a, b| a.value.cmp(&b.value));
+    rows.dedup_by(|later, row| {
+        let same = later.value == row.value;
+        if same {
+            row.cells.append(&mut later.cells);
+            row.skipped.cells += later.skipped.cells;
+            row.skipped.messages += later.skipped.messages;
+        }
+        same
+    });
+    for row in &mut rows {
+        row.cells.sort_by(|a, b| a.value.cmp(&b.value));
+        row.cells.dedup_by(|later, cell| {
+            let same = later.value == cell.value;
+            if same {
+                cell.count += later.count;
+            }
+            same
+        });
+        // Equals stay in their order.
+        row.cells.sort_by_key(|cell| Reverse(cell.count));
+    }
     rows
 }
 
 #[cold]
 fn keep_texts(texts: &mut Texts, values: &mut Values, step: &Step, at: At<'_>) {
-    for indexer in [step.first, step.second] {
-        let key = values.key(indexer, at);
-        if let Some(octets) = Values::address_text(indexer, at) {
-            debug_assert!(key & IPV6 != 0);
-            texts.keep(key, &octets);
-        } else if let Some(text) = values.text(indexer, at) {
-            texts.keep(key, text);
-        }
+    keep_text(texts, values, step.first, at);
+    keep_text(texts, values, step.second, at);
+}
+
+fn keep_text(texts: &mut Texts, values: &mut Values, indexer: Indexer, at: At<'_>) {
+    let key = values.key(indexer, at);
+    if let Some(octets) = Values::address_text(indexer, at) {
+        debug_assert!(key & IPV6 != 0);
+        texts.keep(key, &octets);
+    } else if let Some(text) = values.text(indexer, at) {
+        texts.keep(key, text);
     }
 }
 
-/// The most frequent first; among equals, in the order of the values.
-fn sorted(cells: HashMap<Vec<u8>, u64>) -> Vec<Cell> {
-    let mut cells: Vec<_> = cells
-        .into_iter()
-        .map(|(value, count)| Cell { value, count })
-        .collect();
-    cells.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
-    cells
+#[cfg(test)]
+mod tests {
+    use dns_wire::{
+        Slice,
+        counters::Hook,
+        locate::{Family, Flow, Transport},
+        message,
+    };
+
+    use super::*;
+    use crate::stats::{
+        builtin,
+        dataset::{Dimension, Layer},
+    };
+
+    /// A query for `a.`, from port `n` of 192.0.2.1.
+    fn query(n: u16, engine: &mut Engine) {
+        let octets = [
+            0, n as u8, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1,
+        ];
+        let message = message::parse(&Slice::new(&octets), 0, octets.len()).expect("a query");
+        engine.message(&Observed {
+            time_ns: u64::from(n),
+            hook: Hook::Ingress,
+            role: Role::Server,
+            flow: Flow {
+                family: Family::Ipv4,
+                transport: Transport::Udp,
+                hop_limit: 60,
+                source: [u64::from_ne_bytes([192, 0, 2, 1, 0, 0, 0, 0]), 0],
+                destination: [u64::from_ne_bytes([192, 0, 2, 53, 0, 0, 0, 0]), 0],
+                source_port: n,
+                destination_port: 53,
+            },
+            message,
+            name: &[1, b'a', 0],
+            options: &[],
+            weight: 4,
+        });
+    }
+
+    fn engine() -> Engine {
+        let datasets = ["qtype", "tld", "rcode"].map(|name| builtin::named(name).expect(name));
+        let plan = Plan::new(datasets.into(), Rules::default());
+        Engine::new(Arc::new(plan), 100, 7)
+    }
+
+    #[test]
+    fn nothing_waits_when_counts_are_told_or_handed_over() {
+        for messages in [1, 3, 8, 9, 100] {
+            let mut engine = engine();
+            for n in 0..messages {
+                query(n, &mut engine);
+            }
+            let expected = u64::from(messages) * 4;
+            let tables = engine.tables(Style::Named);
+            let totals: Vec<_> = tables.iter().map(|table| table.total).collect();
+            assert_eq!(totals, [expected, expected, 0], "{messages}");
+            assert_eq!(tables[1].rows[0].cells[0].value, b"a");
+
+            query(0, &mut engine);
+            let mut counts = Counts::new(engine.plan(), 100, 7);
+            engine.exchange(&mut counts);
+            assert_eq!(counts.datasets[1].total, expected + 4);
+            let (_, key, count) = counts.datasets[1].cells.iter().next().expect("a cell");
+            assert_eq!(
+                (counts.texts.get(key), count),
+                (Some(&[1, b'a', 0][..]), expected + 4)
+            );
+            assert_eq!(engine.tables(Style::Named)[1].total, 0);
+        }
+    }
+
+    #[test]
+    fn a_query_that_times_out_in_a_later_interval_keeps_its_row() {
+        let dimension = |label: &str, indexer| Dimension {
+            label: label.to_owned(),
+            indexer,
+        };
+        let dataset = Dataset {
+            name: "times".to_owned(),
+            layer: Layer::Dns,
+            dimensions: [
+                dimension("Q", Indexer::Qname),
+                dimension("Time", Indexer::ResponseTime),
+            ],
+            filters: Vec::new(),
+            min_count: None,
+            max_cells: None,
+        };
+        let plan = Plan::new(vec![dataset], Rules::default());
+        let mut engine = Engine::in_order(Arc::new(plan), 100, 7);
+        query(1, &mut engine);
+        engine.end_interval(1_000);
+        engine.clear();
+        engine.end_interval(10_000_000_000);
+        let rows = &engine.tables(Style::Named)[0].rows;
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].value, b"a");
+        assert_eq!(rows[0].cells[0].value, b"timeouts");
+    }
+
+    #[test]
+    fn files_tell_the_biggest_cells_and_add_up_the_rest() {
+        let mut cells: Vec<_> = (0..100).map(|key| (0, key, 1 + key % 10)).collect();
+        let skipped = leave_out(&mut cells, 10);
+        assert!(cells[..10].iter().all(|(_, _, count)| *count == 10));
+        // A hundred cells count 550, the ten biggest of them 100.
+        assert_eq!((skipped.cells, skipped.messages), (90, 450));
+        assert_eq!(leave_out(&mut cells, 100), Skipped::default());
+    }
 }

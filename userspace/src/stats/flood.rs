@@ -30,6 +30,8 @@ const REPEATS: f64 = 1.5;
 const CALM: f64 = 500.0;
 /// Zones that are watched at a time.
 const WATCHED: usize = 1024;
+/// Zones of which are folded at a time: the others are room for new ones.
+const FOLDED: usize = WATCHED / 2;
 /// The sketches have 256 registers: an error of 6.5 %.
 const PRECISION: u32 = 8;
 
@@ -57,7 +59,7 @@ pub struct Flooded {
 struct Watched {
     zone: Box<[u8]>,
     names: Distinct,
-    messages: u64,
+    records: u64,
     /// Names of the minute before.
     before: f64,
     is_folded: bool,
@@ -84,8 +86,10 @@ impl Guard {
         }
     }
 
-    /// Takes note of `messages` about a name, on the wire and in lower case.
-    pub fn watch(&mut self, name: &[u8], key: Key, messages: u64) {
+    /// Takes note of a name, on the wire and in lower case, and of the records
+    /// that are about it. Not of messages: where they are sampled, a name that
+    /// was seen once would stand for many.
+    pub fn watch(&mut self, name: &[u8], key: Key, records: u64) {
         let Some((zone, len)) = self.zone_of(name) else {
             return;
         };
@@ -97,23 +101,26 @@ impl Guard {
         let watched = self.zones.entry(zone).or_insert_with(|| Watched {
             zone: text.into(),
             names: Distinct::with_precision(PRECISION),
-            messages: 0,
+            records: 0,
             before: 0.0,
             is_folded: false,
         });
         watched.names.add_hash(spread(key));
-        watched.messages += messages;
+        watched.records += records;
     }
 
     /// Looks at what was noted: after each batch.
     pub fn judge(&mut self) {
         for watched in self.zones.values_mut().filter(|zone| !zone.is_folded) {
             // An estimate costs more than this.
-            if watched.messages < FLOOD as u64 {
+            if self.folded >= FOLDED {
+                break;
+            }
+            if watched.records < FLOOD as u64 {
                 continue;
             }
             let names = watched.names.estimate();
-            if names > FLOOD && (watched.messages as f64) < REPEATS * names {
+            if names > FLOOD && (watched.records as f64) < REPEATS * names {
                 watched.is_folded = true;
                 self.folded += 1;
             }
@@ -125,11 +132,11 @@ impl Guard {
         let mut folded = 0;
         self.zones.retain(|_, watched| {
             watched.before = watched.names.estimate();
-            let repeats = watched.messages as f64 / watched.before.max(1.0);
+            let repeats = watched.records as f64 / watched.before.max(1.0);
             watched.is_folded &= watched.before >= CALM && repeats < 2.0 * REPEATS;
             folded += usize::from(watched.is_folded);
             watched.names.clear();
-            watched.messages = 0;
+            watched.records = 0;
             watched.is_folded
         });
         self.folded = folded;
@@ -173,34 +180,38 @@ impl Guard {
     fn zone_of(&mut self, name: &[u8]) -> Option<(Key, usize)> {
         self.name.set(name, Compat::None);
         let labels = zone_labels(&self.name, self.plan.rules())?;
-        let zone = if labels == 0 {
-            &[0][..]
-        } else {
-            self.name.last(labels)
-        };
+        let zone = self.name.last(labels);
         let mut hasher = self.hasher.build_hasher();
         hasher.write(zone);
         Some((hasher.finish() >> 1, zone.len()))
     }
 
-    /// Leaves the zones with the most messages.
+    /// Leaves the folded zones and those with the most records. At least half
+    /// of the others go, so that it is not called for every new zone.
     fn make_room(&mut self) {
-        let mut messages: Vec<_> = self.zones.values().map(|zone| zone.messages).collect();
-        let middle = messages.len() / 2;
-        let (_, median, _) = messages.select_nth_unstable(middle);
+        let others = self.zones.values().filter(|zone| !zone.is_folded);
+        let mut records: Vec<_> = others.map(|zone| zone.records).collect();
+        let middle = records.len() / 2;
+        if middle == 0 {
+            return;
+        }
+        let (_, median, _) = records.select_nth_unstable(middle);
         let median = *median;
         self.zones
-            .retain(|_, zone| zone.is_folded || zone.messages > median);
+            .retain(|_, zone| zone.is_folded || zone.records > median);
     }
 }
 
 /// The labels of the zone that a name lies in: the one served here, else the
 /// domain below the public suffix. None for what lies in no such zone.
+///
+/// A served zone that is a public suffix itself, as that of a top-level domain,
+/// has many names of its own, each that of another zone. There it is the domain
+/// below that can be flooded.
 fn zone_labels(name: &Qname, rules: &Rules) -> Option<usize> {
-    let labels = match rules.zones.find_labels(name) {
-        Some(labels) => labels,
-        None => rules.suffix_labels(name) + 1,
-    };
+    let below_suffix = rules.suffix_labels(name) + 1;
+    let served = rules.zones.find_labels(name).unwrap_or(0);
+    let labels = served.max(below_suffix);
     (labels < name.labels()).then_some(labels)
 }
 
@@ -294,5 +305,53 @@ mod tests {
         guard.judge();
         assert!(guard.zones.len() <= WATCHED);
         assert_eq!(guard.flooded().len(), 1);
+    }
+
+    #[test]
+    fn many_floods_leave_room_for_more_zones() {
+        let mut guard = guard();
+        for zone in 0..WATCHED + 100 {
+            for n in 0..1_500 {
+                watch(&mut guard, &format!("r{n}.victim{zone}.example"), 1);
+            }
+            guard.judge();
+        }
+        assert_eq!(guard.flooded().len(), FOLDED);
+        assert!(guard.zones.len() <= WATCHED);
+        // Half of what is not folded goes at once.
+        while guard.zones.len() < WATCHED {
+            let more = format!("a.more{}.example", guard.zones.len());
+            watch(&mut guard, &more, 1);
+        }
+        watch(&mut guard, "a.last.example", 1);
+        assert!(guard.zones.len() <= WATCHED - FOLDED / 2);
+    }
+
+    #[test]
+    fn a_served_top_level_domain_is_not_flooded_by_its_domains() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("zones");
+        std::fs::write(&file, "com\nsub.victim.example\n").expect("a file");
+        let rules = Rules {
+            zones: crate::stats::zones::Zones::read(&file).expect("two zones"),
+            ..Rules::default()
+        };
+        let mut guard = Guard::new(Arc::new(Plan::new(Vec::new(), rules)), 1);
+        for n in 0..2_000 {
+            watch(&mut guard, &format!("www.domain{n}.com"), 1);
+            watch(&mut guard, &format!("domain{n}.com"), 1);
+            watch(&mut guard, &format!("r{n}.victim.com"), 1);
+            watch(&mut guard, &format!("r{n}.sub.victim.example"), 1);
+        }
+        guard.judge();
+        let mut zones: Vec<_> = guard.flooded().into_iter().map(|one| one.zone).collect();
+        zones.sort();
+        assert_eq!(
+            zones,
+            [
+                &b"\x03sub\x06victim\x07example\x00"[..],
+                b"\x06victim\x03com\x00"
+            ]
+        );
     }
 }

@@ -5,6 +5,10 @@
 //! a pause of many intervals it goes on by one interval per packet until it has
 //! caught up. [`Cut::Dsc`] does the same; [`Cut::Exact`] puts each packet into
 //! the interval of its time, and leaves out intervals without packets.
+//!
+//! Packets come in the order of time, but for a little disorder within a capture.
+//! A capture that begins before the open interval is another matter: whoever
+//! reads it asks [`Intervals::begins_before`], and ends what is open.
 
 use std::{mem, num::NonZeroU32};
 
@@ -45,6 +49,7 @@ pub struct Intervals {
     cut: Cut,
     /// From where to where the open one goes; none before the first packet.
     open: Option<Span>,
+    /// Where the open interval ends if nothing follows.
     last: i64,
 }
 
@@ -60,19 +65,28 @@ impl Intervals {
         }
     }
 
+    /// Whether a time, in ns since the Unix epoch, lies before the open interval,
+    /// counted from boundary to boundary.
+    #[must_use]
+    pub fn begins_before(&self, time_ns: u64) -> bool {
+        let open = self.open.as_ref();
+        open.is_some_and(|open| seconds(time_ns) < open.stop - self.length)
+    }
+
     /// Takes the time of a packet, in ns since the Unix epoch. A packet that is
     /// earlier than the one before belongs to the open interval.
     pub fn packet(&mut self, time_ns: u64) -> Step {
-        let now = i64::try_from(time_ns / 1_000_000_000).unwrap_or(i64::MAX);
-        self.last = now;
+        let now = seconds(time_ns);
         let first = Span {
             start: now,
             stop: self.boundary_behind(now),
         };
         let open = *self.open.get_or_insert(first);
         if now < open.stop {
+            self.within(now, open);
             return Step::Within;
         }
+        self.last = now;
         match self.cut {
             Cut::Exact => {
                 let stop = self.boundary_behind(now);
@@ -90,16 +104,29 @@ impl Intervals {
         }
     }
 
-    /// The interval that the capture's end cuts off; none without packets.
+    /// The interval that the end of the captures cuts off, or one that
+    /// [begins before it](Self::begins_before); none without packets.
     ///
     /// With [`Cut::Dsc`] it may hold no packet; DSC writes it nevertheless, and
     /// where `stop` is that of the file before, over it.
     pub fn finish(&mut self) -> Option<Span> {
         let open = mem::take(&mut self.open)?;
-        Some(Span {
-            stop: self.last,
-            ..open
-        })
+        let stop = mem::take(&mut self.last);
+        Some(Span { stop, ..open })
+    }
+
+    /// The span holds all of its packets. With DSC, it ends with the one that was
+    /// last read, even if that is an earlier one.
+    fn within(&mut self, now: i64, open: Span) {
+        match self.cut {
+            Cut::Dsc => self.last = now,
+            Cut::Exact => {
+                self.last = self.last.max(now);
+                let begins = open.stop - self.length;
+                let start = open.start.min(now.max(begins));
+                self.open = Some(Span { start, ..open });
+            }
+        }
     }
 
     fn boundary_behind(&self, time: i64) -> i64 {
@@ -107,6 +134,10 @@ impl Intervals {
             .saturating_add(1)
             .saturating_mul(self.length)
     }
+}
+
+fn seconds(time_ns: u64) -> i64 {
+    i64::try_from(time_ns / 1_000_000_000).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -180,8 +211,35 @@ mod tests {
     #[test]
     fn one_file_without_a_boundary_and_none_without_packets() {
         for cut in [Cut::Exact, Cut::Dsc] {
-            assert_eq!(files(cut, &[100, 101, 100]), [(100, 100, 3)]);
+            assert_eq!(files(cut, &[100, 101]), [(100, 101, 2)]);
             assert_eq!(files(cut, &[]), []);
         }
+    }
+
+    #[test]
+    fn an_interval_spans_packets_that_are_out_of_order() {
+        for (seconds, exact, dsc) in [
+            ([100, 101, 100], (100, 101, 3), (100, 100, 3)),
+            ([101, 100, 102], (100, 102, 3), (101, 102, 3)),
+            ([70, 71, 50], (60, 71, 3), (70, 50, 3)),
+        ] {
+            assert_eq!(files(Cut::Exact, &seconds), [exact], "{seconds:?}");
+            assert_eq!(files(Cut::Dsc, &seconds), [dsc], "{seconds:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_before_the_boundary_begins_before_an_interval() {
+        let mut intervals = Intervals::new(MINUTE, Cut::Exact);
+        let second = 1_000_000_000;
+        assert!(!intervals.begins_before(0));
+        intervals.packet(130 * second);
+        assert!(!intervals.begins_before(120 * second));
+        assert!(intervals.begins_before(120 * second - 1));
+        let span = intervals.finish().expect("a packet");
+        assert_eq!((span.start, span.stop), (130, 130));
+        intervals.packet(90 * second);
+        let span = intervals.finish().expect("a packet");
+        assert_eq!((span.start, span.stop), (90, 90));
     }
 }

@@ -36,6 +36,7 @@ pub fn label(indexer: Indexer, key: Key, text: &[u8], rules: &Rules, style: Styl
         Indexer::Qname | Indexer::Tld | Indexer::SecondLd | Indexer::ThirdLd => {
             name(text, rules.compat, style)
         }
+        Indexer::ClientSubnet if style == Style::Named => subnet(key, text, rules),
         Indexer::Client | Indexer::Server | Indexer::ClientSubnet => address(key, text),
         Indexer::EdnsNsidText | Indexer::EdnsEdeText => text.to_vec(),
         Indexer::EdnsCookieClient
@@ -158,6 +159,22 @@ fn address(key: Key, text: &[u8]) -> Vec<u8> {
     } else {
         octets_address(text)
     }
+}
+
+/// With the length of its prefix; a mask with holes has none.
+fn subnet(key: Key, text: &[u8], rules: &Rules) -> Vec<u8> {
+    let (ones, leading) = if key & IPV6 == 0 {
+        let mask = rules.client_v4_mask;
+        (mask.count_ones(), mask.leading_ones())
+    } else {
+        let mask = rules.client_v6_mask;
+        (mask.count_ones(), mask.leading_ones())
+    };
+    let mut printed = address(key, text);
+    if ones == leading {
+        printed.extend(format!("/{ones}").into_bytes());
+    }
+    printed
 }
 
 fn octets_address(octets: &[u8]) -> Vec<u8> {

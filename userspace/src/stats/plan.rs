@@ -1,18 +1,19 @@
 //! Datasets made ready to run: which of them a query reaches and which a
 //! response, what each filter costs, and the rules that indexers go by.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use regex::bytes::Regex;
 
 use crate::{
-    dsc_conf::LocalAddress,
     names::{suffix::SuffixList, tld::KnownTlds},
     stats::{
         dataset::{Dataset, Filter, Indexer, Layer, Predicate},
         geo::Geo,
+        locals::Locals,
         qname::Qname,
         response_time,
+        values::CHEAP,
         zones::Zones,
     },
 };
@@ -34,7 +35,7 @@ pub struct Rules {
     pub compat: Compat,
     /// The local addresses, for the direction of packets; empty live, where the
     /// hook tells.
-    pub local: Vec<LocalAddress>,
+    pub local: Locals,
     /// Mask of IPv4 clients' networks.
     pub client_v4_mask: u32,
     /// Mask of IPv6 clients' networks.
@@ -55,7 +56,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             compat: Compat::None,
-            local: Vec::new(),
+            local: Locals::default(),
             client_v4_mask: 0xffff_ff00,
             client_v6_mask: u128::MAX << 80,
             suffixes: None,
@@ -68,15 +69,6 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Whether an address is local.
-    #[must_use]
-    pub fn is_local(&self, address: IpAddr) -> bool {
-        self.local.iter().any(|local| match self.compat {
-            Compat::None => local.contains(address),
-            Compat::Dsc => local.contains_as_dsc(address),
-        })
-    }
-
     /// Labels of the suffix of a name that counts as top-level domain.
     #[must_use]
     pub fn suffix_labels(&self, name: &Qname) -> usize {
@@ -94,22 +86,55 @@ impl Rules {
 pub struct Plan {
     pub(super) rules: Rules,
     pub(super) datasets: Vec<Arc<Dataset>>,
-    pub(super) dns: Vec<Step>,
+    pub(super) queries: Way,
+    pub(super) responses: Way,
     pub(super) ip: Vec<Step>,
     /// The dataset of the indexer `response_time`: of several, the first one.
     pub(super) timed: Option<Step>,
     /// How response times are put into classes.
     pub(super) times: response_time::Settings,
-    /// The predicates and filters that any dataset needs.
-    pub(super) tested: u64,
     /// Whether different clients, and names of zones, are counted.
     pub(super) counts_distinct: bool,
+}
+
+/// The way of a query, or of a response.
+#[derive(Debug)]
+pub(super) struct Way {
+    /// The datasets that may count it.
+    pub(super) steps: Vec<Step>,
+    /// The conditions that are not told by a bit of the header, and are wanted.
+    pub(super) costly: Vec<Predicate>,
+    /// The regular expressions that are wanted, as bits.
+    pub(super) qname_filters: u64,
+}
+
+impl Way {
+    /// Of steps, those that do not want the opposite; `implied` holds anyway.
+    fn new(all: &[Step], timed: Option<Step>, implied: Predicate, opposite: Predicate) -> Self {
+        let bit = |predicate| filter_bit(Filter::Is(predicate));
+        let possible = |step: &&Step| step.required & bit(opposite) == 0;
+        let steps = all.iter().filter(possible).map(|step| Step {
+            required: step.required & !bit(implied),
+            ..*step
+        });
+        let steps: Vec<_> = steps.collect();
+        let wanted = steps.iter().chain(&timed);
+        let wanted = wanted.fold(0, |bits, step| bits | step.required);
+        let costly = Predicate::ALL.iter().copied();
+        Self {
+            costly: costly
+                .filter(|predicate| wanted & bit(*predicate) & !CHEAP != 0)
+                .collect(),
+            qname_filters: wanted & (u64::MAX << Predicate::COUNT),
+            steps,
+        }
+    }
 }
 
 /// One dataset on the way of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
-    pub(super) dataset: usize,
+    pub(super) dataset: u32,
     /// Bits of the conditions that must hold.
     pub(super) required: u64,
     pub(super) first: Indexer,
@@ -136,7 +161,7 @@ impl Plan {
     pub fn new(datasets: Vec<Dataset>, rules: Rules) -> Self {
         let datasets: Vec<_> = datasets.into_iter().map(Arc::new).collect();
         let step = |(dataset, of): (usize, &Arc<Dataset>)| Step {
-            dataset,
+            dataset: dataset as u32,
             required: of.filters.iter().fold(0, |bits, f| bits | filter_bit(*f)),
             first: of.dimensions[0].indexer,
             second: of.dimensions[1].indexer,
@@ -147,18 +172,20 @@ impl Plan {
             .partition(|step| step.second == Indexer::ResponseTime);
         // DSC feeds the datasets of both layers with DNS messages.
         let is_ip = |step: &Step| {
-            let layer = datasets.get(step.dataset).map(|dataset| dataset.layer);
+            let layer = datasets
+                .get(step.dataset as usize)
+                .map(|dataset| dataset.layer);
             layer == Some(Layer::Ip) && rules.compat == Compat::None
         };
         let (ip, dns): (Vec<Step>, Vec<Step>) = counted.into_iter().partition(is_ip);
-        let tested = dns.iter().fold(0, |bits, step| bits | step.required);
+        let timed = timed.first().copied();
         Self {
             rules,
-            dns,
+            queries: Way::new(&dns, timed, Predicate::Queries, Predicate::Replies),
+            responses: Way::new(&dns, timed, Predicate::Replies, Predicate::Queries),
             ip,
-            timed: timed.first().copied(),
+            timed,
             times: response_time::Settings::default(),
-            tested,
             datasets,
             counts_distinct: false,
         }

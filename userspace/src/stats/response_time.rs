@@ -5,7 +5,10 @@
 //! does the like for xdsc's own families, with other rules: DSC compares neither
 //! name nor type, and a query that is asked again has timed out.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher as _, Hasher as _},
+};
 
 use dns_wire::locate::Flow;
 use foldhash::fast::RandomState;
@@ -19,46 +22,50 @@ pub struct Settings {
     /// `response_time_mode`.
     pub mode: Mode,
     /// `response_time_max_queries`: queries kept at most.
-    pub max_queries: usize,
+    pub max_queries: u32,
     /// `response_time_full_mode`.
     pub full_mode: FullMode,
     /// `response_time_max_seconds`: who waits as long has timed out.
     pub max_seconds: u32,
     /// `response_time_max_sec_mode`.
     pub max_sec_mode: MaxSecMode,
-    /// `response_time_bucket_size`: microseconds of a class, of [`Mode::Bucket`].
-    pub bucket_size: NonZeroU32,
+    /// `response_time_bucket_size`: microseconds of a class, of [`Mode::Bucket`];
+    /// 0 is taken for 1.
+    pub bucket_size: u32,
     /// What 0 microseconds are in the logarithmic modes.
     pub zero: Zero,
 }
 
-/// How times are put into classes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// By powers of 10.
-    Log10,
-    /// By powers of 2.
-    Log2,
-    /// By the size of the bucket.
-    Bucket,
+dns_wire::table! {
+    /// How times are put into classes.
+    pub enum Mode {
+        /// By powers of 10.
+        Log10 = "log10",
+        /// By powers of 2.
+        Log2 = "log2",
+        /// By the size of the bucket.
+        Bucket = "bucket",
+    }
 }
 
-/// Which query is dropped where there is no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FullMode {
-    /// The new one.
-    DropQuery,
-    /// The oldest.
-    DropOldest,
+dns_wire::table! {
+    /// Which query is dropped where there is no room.
+    pub enum FullMode {
+        /// The new one.
+        DropQuery = "drop_query",
+        /// The oldest.
+        DropOldest = "drop_oldest",
+    }
 }
 
-/// What a response is that comes too late.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MaxSecMode {
-    /// As if it had come in the last moment.
-    Ceil,
-    /// A timeout.
-    TimedOut,
+dns_wire::table! {
+    /// What a response is that comes too late.
+    pub enum MaxSecMode {
+        /// As if it had come in the last moment.
+        Ceil = "ceil",
+        /// A timeout.
+        TimedOut = "timed_out",
+    }
 }
 
 /// What 0 microseconds are in the logarithmic modes.
@@ -79,7 +86,7 @@ impl Default for Settings {
             full_mode: FullMode::DropQuery,
             max_seconds: 5,
             max_sec_mode: MaxSecMode::Ceil,
-            bucket_size: NonZeroU32::MIN.saturating_add(99),
+            bucket_size: 100,
             zero: Zero::Class,
         }
     }
@@ -95,7 +102,7 @@ impl Settings {
         };
         let class = match self.mode {
             Mode::Bucket => {
-                let size = u64::from(self.bucket_size.get());
+                let size = u64::from(self.bucket_size.max(1));
                 let from = us / size * size;
                 return ResponseTime::Within(from, from + size);
             }
@@ -146,11 +153,14 @@ pub struct ResponseTimes<Row = ()> {
     settings: Settings,
     /// The oldest query last.
     queries: LruCache<Key, Query<Row>, RandomState>,
+    hasher: RandomState,
     counts: BTreeMap<ResponseTime, u64>,
 }
 
-/// ID, and the query's flow without its TTL.
-type Key = (u16, Flow);
+/// A hash of the transaction, of 64 bits and seeded.
+type Key = u64;
+/// Address, in memory order, and port.
+type End = ([u64; 2], u16);
 
 struct Query<Row> {
     time_us: u64,
@@ -164,6 +174,7 @@ impl<Row> ResponseTimes<Row> {
         Self {
             settings,
             queries: LruCache::unbounded_with_hasher(RandomState::default()),
+            hasher: RandomState::default(),
             counts: BTreeMap::new(),
         }
     }
@@ -171,15 +182,15 @@ impl<Row> ResponseTimes<Row> {
     /// Counts a message, and gives its value; a query that is kept has none.
     pub fn observe(&mut self, observed: &Observed<'_>, row: Row) -> Option<ResponseTime> {
         let now_us = observed.time_ns / 1000;
-        let id = observed.message.header.id();
+        let (id, flow) = (observed.message.header.id(), &observed.flow);
         let value = if observed.message.header.is_response() {
-            Some(self.response((id, reverse(&observed.flow)), now_us))
+            let client = (flow.destination, flow.destination_port);
+            let key = self.key(id, flow, client, (flow.source, flow.source_port));
+            Some(self.response(key, now_us))
         } else {
-            let flow = Flow {
-                hop_limit: 0,
-                ..observed.flow
-            };
-            self.query((id, flow), now_us, row)
+            let client = (flow.source, flow.source_port);
+            let key = self.key(id, flow, client, (flow.destination, flow.destination_port));
+            self.query(key, now_us, row)
         };
         if let Some(value) = value {
             self.count(value);
@@ -200,6 +211,11 @@ impl<Row> ResponseTimes<Row> {
         }
     }
 
+    /// The rows of queries that wait.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.queries.iter().map(|(_, query)| &query.row)
+    }
+
     /// The interval's counts, with the labels that DSC prints; they begin anew.
     pub fn take_counts(&mut self) -> Vec<(String, u64)> {
         let counts = std::mem::take(&mut self.counts);
@@ -207,6 +223,18 @@ impl<Row> ResponseTimes<Row> {
         labelled
             .map(|(value, count)| (value.label(), count))
             .collect()
+    }
+
+    /// What DSC compares: ID, IP version, protocol, addresses and ports.
+    fn key(&self, id: u16, flow: &Flow, client: End, server: End) -> Key {
+        let kind = (flow.family.index() as u64) << 8 | flow.transport.index() as u64;
+        let ports = u64::from(client.1) << 16 | u64::from(server.1);
+        let mut hasher = self.hasher.build_hasher();
+        for word in [client.0, server.0].into_iter().flatten() {
+            hasher.write_u64(word);
+        }
+        hasher.write_u64(kind << 48 | u64::from(id) << 32 | ports);
+        hasher.finish()
     }
 
     fn count(&mut self, value: ResponseTime) {
@@ -219,9 +247,9 @@ impl<Row> ResponseTimes<Row> {
             return Some(ResponseTime::Timeout);
         }
         let mut value = None;
-        if self.queries.len() >= self.settings.max_queries {
+        if self.queries.len() >= self.settings.max_queries as usize {
             value = Some(self.make_room(now_us));
-            if self.queries.len() >= self.settings.max_queries {
+            if self.queries.len() >= self.settings.max_queries as usize {
                 return value;
             }
         }
@@ -272,15 +300,3 @@ impl<Row> ResponseTimes<Row> {
 
 /// Microseconds.
 const SECOND: u64 = 1_000_000;
-
-/// The flow of the query to a response.
-const fn reverse(flow: &Flow) -> Flow {
-    Flow {
-        hop_limit: 0,
-        source: flow.destination,
-        destination: flow.source,
-        source_port: flow.destination_port,
-        destination_port: flow.source_port,
-        ..*flow
-    }
-}

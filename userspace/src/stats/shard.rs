@@ -100,6 +100,19 @@ impl Shard {
         self.engines.message(&observed);
     }
 
+    /// There are no more records of a ring at the moment, between which a message
+    /// would go on.
+    pub fn end_of_ring(&mut self) {
+        self.wholes.finish();
+    }
+
+    /// Messages handed on raw that could not be put together: 0 unless a ring was
+    /// damaged.
+    #[must_use]
+    pub const fn broken_messages(&self) -> u64 {
+        self.wholes.broken()
+    }
+
     /// The datasets.
     pub const fn engine(&mut self) -> &mut Engine {
         &mut self.engines.first

@@ -45,12 +45,23 @@ pub struct Table {
 }
 
 /// The cells of one value of the first dimension.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
     /// The value as it is printed: not always UTF-8.
     pub value: Vec<u8>,
     /// Values of the second dimension, the most frequent first.
     pub cells: Vec<Cell>,
+    /// Those that are left out, being beyond what the dataset shows.
+    pub skipped: Skipped,
+}
+
+/// Cells that are not told one by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// How many there are.
+    pub cells: u64,
+    /// The messages in them.
+    pub messages: u64,
 }
 
 /// A value and how many messages had it.

@@ -27,10 +27,12 @@ use super::{
     classify::{classify, classify_as_dsc},
     dataset::{Indexer, Predicate},
     observed::Observed,
-    plan::{Compat, Rules},
+    plan::{Compat, Rules, Way},
     qname::{Qname, dsc_text},
 };
 
+/// Octets of an option's text that make a value; longer ones are cut.
+const MAX_TEXT: usize = 512;
 /// There is no such value: no EDNS, no option, no question.
 pub(super) const NONE: Key = u64::MAX;
 /// The message is in no cell of the dataset.
@@ -43,6 +45,10 @@ pub(super) const OTHER: Key = u64::MAX - 3;
 const RESERVED: Key = u64::MAX - 7;
 /// An address of IPv6 is a hash, one of IPv4 the address itself.
 pub(super) const IPV6: Key = 1 << 63;
+
+/// Values of `certain_qnames`.
+const LOCALHOST: Key = 0;
+const ROOT_SERVER: Key = 1;
 
 /// DSC's directions.
 pub(crate) mod direction {
@@ -57,8 +63,10 @@ pub(crate) mod direction {
 /// What the values of the message at hand are computed with, and kept in.
 #[derive(Debug)]
 pub(super) struct Values {
-    keys: [Key; Indexer::COUNT],
-    known: u128,
+    /// By indexer, with the number of the message that they are of.
+    keys: [(Key, u32); Indexer::COUNT],
+    /// The number of the message at hand; 0 is none's.
+    message: u32,
     name: Qname,
     name_known: bool,
     /// Where the text of a value is put together.
@@ -80,8 +88,8 @@ impl Values {
     /// Engines whose counts are to be added up have the same seed.
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            keys: [0; Indexer::COUNT],
-            known: 0,
+            keys: [(0, 0); Indexer::COUNT],
+            message: 0,
             name: Qname::default(),
             name_known: false,
             scratch: Vec::new(),
@@ -93,8 +101,12 @@ impl Values {
 
     /// Another message is at hand.
     #[inline]
-    pub(super) const fn begin(&mut self) {
-        self.known = 0;
+    pub(super) fn begin(&mut self) {
+        self.message = self.message.wrapping_add(1);
+        if self.message == 0 {
+            self.keys = [(0, 0); Indexer::COUNT];
+            self.message = 1;
+        }
         self.name_known = false;
     }
 
@@ -113,13 +125,14 @@ impl Values {
     #[inline]
     pub(super) fn key(&mut self, indexer: Indexer, at: At<'_>) -> Key {
         let index = indexer.index();
-        if self.known >> index & 1 != 0 {
-            return self.keys.get(index).copied().unwrap_or(NONE);
+        if let Some((key, message)) = self.keys.get(index)
+            && *message == self.message
+        {
+            return *key;
         }
         let key = self.compute(indexer, at);
-        self.known |= 1 << index;
         if let Some(place) = self.keys.get_mut(index) {
-            *place = key;
+            *place = (key, self.message);
         }
         key
     }
@@ -337,12 +350,11 @@ impl Values {
     fn certain_qnames(&mut self, at: At<'_>) -> Key {
         let compat = at.rules.compat;
         let name = self.name(at);
-        if name.labels() == 1 && name.label(0, compat) == Some(b"localhost") {
-            0
-        } else if is_root_server(name, compat) {
-            1
-        } else {
-            2
+        // Both are told by their length from nearly all names.
+        match name.text_len() {
+            9 if name.label(0, compat) == Some(b"localhost") => LOCALHOST,
+            18 if is_root_server(name, compat) => ROOT_SERVER,
+            _ => 2,
         }
     }
 
@@ -388,7 +400,7 @@ impl Values {
 
     /// Which of the conditions hold.
     #[inline]
-    pub(super) fn conditions(&mut self, tested: u64, at: At<'_>) -> u64 {
+    pub(super) fn conditions(&mut self, way: &Way, at: At<'_>) -> u64 {
         let message = &at.observed.message;
         let flags = message.header.flags();
         let (qtype, qclass) = (message.question.qtype(), message.question.qclass());
@@ -408,27 +420,11 @@ impl Values {
                 Predicate::Edns0,
                 message.edns == EdnsState::Present && message.opt.version() == 0,
             );
-        if tested & !CHEAP != 0 {
-            bits |= self.costly_conditions(tested, at);
+        for predicate in &way.costly {
+            bits |= on(*predicate, self.holds(*predicate, at));
         }
-        bits
-    }
-
-    fn costly_conditions(&mut self, tested: u64, at: At<'_>) -> u64 {
-        let mut bits = 0;
-        for predicate in Predicate::ALL {
-            let bit = 1 << predicate.index();
-            if tested & bit != 0 && self.holds(*predicate, at) {
-                bits |= bit;
-            }
-        }
-        let mut text = None;
-        for (index, filter) in at.rules.qname_filters.iter().enumerate() {
-            let bit = 1 << (Predicate::COUNT + index);
-            if tested & bit != 0 {
-                let text = text.get_or_insert_with(|| dsc_text(at.observed.name));
-                bits |= if filter.is_match(text) { bit } else { 0 };
-            }
+        if way.qname_filters != 0 {
+            bits |= matching(way.qname_filters, at);
         }
         bits
     }
@@ -437,10 +433,11 @@ impl Values {
         let message = &at.observed.message;
         let compat = at.rules.compat;
         match predicate {
-            Predicate::Idn => self.is_idn(at),
-            Predicate::RootServersNet => is_root_server(self.name(at), compat),
+            Predicate::Idn => self.key(Indexer::IdnQname, at) != 0,
+            Predicate::RootServersNet => self.key(Indexer::CertainQnames, at) == ROOT_SERVER,
             Predicate::Priming => {
-                let is_root = message.has_question() && self.name(at).labels() == 0;
+                // A root label alone.
+                let is_root = at.observed.name.len() == 1;
                 let wanted = match compat {
                     Compat::None => is_root,
                     Compat::Dsc => !is_root,
@@ -473,7 +470,7 @@ impl Values {
 
 /// Conditions that are always told, being cheaper than the question whether
 /// anybody asks.
-const CHEAP: u64 = {
+pub(super) const CHEAP: u64 = {
     let mut bits = 0;
     let cheap = [
         Predicate::Any,
@@ -497,10 +494,22 @@ const CHEAP: u64 = {
     bits
 };
 
+/// The regular expressions, of those wanted, that the name matches.
+fn matching(wanted: u64, at: At<'_>) -> u64 {
+    let text = dsc_text(at.observed.name);
+    let filters = at.rules.qname_filters.iter().enumerate();
+    filters.fold(0, |bits, (index, filter)| {
+        let bit = 1 << (Predicate::COUNT + index);
+        let matches = wanted & bit != 0 && filter.is_match(&text);
+        bits | if matches { bit } else { 0 }
+    })
+}
+
 /// Whether a local address talks with another host's server.
 fn is_own(at: At<'_>) -> bool {
-    let server = ip_addr(at.observed.flow.family, server(at.observed));
-    at.rules.is_local(client_address(at.observed)) && !at.rules.is_local(server)
+    let (observed, local) = (at.observed, &at.rules.local);
+    let family = observed.flow.family;
+    local.contain(family, client(observed)) && !local.contain(family, server(observed))
 }
 
 /// A, NS, CNAME, SOA, PTR, MX, AAAA, SRV, A6, ANY.
@@ -568,14 +577,18 @@ fn direction_of(observed: &Observed<'_>, rules: &Rules) -> u64 {
             Hook::Egress => direction::SENT,
         };
     }
-    let source = ip_addr(flow.family, flow.source);
-    by_local_addresses(source, ip_addr(flow.family, flow.destination), rules)
+    by_local_addresses(flow.family, flow.source, flow.destination, rules)
 }
 
-fn by_local_addresses(source: IpAddr, destination: IpAddr, rules: &Rules) -> u64 {
-    if rules.is_local(source) {
+fn by_local_addresses(
+    family: Family,
+    source: [u64; 2],
+    destination: [u64; 2],
+    rules: &Rules,
+) -> u64 {
+    if rules.local.contain(family, source) {
         direction::SENT
-    } else if rules.is_local(destination) {
+    } else if rules.local.contain(family, destination) {
         direction::RECV
     } else {
         direction::ELSE
@@ -589,8 +602,9 @@ pub(super) fn packet_key(indexer: Indexer, packet: &IpPacket, rules: &Rules) -> 
         Indexer::IpVersion => Some(version(packet.family)),
         Indexer::IpProto => Some(u64::from(packet.protocol)),
         Indexer::IpDirection => Some(by_local_addresses(
-            ip_addr(packet.family, packet.source),
-            ip_addr(packet.family, packet.destination),
+            packet.family,
+            packet.source,
+            packet.destination,
             rules,
         )),
         _ => None,
@@ -645,11 +659,12 @@ fn option_text<'a>(
         Indexer::EdnsOptions => {
             scratch.clear();
             let codes = Options::new(options).map(|(code, _)| code.0.to_be_bytes());
-            scratch.extend(codes.flatten());
+            scratch.extend(codes.flatten().take(MAX_TEXT));
             return Some(scratch);
         }
         _ => return None,
     };
+    let text = text.get(..MAX_TEXT).unwrap_or(text);
     (!text.is_empty()).then_some(text)
 }
 

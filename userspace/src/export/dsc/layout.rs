@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::stats::dataset::Dataset;
-use crate::stats::table::{CaptureCounts, Cell, Interval, Row, Table};
+use crate::stats::table::{CaptureCounts, Cell, Interval, Row, Skipped, Table};
 
 /// Stand for the cells that are left out: their number, and their messages.
 const SKIPPED: &[u8] = b"-:SKIPPED:-";
@@ -81,6 +81,7 @@ fn capture_row(capture: &CaptureCounts) -> Row {
     Row {
         value: capture.name.clone().into_bytes(),
         cells,
+        ..Row::default()
     }
 }
 
@@ -138,12 +139,14 @@ fn row(
         printer.cell(heading, &value(&cell.value), cell.count)?;
         number += 1;
     }
-    let skipped = row.cells.get(number..).unwrap_or_default();
-    if !skipped.is_empty() {
-        let sum = (skipped.iter()).fold(0_u64, |sum, cell| sum.saturating_add(cell.count));
-        let number = u64::try_from(skipped.len()).unwrap_or(u64::MAX);
-        printer.cell(heading, &value(SKIPPED), number)?;
-        printer.cell(heading, &value(SKIPPED_SUM), sum)?;
+    let rest = row.cells.get(number..).unwrap_or_default();
+    let skipped = rest.iter().fold(row.skipped, |skipped, cell| Skipped {
+        cells: skipped.cells.saturating_add(1),
+        messages: skipped.messages.saturating_add(cell.count),
+    });
+    if skipped.cells > 0 {
+        printer.cell(heading, &value(SKIPPED), skipped.cells)?;
+        printer.cell(heading, &value(SKIPPED_SUM), skipped.messages)?;
     }
     printer.end_row(heading)
 }

@@ -39,6 +39,7 @@ fn table(name: &str, min_count: u64, max_cells: u32, rows: Rows<'_>) -> Table {
                 count: *count,
             })
             .collect(),
+        ..Row::default()
     };
     Table {
         dataset: Arc::new(dataset),

@@ -10,6 +10,14 @@ use crate::stats::{
     dataset::{Dataset, Dimension, Filter},
 };
 
+/// Messages without room in memory.
+const UNCOUNTED: &str = "dataset_uncounted_messages";
+/// What a value without a cell can have.
+const ERROR_BOUND: &str = "dataset_error_bound_messages";
+
+/// Families that have names as datasets could have them.
+pub const RESERVED: [&str; 2] = [UNCOUNTED, ERROR_BOUND];
+
 /// The name of a dataset's family, without what the library puts around it.
 #[must_use]
 pub fn family_name(dataset: &Dataset) -> String {
@@ -146,13 +154,13 @@ impl Families<'_> {
             })
         })?;
         let help = "Messages, of those in the cell other, whose value found no room in memory";
-        self.counter("dataset_uncounted_messages", help, |samples| {
+        self.counter(UNCOUNTED, help, |samples| {
             each_table(report, |dataset, table| {
                 samples.counter(dataset, table.uncounted)
             })
         })?;
         let help = "Messages that a value without a cell can have at most, counts being halved every two minutes";
-        self.gauge("dataset_error_bound_messages", help, None, |samples| {
+        self.gauge(ERROR_BOUND, help, None, |samples| {
             each_table(report, |dataset, table| {
                 samples.gauge(dataset, table.error_bound)
             })
@@ -170,7 +178,7 @@ impl Families<'_> {
             Ok(())
         })?;
         let help = "Standard deviation of numbers of different values, as a share of them";
-        self.gauge("distinct_error", help, Some(&Unit::Ratios), |samples| {
+        self.gauge("distinct_error_ratio", help, None, |samples| {
             samples.gauge([("of", "clients")], clients.relative_error)?;
             samples.gauge([("of", "zone_names")], zone_names_error())
         })

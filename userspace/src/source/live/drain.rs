@@ -350,6 +350,7 @@ impl Drain {
                 }
                 shard.record(record);
             });
+            self.shard.end_of_ring();
             match drained {
                 Ok(count) => records += count,
                 Err(damaged) => {
@@ -400,7 +401,7 @@ impl Drain {
                 .collect(),
             drain_lag_ns: std::mem::take(&mut self.lag_ns),
             time_ns: now,
-            damaged: self.damaged,
+            damaged: self.damaged + self.shard.broken_messages(),
             answers: request,
         };
         if let Some(place) = self.shared.reports.get(self.index) {

@@ -115,14 +115,15 @@ impl Family {
 
     /// Shows the names that have no cell to the guard.
     pub(super) fn watch(&self, counts: &DatasetCounts, texts: &Texts, guard: &mut Guard) {
-        let cells = counts.cells.iter();
-        for (first, second, count) in cells {
+        let weight = weight(counts);
+        for (first, second, count) in counts.cells.iter() {
             if self.index.contains_key(&(first, second)) {
                 continue;
             }
             for (dimension, key) in [first, second].into_iter().enumerate() {
                 if is_name(self.indexer(dimension)) {
-                    guard.watch(texts.get(key).unwrap_or(&[]), key, count);
+                    let name = texts.get(key).unwrap_or(&[]);
+                    guard.watch(name, key, (count / weight).max(1));
                 }
             }
         }
@@ -178,6 +179,12 @@ impl Family {
     /// The most messages of late that a value without a cell can have.
     pub(super) fn error_bound(&self) -> f64 {
         self.candidates.bound() + self.recent_uncounted
+    }
+
+    /// Values that are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.index.len()
     }
 
     /// Octets of memory, with a guess at those of texts.
@@ -249,7 +256,6 @@ impl Family {
         }
         if let Some(cell) = self.cell_of(place, recent, at) {
             self.candidates.remove(place.pair);
-            self.index.insert(place.pair, cell);
             self.add(cell, count, recent, at.now_ns);
             return true;
         }
@@ -277,6 +283,9 @@ impl Family {
     }
 
     /// A cell for a value: that of its labels, a free one, or a smaller one's.
+    ///
+    /// Only the value that a cell was made for is remembered: of those that are
+    /// printed alike there may be any number.
     fn cell_of(&mut self, place: &Place, recent: f64, at: &mut At<'_>) -> Option<usize> {
         let is_full = self.used() >= self.cap || !at.budget.has_room();
         if is_full && !self.could_replace(recent, at.now_ns) {
@@ -290,22 +299,22 @@ impl Family {
             self.replace(recent, at)?;
         }
         at.budget.used += 1;
-        let cell = Cell {
-            labels: labels.clone(),
-            count: 0,
-            recent: 0.0,
-            used_ns: at.now_ns,
-        };
-        let place = self.free.pop().unwrap_or_else(|| {
+        let cell = self.free.pop().unwrap_or_else(|| {
             self.cells.push(None);
             self.cells.len() - 1
         });
-        if let Some(free) = self.cells.get_mut(place) {
-            *free = Some(cell);
+        if let Some(free) = self.cells.get_mut(cell) {
+            *free = Some(Cell {
+                labels: labels.clone(),
+                count: 0,
+                recent: 0.0,
+                used_ns: at.now_ns,
+            });
         }
-        self.by_labels.insert(labels, place);
+        self.by_labels.insert(labels, cell);
+        self.index.insert(place.pair, cell);
         self.least = self.least.min(recent);
-        Some(place)
+        Some(cell)
     }
 
     /// Whether a look at all cells is worth it.
@@ -412,6 +421,14 @@ impl Family {
 impl Table {
     /// What the cell of values without one is called: by both dimensions.
     pub(super) const OTHER: [&'static str; 2] = [OTHER_VALUE; 2];
+}
+
+/// The messages that each record stands for. Where records of several sampling
+/// levels came together, a low one, so that names look as if they were asked for
+/// more often: no flood is better than a wrong one.
+fn weight(counts: &DatasetCounts) -> u64 {
+    let mean = counts.total.checked_div(counts.records).unwrap_or(1);
+    1 << mean.max(1).ilog2()
 }
 
 /// Whether messages alone cannot make many values of an indexer, or those that

@@ -215,6 +215,31 @@ fn heavy_names_are_found_in_a_flood_that_fills_no_cells() {
 }
 
 #[test]
+fn a_flood_is_one_whatever_the_sampling_level() {
+    for weight in [1, 2, 4, 16] {
+        let mut bench = Bench::new(names(100), Limits::default());
+        // Three minutes, in which it must not be taken for over.
+        for second in 0..180 {
+            for n in 0..200 {
+                bench.name(&format!("r{second}x{n}.victim.example"), weight);
+                bench.counts.datasets[0].records += 1;
+                for _ in 0..3 {
+                    let popular = format!("h{}.popular.example", 200 * (second % 60) + n);
+                    bench.name(&popular, weight);
+                    bench.counts.datasets[0].records += 1;
+                }
+            }
+            bench.hand_over(second);
+            if second % 60 > 10 {
+                let report = bench.aggregate.report();
+                let zones: Vec<_> = report.flooded_zones.iter().map(|one| &*one.0).collect();
+                assert_eq!(zones, ["victim.example"], "{weight} {second}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_bigger_value_takes_the_place_of_a_smaller_one_but_not_often() {
     let mut bench = Bench::new(lengths(20), Limits::default());
     for len in 0..20 {
@@ -267,16 +292,45 @@ fn all_families_share_one_budget() {
 
 #[test]
 fn values_that_print_alike_share_a_cell() {
-    let text = dataset("text", [Indexer::Null, Indexer::EdnsEdeText], None);
+    let text = dataset("subnet", [Indexer::Null, Indexer::EdnsEcsSubnet], None);
     let mut bench = Bench::new(vec![text], Limits::default());
-    let long = [b'x'; 1000];
-    bench.counts.texts.keep(1, &long);
-    bench.counts.texts.keep(2, &long[1..]);
+    // What has neither 4 octets nor 16 is no address, and printed as `::`.
+    for (key, octets) in [(1, &[1, 2, 3][..]), (2, &[1, 2, 3, 4, 5])] {
+        bench.counts.texts.keep(key, octets);
+    }
     bench.number(0, 1, 2);
     bench.number(0, 2, 3);
     let table = bench.hand_over(0);
     assert_eq!(table.cells.len(), 1);
     assert_eq!(table.cells[0].count, 5);
+}
+
+#[test]
+fn values_that_print_alike_are_not_all_remembered() {
+    let text = dataset("subnet", [Indexer::Null, Indexer::EdnsEcsSubnet], None);
+    let mut bench = Bench::new(vec![text], Limits::default());
+    for second in 0..1000 {
+        for n in 0..20_u16 {
+            let key = second * 20 + u64::from(n);
+            bench.counts.texts.keep(key, &key.to_be_bytes());
+            bench.number(0, key, 1);
+        }
+        bench.hand_over(second);
+    }
+    let table = bench.table();
+    assert_eq!((table.cells.len(), table.cells[0].count), (1, 20_000));
+    assert_eq!(bench.aggregate.families[0].remembered(), 1);
+}
+
+#[test]
+fn names_that_begin_alike_have_cells_of_their_own() {
+    let mut bench = Bench::new(names(200), Limits::default());
+    let label = r"\255".repeat(60);
+    for last in ["a", "b"] {
+        bench.name(&format!("{label}.{label}.{last}"), 1);
+    }
+    let table = bench.hand_over(0);
+    assert_eq!(table.cells.len(), 2, "{:?}", lines(&table));
 }
 
 #[test]

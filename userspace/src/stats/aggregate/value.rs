@@ -1,5 +1,9 @@
 //! Values as those of labels: what a packet says is never taken for what we say.
 
+use std::hash::BuildHasher as _;
+
+use foldhash::quality::FixedState;
+
 use crate::stats::{
     cells::Key,
     dataset::Indexer,
@@ -14,7 +18,10 @@ pub(super) const OTHER_VALUE: &str = "other";
 pub(super) const RETIRED_VALUE: &str = "retired";
 const NONE_VALUE: &str = "none";
 
-/// Longer values are cut: a name has at most 255 octets, but escaped.
+/// A name has at most 255 octets, each of which may become four. It is never
+/// cut, or whoever makes names could make many that are printed alike.
+const LONGEST_NAME: usize = 4 * 255;
+/// Other values that are longer are cut; a hash tells them apart.
 const LONGEST: usize = 300;
 
 /// How a value is printed in a label.
@@ -37,16 +44,19 @@ pub(super) fn value(indexer: Indexer, key: Key, text: &[u8], rules: &Rules) -> S
     if value.is_empty() {
         NONE_VALUE.clone_into(&mut value);
     }
-    cut(value)
+    let longest = if has_escapes(indexer) {
+        LONGEST_NAME
+    } else {
+        LONGEST
+    };
+    cut(value, longest)
 }
 
 /// How the random names of a zone are printed together.
 pub(super) fn folded(zone: &[u8], rules: &Rules) -> String {
     let printed = label(Indexer::Qname, 0, zone, rules, Style::Named);
-    cut(format!(
-        "*.{}",
-        escaped(&printed, true).trim_start_matches('.')
-    ))
+    let zone = escaped(&printed, true);
+    cut(format!("*.{}", zone.trim_start_matches('.')), LONGEST_NAME)
 }
 
 /// Names are printed with escapes already.
@@ -92,11 +102,12 @@ fn octet(text: &[u8]) -> String {
     format!("\\{:03}", text.first().copied().unwrap_or(0))
 }
 
-/// Everything is ASCII here.
-fn cut(mut value: String) -> String {
-    if value.len() > LONGEST {
-        value.truncate(LONGEST);
-        value.push_str("...");
+/// Everything is ASCII here. The hash is the same after a restart.
+fn cut(mut value: String, longest: usize) -> String {
+    if value.len() > longest {
+        let hash = FixedState::with_seed(0).hash_one(value.get(longest..));
+        value.truncate(longest);
+        value.push_str(&format!("...{hash:016x}"));
     }
     value
 }
@@ -142,8 +153,25 @@ mod tests {
 
     #[test]
     fn long_values_are_cut() {
-        let long = printed(Indexer::EdnsEdeText, 1, &[b'x'; 5000]);
-        assert_eq!(long, format!("{}...", "x".repeat(LONGEST)));
+        let start = format!("{}...", "x".repeat(LONGEST));
+        let [one, other] = [5000, 5001].map(|len| {
+            let long = printed(Indexer::EdnsEdeText, 1, &vec![b'x'; len]);
+            assert_eq!(long.len(), start.len() + 16);
+            assert!(long.starts_with(&start), "{long}");
+            long
+        });
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn names_are_never_cut() {
+        // 255 octets: four labels, of which 250 octets are escaped.
+        let label = |len: u8| [&[len][..], &vec![0xff; len.into()]].concat();
+        let name = [label(63), label(63), label(63), label(61), vec![0]].concat();
+        assert_eq!(name.len(), 255);
+        let printed = printed(Indexer::Qname, 1, &name);
+        let labels = [63, 63, 63, 61].map(|octets| r"\255".repeat(octets));
+        assert_eq!(printed, labels.join("."));
     }
 
     #[test]
