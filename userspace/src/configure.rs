@@ -9,6 +9,7 @@ use std::{
 use crate::{
     cli::{ConfigArgs, ConfigCommand},
     config::{self, Config},
+    dsc_files::DscFiles,
     statistics::statistics,
 };
 
@@ -37,14 +38,21 @@ fn check(file: &Path, out: &mut impl Write, complaints: &mut impl Write) -> io::
             return Ok(ExitCode::FAILURE);
         }
     };
-    // The lists that it names, too.
-    match statistics(&config) {
-        Ok(_) => print(&format!("{}: ok\n", file.display()), out),
-        Err(errors) => {
-            writeln!(complaints, "{errors}")?;
-            Ok(ExitCode::FAILURE)
-        }
+    // What it names, too.
+    let errors = [
+        statistics(&config).err().map(|errors| errors.to_string()),
+        DscFiles::open(&config, 0)
+            .err()
+            .map(|error| error.to_string()),
+    ];
+    let mut errors = errors.into_iter().flatten().peekable();
+    if errors.peek().is_none() {
+        return print(&format!("{}: ok\n", file.display()), out);
     }
+    for error in errors {
+        writeln!(complaints, "{error}")?;
+    }
+    Ok(ExitCode::FAILURE)
 }
 
 fn print(text: &str, out: &mut impl Write) -> io::Result<ExitCode> {

@@ -27,26 +27,16 @@ use crate::{
         dataset::{Dataset, Filter, Indexer, Layer, Predicate},
         label::{Style, label},
         plan::{Compat, Plan},
-        response_time::{self, ResponseTime},
+        response_time::ResponseTime,
         table::{CaptureCounts, Cell, Interval, Row, Table},
         values::direction,
     },
 };
 
-/// What must be counted.
-#[derive(Clone, Debug)]
-pub struct DscPlan {
-    /// The datasets of messages.
-    pub counted: FilePlan,
-    /// How response times are put into classes, and of which role; none where
-    /// nobody asks for them.
-    pub times: Option<(response_time::Settings, Option<Role>)>,
-}
-
 /// The files.
 #[derive(Debug)]
 pub struct DscFiles {
-    plan: DscPlan,
+    plan: FilePlan,
     writer: Writer,
     /// Seconds of an interval.
     length: u64,
@@ -141,7 +131,7 @@ impl DscFiles {
 
     /// What must be counted for them.
     #[must_use]
-    pub const fn plan(&self) -> &DscPlan {
+    pub const fn plan(&self) -> &FilePlan {
         &self.plan
     }
 
@@ -193,7 +183,7 @@ impl DscFiles {
     }
 
     fn tables(&self, counts: &IntervalCounts) -> Vec<Table> {
-        let plan = &self.plan.counted.plan;
+        let plan = &self.plan.plan;
         let mut tables = counts.counts.tables(plan, Style::Dsc);
         let mut times = Some(&counts.times);
         for table in &mut tables {
@@ -211,7 +201,7 @@ impl DscFiles {
     /// The packets of the interval, of a dataset of layer `ip`.
     fn packets(&self, table: &Table, hooks: &[Box<Counters>; 2]) -> Table {
         let mut cells: BTreeMap<[Vec<u8>; 2], u64> = BTreeMap::new();
-        let rules = self.plan.counted.plan.rules();
+        let rules = self.plan.plan.rules();
         for (hook, (now, before)) in Hook::ALL.iter().zip(hooks.iter().zip(&self.before)) {
             let since = now.since(before);
             for family in [Family::Ipv4, Family::Ipv6] {
@@ -314,7 +304,7 @@ fn filled(table: &Table, rows: BTreeMap<Vec<u8>, Vec<Cell>>) -> Table {
     }
 }
 
-fn plan(config: &Config, conf: &DscConf, file: &str) -> Result<DscPlan, DscFilesError> {
+fn plan(config: &Config, conf: &DscConf, file: &str) -> Result<FilePlan, DscFilesError> {
     let plan = conf
         .plan(Compat::None)
         .map_err(|cause| DscFilesError::Plan {
@@ -326,12 +316,10 @@ fn plan(config: &Config, conf: &DscConf, file: &str) -> Result<DscPlan, DscFiles
         let served = dataset.filters.iter().any(is_of_the_server);
         served.then_some(Role::Server)
     });
-    Ok(DscPlan {
+    Ok(FilePlan {
         times: role.map(|role| (plan.times(), role)),
-        counted: FilePlan {
-            plan: Arc::new(plan),
-            cells: config.dsc.cells as usize,
-        },
+        plan: Arc::new(plan),
+        cells: config.dsc.cells as usize,
     })
 }
 
@@ -340,10 +328,7 @@ fn is_timed(dataset: &Dataset) -> bool {
 }
 
 fn is_of_the_server(filter: &Filter) -> bool {
-    matches!(
-        filter,
-        Filter::Is(Predicate::Server) | Filter::Is(Predicate::Served)
-    )
+    matches!(filter, Filter::Is(Predicate::Server | Predicate::Served))
 }
 
 fn directory(config: &Config, conf: &DscConf) -> Option<PathBuf> {
@@ -389,26 +374,11 @@ fn faults(config: &Config, conf: &DscConf, directory: Option<&PathBuf>) -> Vec<S
     faults
 }
 
-/// What stands against a dataset.
+/// What stands against a dataset. Those of layer `ip` have only indexers of
+/// packets, or would be of layer `dns`.
 fn fault(dataset: &Dataset) -> Option<String> {
     let name = &dataset.name;
-    let [first, second] = dataset.dimensions.each_ref().map(|one| one.indexer);
-    let of_packets = [
-        Indexer::Null,
-        Indexer::IpDirection,
-        Indexer::IpProto,
-        Indexer::IpVersion,
-    ];
-    if dataset.layer == Layer::Ip {
-        let other = [first, second]
-            .into_iter()
-            .find(|one| !of_packets.contains(one))?;
-        return Some(format!(
-            "dataset `{name}`: `{}` is not known of packets that are no DNS: there are \
-             ip_direction, ip_proto, ip_version and null; or make it a dataset of layer `dns`",
-            other.label()
-        ));
-    }
+    let first = dataset.dimensions[0].indexer;
     if first == Indexer::ResponseTime || is_timed(dataset) && first != Indexer::Null {
         return Some(format!(
             "dataset `{name}`: `response_time` must be the second dimension, with `null` as the \
@@ -423,4 +393,200 @@ fn fault(dataset: &Dataset) -> Option<String> {
         ));
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use dns_wire::locate::Layers;
+
+    use super::*;
+    use crate::stats::engine::Counts;
+
+    /// A multiple of 60.
+    const MINUTE: u64 = 1_768_089_600;
+
+    fn config(folder: &Path, conf: &str) -> Config {
+        let file = folder.join("dsc.conf");
+        std::fs::write(&file, conf).expect("a file");
+        let mut config = Config {
+            interfaces: vec!["eth0".to_owned(), "eth1".to_owned()],
+            ..Config::default()
+        };
+        config.dsc.conf = file.display().to_string();
+        config.dsc.directory = folder.display().to_string();
+        config
+    }
+
+    fn open(folder: &Path, conf: &str, now: u64) -> DscFiles {
+        let files = DscFiles::open(&config(folder, conf), now).expect("a good dsc.conf");
+        files.expect("files")
+    }
+
+    fn refused(conf: &str) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        match DscFiles::open(&config(folder.path(), conf), 0) {
+            Ok(_) => panic!("{conf} is accepted"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// So many packets at each hook: TCP over IPv4, and another protocol over IPv6.
+    fn hooks(tcp: usize, other: usize) -> [Box<Counters>; 2] {
+        let mut counters = Box::<Counters>::default();
+        for (count, family, protocol) in [
+            (tcp, Family::Ipv4, Protocol::Tcp),
+            (other, Family::Ipv6, Protocol::Other),
+        ] {
+            for _ in 0..count {
+                counters.packet(
+                    Layers {
+                        family,
+                        protocol,
+                        end: 60,
+                    },
+                    60,
+                );
+            }
+        }
+        [counters.clone(), counters]
+    }
+
+    fn counts(files: &DscFiles, hooks: [Box<Counters>; 2]) -> IntervalCounts {
+        IntervalCounts {
+            counts: Box::new(Counts::new(&files.plan.plan, 16, 1)),
+            times: BTreeMap::from([
+                (ResponseTime::Within(10, 100), 3),
+                (ResponseTime::Within(100, 1000), 7),
+            ]),
+            hooks,
+        }
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let files = std::fs::read_dir(folder).expect("a folder");
+        let names = files.map(|file| file.expect("a file").file_name());
+        let names = names.map(|name| name.into_string().expect("text"));
+        let mut names: Vec<_> = names.filter(|name| name.contains("dscdata")).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn intervals_end_at_multiples_of_their_length() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        let conf = "statistics_interval 60;\noutput_format JSON;\n";
+        let mut files = open(folder, conf, MINUTE - 5);
+        let none = counts(&files, hooks(0, 0));
+        let mut cut_at = |now| {
+            assert!(files.is_over(now), "{now}");
+            assert_eq!(files.cut(&none, now).expect("written"), 0);
+        };
+        cut_at(MINUTE);
+        // A second late, then after a clock that was put forward, and back.
+        cut_at(MINUTE + 61);
+        cut_at(MINUTE + 600);
+        cut_at(MINUTE);
+        assert!(!files.is_over(MINUTE + 59));
+        files.end(&none, MINUTE + 30).expect("written");
+        let stops = [0, 30, 60, 120, 660].map(|after| MINUTE + after);
+        assert_eq!(
+            names(folder),
+            stops.map(|stop| format!("{stop}.dscdata.json"))
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_written_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        std::fs::write(folder.join(format!("{MINUTE}.dscdata.xml")), "mine").expect("a file");
+        let mut files = open(folder, "", MINUTE - 5);
+        let none = counts(&files, hooks(0, 0));
+        files.cut(&none, MINUTE).expect("written");
+        let stops = [0, 1].map(|after| MINUTE + after);
+        assert_eq!(
+            names(folder),
+            stops.map(|stop| format!("{stop}.dscdata.xml"))
+        );
+    }
+
+    #[test]
+    fn packets_and_times_come_from_elsewhere() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let conf = "dataset direction_vs_ipproto ip Direction:ip_direction IPProto:ip_proto any;\n\
+                    dataset version ip All:null IPVersion:ip_version any;\n\
+                    dataset response_time dns All:null ResponseTime:response_time any;\n";
+        let mut files = open(folder.path(), conf, MINUTE);
+        let first = counts(&files, hooks(5, 2));
+        files.cut(&first, MINUTE + 60).expect("written");
+        let second = counts(&files, hooks(8, 3));
+        let tables = files.tables(&second);
+        let told: Vec<_> = tables.iter().map(told).collect();
+        let expected = [
+            "recv: tcp 3, other 1; sent: tcp 3, other 1",
+            "ALL: IPv4 6, IPv6 2",
+            "ALL: 100-1000 7, 10-100 3",
+        ];
+        assert_eq!(told, expected);
+        let capture = files.capture(&second);
+        assert_eq!(capture.name, "eth0:eth1");
+    }
+
+    fn told(table: &Table) -> String {
+        let rows = table.rows.iter().map(|row| {
+            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+            let cells = row.cells.iter();
+            let cells = cells.map(|cell| format!("{} {}", text(&cell.value), cell.count));
+            format!(
+                "{}: {}",
+                text(&row.value),
+                cells.collect::<Vec<_>>().join(", ")
+            )
+        });
+        rows.collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn what_cannot_be_done_live_is_refused_with_its_cure() {
+        for (conf, complaint) in [
+            (
+                "dns_port 5353;",
+                "`dns_port` is 5353, which is not among `probe.ports`",
+            ),
+            (
+                "dataset x dns Qtype:qtype Time:response_time any;",
+                "`response_time` must be the second dimension, with `null` as the first",
+            ),
+            (
+                "dataset x dns All:null Time:response_time queries-only;",
+                "response times are of whole transactions",
+            ),
+            (
+                "dataset x dns All:null Time:no_such_thing any;",
+                "no_such_thing",
+            ),
+        ] {
+            let told = refused(conf);
+            assert!(told.contains(complaint), "{conf}: {told}");
+            assert!(told.contains("dsc.conf"), "{told}");
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        for (directory, complaint) in [
+            ("", "there is no folder for the files"),
+            ("/absent/folder", "/absent/folder is no folder"),
+        ] {
+            let mut config = config(folder.path(), "");
+            config.dsc.directory = directory.to_owned();
+            let told = DscFiles::open(&config, 0).expect_err(directory).to_string();
+            assert!(told.contains(complaint), "{told}");
+        }
+        assert!(
+            DscFiles::open(&Config::default(), 0)
+                .expect("none")
+                .is_none()
+        );
+    }
 }

@@ -19,13 +19,13 @@ use tracing::{error, warn};
 
 use crate::{
     config::Config,
-    dsc_files::{DscFiles, DscPlan},
+    dsc_files::DscFiles,
     export::{
         dsc,
         snapshot::{FileState, FileStates},
     },
     rssac002::{self, Journal, date_of},
-    source::live::{Ended, Live},
+    source::live::{Ended, Live, drain::FilePlan},
 };
 
 /// How often the clock is looked at.
@@ -92,7 +92,7 @@ impl Files {
     }
 
     /// What must be counted for DSC's files.
-    pub(super) fn dsc_plan(&self) -> Option<&DscPlan> {
+    pub(super) fn dsc_plan(&self) -> Option<&FilePlan> {
         self.dsc.as_ref().map(|dsc| dsc.files.plan())
     }
 

@@ -31,13 +31,12 @@ use self::{
     clock::now_ns,
     collect::CollectOptions,
     cost::CostMeter,
-    drain::{DrainOptions, Drains, Report},
+    drain::{DrainOptions, Drains, FilePlan, Report},
     probe::{LoadError, LoadOptions, Probe, Variant},
     ring::Ring,
 };
 use crate::{
     config::Config,
-    dsc_files::DscPlan,
     export::snapshot::{FileStates, HookCounts, LiveState, RingReport, Snapshot},
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
@@ -115,7 +114,7 @@ impl Live {
     pub fn start(
         config: &Config,
         variant: Variant,
-        files: Option<&DscPlan>,
+        files: Option<&FilePlan>,
     ) -> Result<Self, LiveError> {
         // Before anything is loaded: a list that cannot be read costs no traffic.
         let plan = Arc::new(statistics(config)?);
@@ -131,8 +130,7 @@ impl Live {
         if let Some((times, role)) = files.and_then(|files| files.times) {
             pairing = pairing.with_times(times, role);
         }
-        let counted = files.map(|files| &files.counted);
-        let drains = Drains::start(rings, pairing, drain_options(config), &plan, counted)?;
+        let drains = Drains::start(rings, pairing, drain_options(config), &plan, files)?;
         let mut attachments = Attachments::default();
         for interface in &config.interfaces {
             let (ingress, egress) = (config.probe.xdp_mode, config.probe.egress);
@@ -315,10 +313,10 @@ fn load_options(
     config: &Config,
     variant: Variant,
     plan: &Plan,
-    files: Option<&DscPlan>,
+    files: Option<&FilePlan>,
 ) -> LoadOptions {
-    let whole = plan.needs_whole_messages()
-        || files.is_some_and(|files| files.counted.plan.needs_whole_messages());
+    let whole =
+        plan.needs_whole_messages() || files.is_some_and(|files| files.plan.needs_whole_messages());
     let chunk_bytes = CHUNK_LINES * dns_wire::record::LINE as u64;
     LoadOptions {
         variant,

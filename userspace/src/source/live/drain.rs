@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dns_wire::counters::{Counters, Hook};
+use dns_wire::counters::{Counters, Hook, Role};
 use foldhash::quality::RandomState;
 use tracing::error;
 
@@ -36,7 +36,7 @@ use crate::{
         engine::{Counts, Engine},
         pairing::Pairing,
         plan::Plan,
-        response_time::ResponseTime,
+        response_time::{self, ResponseTime},
         shard::Shard,
         sketches::Clients,
     },
@@ -77,6 +77,9 @@ pub struct FilePlan {
     pub plan: Arc<Plan>,
     /// Cells of a dataset in an interval.
     pub cells: usize,
+    /// How response times are put into classes, and of which role, or of both;
+    /// none where nobody asks for them.
+    pub times: Option<(response_time::Settings, Option<Role>)>,
 }
 
 /// What a thread counted.

@@ -497,3 +497,38 @@ fn every_message_is_accounted_for() {
     assert_eq!(answered + unanswered, queries);
     assert_eq!(answered + unsolicited, responses);
 }
+
+#[test]
+fn transactions_end_in_the_classes_of_dsc_too() {
+    use response_time::ResponseTime::{DroppedQuery, MissingQuery, Timeout, Within};
+    let id = |id, said| Said { id, ..said };
+    let said = [
+        id(1, query(0)),
+        id(1, response(700_000)),
+        id(2, query(0)),
+        id(2, response(5 * MS)),
+        id(3, query(MS)),
+        id(4, response(MS)),
+        // There is room for two.
+        id(5, query(MS)),
+    ];
+    for (role, expected) in [(None, 1), (Some(Role::Server), 1), (Some(Role::Client), 0)] {
+        let mut run = Run::new(2);
+        run.pairing = run
+            .pairing
+            .with_times(response_time::Settings::default(), role);
+        run.say(&said);
+        run.pairing.finish();
+        let times = run.pairing.take_times();
+        let classes = [
+            Within(100, 1000),
+            Within(1000, 10_000),
+            Timeout,
+            MissingQuery,
+            DroppedQuery,
+        ];
+        let counts = classes.map(|class| times.get(&class).copied().unwrap_or(0));
+        assert_eq!(counts, [expected; 5], "{role:?}: {times:?}");
+        assert!(run.pairing.take_times().is_empty());
+    }
+}
