@@ -354,7 +354,7 @@ fn nothing_is_written_of_what_is_wrong() {
 #[test]
 fn something_must_be_written_under_a_name() {
     for (arguments, complaint) in [
-        (&["merge", "x"][..], "required"),
+        (&["merge", "x"][..], "--partials"),
         (&["merge", "--output", "out", "x"], "--service"),
         (&["merge", "--service", "x.example", "x"], "--output"),
         (&["read", "--partials", "out"], "<CAPTURE>"),
