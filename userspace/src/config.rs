@@ -64,6 +64,12 @@ settings! {
         section pub pairing: Pairing,
         section pub tcp: Tcp,
         section pub statistics: Statistics,
+        section pub geoip: Geoip,
+        section pub networks: Networks,
+        section pub customers: Customers,
+        section pub reverse_dns: ReverseDns,
+        section pub privacy: Privacy,
+        section pub stream: Stream,
         section pub export: Export,
         section pub rssac002: Rssac002,
         section pub dsc: Dsc,
@@ -182,6 +188,140 @@ settings! {
 }
 
 settings! {
+    /// Countries and autonomous systems of clients. With databases, the datasets
+    /// `country_code`, `continent`, `asn`, `asn_vs_rcode` and `country_vs_qtype`
+    /// are counted beside the default ones. A file that is replaced is read
+    /// again; one that is broken does not take the place of the one before.
+    pub struct Geoip {
+        /// MMDB files: GeoLite2, GeoIP2, DB-IP, IPinfo. Several are asked in
+        /// their order, and the first one that knows a value tells it.
+        pub databases: Vec<String> = (list(0..=16, text("the path of a file", names::path)), vec![]),
+        /// Each thread keeps what is known of so many addresses.
+        pub cache: u32 = (integer(1024..=16_777_216), 65_536),
+        /// How often files are looked at: databases, networks and customers.
+        pub reload_interval: Duration = (duration(SECOND..=86_400 * SECOND), 10 * SECOND),
+    }
+}
+
+settings! {
+    /// Clients' networks that are known by name, such as public resolvers and
+    /// crawlers. With a file, the dataset `network` is counted.
+    pub struct Networks {
+        /// A CSV file: lines of a prefix and a name, as in
+        /// `192.0.2.0/24,example-resolver`; `#` begins a comment. Of several
+        /// prefixes of an address the longest one counts. Empty: none.
+        pub file: String = (text("the path of a file", names::path), String::new()),
+    }
+}
+
+settings! {
+    /// Customers, by the zones that they own or by addresses. With a table, the
+    /// datasets `customer`, `customer_bytes`, `customer_vs_rcode` and
+    /// `customer_vs_qname` are counted. What belongs to nobody is `unassigned`.
+    pub struct Customers {
+        /// A CSV file: lines of a zone or a prefix, and a name, as in
+        /// `example.com,Example` or `192.0.2.0/24,Example`; `#` begins a comment.
+        /// The longest match counts. Empty: none.
+        pub file: String = (text("the path of a file", names::path), String::new()),
+        /// A PostgreSQL database to read the table from, too, as in
+        /// `host=/run/postgresql dbname=billing user=xdsc`. Empty: none.
+        pub postgres: String = (text("a connection string", names::path), String::new()),
+        /// The query whose rows are the table: two columns of text, zone or
+        /// prefix, and name.
+        pub query: String = (
+            text("a query", names::path),
+            "SELECT match, customer FROM customers".to_owned()
+        ),
+        /// How often the query is run.
+        pub refresh: Duration = (duration(10 * SECOND..=86_400 * SECOND), 300 * SECOND),
+        /// What a customer is told by; the first one that matches counts.
+        pub by: Vec<CustomerBy> = (list(1..=3, one_of()), vec![CustomerBy::Zone, CustomerBy::Client]),
+    }
+}
+
+settings! {
+    /// Names of clients that matter, from the reverse zones (PTR records): of
+    /// those that are often in the sample that the enriched stream takes.
+    pub struct ReverseDns {
+        /// Whether xdsc asks at all: it then sends queries of its own.
+        pub enabled: bool = (Flag, false),
+        /// The resolvers to ask, as in `192.0.2.1` or `[2001:db8::1]:5353`.
+        /// Never the server that xdsc watches. Empty: those of /etc/resolv.conf.
+        pub resolvers: Vec<String> = (list(0..=8, text("an address", names::resolver)), vec![]),
+        /// The most queries that are sent per second.
+        pub queries_per_second: u32 = (integer(1..=100_000), 20),
+        /// The most queries that are sent at once after a quiet time.
+        pub burst: u32 = (integer(1..=100_000), 20),
+        /// The most queries that wait for an answer.
+        pub in_flight: u32 = (integer(1..=4096), 16),
+        /// How long a query waits for its answer.
+        pub timeout: Duration = (duration(100 * MILLISECOND..=30 * SECOND), 2 * SECOND),
+        /// The most addresses that wait to be looked up.
+        pub queue: u32 = (integer(16..=1_048_576), 1024),
+        /// A client is looked up when it was seen so often in the sample.
+        pub min_seen: u32 = (integer(1..=1_000_000), 3),
+        /// Networks that are never looked up, beside those of private and
+        /// special use.
+        pub deny: Vec<IpPrefix> = (
+            list(0..=1024, text("an IP address or a prefix", |text| text.parse())),
+            vec![]
+        ),
+        /// Networks that are looked up whatever stands above.
+        pub allow: Vec<IpPrefix> = (
+            list(0..=1024, text("an IP address or a prefix", |text| text.parse())),
+            vec![]
+        ),
+        /// Whether a name counts only if its own address records lead back to
+        /// the client, which takes a second query.
+        pub confirm: bool = (Flag, false),
+        /// The most addresses whose names are kept.
+        pub cache: u32 = (integer(1024..=16_777_216), 65_536),
+        /// A name is kept at least so long, whatever its TTL.
+        pub ttl_min: Duration = (duration(SECOND..=604_800 * SECOND), 300 * SECOND),
+        /// A name is kept at most so long, whatever its TTL.
+        pub ttl_max: Duration = (duration(SECOND..=604_800 * SECOND), 86_400 * SECOND),
+        /// That there is no name is kept at least so long.
+        pub negative_ttl_min: Duration = (duration(SECOND..=604_800 * SECOND), 300 * SECOND),
+        /// That there is no name is kept at most so long.
+        pub negative_ttl_max: Duration = (duration(SECOND..=604_800 * SECOND), 3600 * SECOND),
+        /// A file that keeps the names over restarts. Empty: none.
+        pub cache_file: String = (text("the path of a file", names::path), String::new()),
+        /// A cache that a fleet shares over the protocol of Redis, as in
+        /// `redis://192.0.2.1/0`. xdsc goes on without it. Empty: none.
+        pub redis: String = (text("a URL", names::path), String::new()),
+    }
+}
+
+settings! {
+    /// How clients are shown in metrics and in the enriched stream.
+    pub struct Privacy {
+        /// As prefixes, as pseudonyms, or by their addresses. The lengths of
+        /// prefixes are `statistics.client_v4_prefix` and `client_v6_prefix`.
+        pub clients: ClientsShown = (one_of(), ClientsShown::Prefix),
+        /// A file with a secret of at least 16 octets that pseudonyms are made
+        /// with: all nodes with the same secret make the same ones. Empty: one
+        /// that is made up at each start.
+        pub key_file: String = (text("the path of a file", names::path), String::new()),
+    }
+}
+
+settings! {
+    /// The enriched stream: queries with their responses and all that is known
+    /// of their clients, for `xdsc tail` and other subscribers.
+    pub struct Stream {
+        /// The most exchanges per second: above, a share of them is taken.
+        pub max_rate: u32 = (integer(10..=1_000_000), 5_000),
+        /// The most messages that wait to be enriched.
+        pub queue: u32 = (integer(256..=1_048_576), 8_192),
+        /// The most exchanges that wait for the slowest subscriber, who then
+        /// misses the oldest ones.
+        pub buffer: u32 = (integer(64..=1_048_576), 4_096),
+        /// The most subscribers at a time.
+        pub subscribers: u32 = (integer(0..=1024), 16),
+    }
+}
+
+settings! {
     /// Bounds of the datasets' metrics.
     pub struct Export {
         /// The most series of all datasets together.
@@ -287,6 +427,28 @@ pub enum DscFormat {
     Xml,
     /// DSC JSON.
     Json,
+}
+
+/// What a customer is told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CustomerBy {
+    /// The zone of the queried name.
+    Zone,
+    /// The client's address.
+    Client,
+    /// The server's address.
+    Server,
+}
+
+/// How clients are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ClientsShown {
+    /// Their networks.
+    Prefix,
+    /// Addresses of their own that keep what they have in common.
+    Pseudonym,
+    /// Their addresses.
+    Address,
 }
 
 /// How packets are seen on their way in.

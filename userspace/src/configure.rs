@@ -10,6 +10,7 @@ use crate::{
     cli::{ConfigArgs, ConfigCommand},
     config::{self, Config},
     dsc_files::DscFiles,
+    enrich::tables::nothing_known,
     statistics::statistics,
 };
 
@@ -40,7 +41,9 @@ fn check(file: &Path, out: &mut impl Write, complaints: &mut impl Write) -> io::
     };
     // What it names, too.
     let errors = [
-        statistics(&config).err().map(|errors| errors.to_string()),
+        statistics(&config, &nothing_known())
+            .err()
+            .map(|errors| errors.to_string()),
         DscFiles::open(&config, 0)
             .err()
             .map(|error| error.to_string()),

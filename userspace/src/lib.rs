@@ -8,6 +8,7 @@ pub mod config;
 pub mod configure;
 pub mod dsc_conf;
 pub mod dsc_files;
+pub mod enrich;
 pub mod export;
 pub mod http;
 pub mod names;

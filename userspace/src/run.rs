@@ -1,5 +1,6 @@
 //! `xdsc run`: the daemon.
 
+mod enrichment;
 mod files;
 
 use std::{
@@ -19,6 +20,7 @@ use crate::{
     source::live::{Ended, Live, probe::Variant},
 };
 
+use enrichment::Enrichment;
 use files::{Files, States};
 
 /// How long requests in flight may hold the end up.
@@ -45,13 +47,14 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     } else {
         Variant::Plain
     };
-    let live = Live::start(&config, variant, files.dsc_plan())?;
+    let enrichment = Enrichment::start(&config)?;
+    let live = Live::start(&config, variant, files.dsc_plan(), enrichment.tables())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("cannot start the HTTP threads")?;
-    let daemon = Arc::new(Daemon::new(live, files.states()));
+    let daemon = Arc::new(Daemon::new(live, files.states(), enrichment));
     let observed = Arc::clone(&daemon);
     let writing = (files.start(move || observed.live())).context("cannot start a thread")?;
     let served = runtime.block_on(serve(&config, listeners, Arc::clone(&daemon)));
@@ -154,14 +157,16 @@ struct Daemon {
     live: Mutex<Option<Arc<Live>>>,
     started: Instant,
     files: States,
+    enrichment: Enrichment,
 }
 
 impl Daemon {
-    fn new(live: Live, files: States) -> Self {
+    fn new(live: Live, files: States, enrichment: Enrichment) -> Self {
         Self {
             live: Mutex::new(Some(Arc::new(live))),
             started: Instant::now(),
             files,
+            enrichment,
         }
     }
 
@@ -228,6 +233,7 @@ impl Telemetry for Daemon {
             .snapshot()
             .map_err(|error| TelemetryError::Source(Box::new(error)))?;
         snapshot.files = self.files.get();
+        self.enrichment.tell(&mut snapshot);
         Ok(prometheus::openmetrics(
             snapshot,
             Some(ProcessCollector::new()),

@@ -4,10 +4,12 @@
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{
     config::{Config, Rssac002, datasets},
+    enrich::tables::SharedTables,
     names::{list_file::ListError, suffix::SuffixList, tld::KnownTlds},
     stats::{
         aggregate::Limits,
@@ -61,13 +63,14 @@ impl fmt::Display for StatisticsErrors {
 ///
 /// # Errors
 /// All lists that cannot be read.
-pub fn statistics(config: &Config) -> Result<Plan, StatisticsErrors> {
+pub fn statistics(config: &Config, tables: &SharedTables) -> Result<Plan, StatisticsErrors> {
     let settings = &config.statistics;
     let mut rules = Rules {
         client_v4_mask: mask_of(settings.client_v4_prefix.into()) as u32,
         client_v6_mask: !u128::MAX
             .checked_shr(settings.client_v6_prefix.into())
             .unwrap_or(0),
+        tables: Arc::clone(tables),
         ..Rules::default()
     };
     let mut errors = Vec::new();
@@ -145,7 +148,11 @@ fn mask_of(prefix: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::dataset::Indexer;
+    use crate::{enrich::tables::nothing_known, stats::dataset::Indexer};
+
+    fn statistics(config: &Config) -> Result<Plan, StatisticsErrors> {
+        super::statistics(config, &nothing_known())
+    }
 
     #[test]
     fn the_default_has_networks_of_24_and_48_bits() {

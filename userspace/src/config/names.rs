@@ -68,6 +68,18 @@ pub(super) fn path(text: &str) -> Result<String, InvalidValue> {
     Ok(text.to_owned())
 }
 
+/// Accepts the address of a resolver: an IP address, with or without a port.
+pub(super) fn resolver(text: &str) -> Result<String, InvalidValue> {
+    let is_address = text.parse::<std::net::IpAddr>().is_ok();
+    if is_address || text.parse::<std::net::SocketAddr>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err(InvalidValue {
+        message: "is not the address of a resolver".to_owned(),
+        hint: "write an IP address such as `192.0.2.1` or `[2001:db8::1]:5353`".to_owned(),
+    })
+}
+
 /// Accepts the name of a service of RSSAC002, which may be empty for none.
 pub(super) fn service(text: &str) -> Result<String, InvalidValue> {
     if text.is_empty() || crate::rssac002::check_service(text).is_ok() {

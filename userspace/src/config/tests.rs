@@ -68,6 +68,51 @@ fn all_defaults() -> Config {
             cells: 16_384,
             top_candidates: 4096,
         },
+        geoip: Geoip {
+            databases: vec![],
+            cache: 65_536,
+            reload_interval: Duration::from_secs(10),
+        },
+        networks: Networks {
+            file: String::new(),
+        },
+        customers: Customers {
+            file: String::new(),
+            postgres: String::new(),
+            query: "SELECT match, customer FROM customers".to_owned(),
+            refresh: Duration::from_secs(300),
+            by: vec![CustomerBy::Zone, CustomerBy::Client],
+        },
+        reverse_dns: ReverseDns {
+            enabled: false,
+            resolvers: vec![],
+            queries_per_second: 20,
+            burst: 20,
+            in_flight: 16,
+            timeout: Duration::from_secs(2),
+            queue: 1024,
+            min_seen: 3,
+            deny: vec![],
+            allow: vec![],
+            confirm: false,
+            cache: 65_536,
+            ttl_min: Duration::from_secs(300),
+            ttl_max: Duration::from_secs(86_400),
+            negative_ttl_min: Duration::from_secs(300),
+            negative_ttl_max: Duration::from_secs(3600),
+            cache_file: String::new(),
+            redis: String::new(),
+        },
+        privacy: Privacy {
+            clients: ClientsShown::Prefix,
+            key_file: String::new(),
+        },
+        stream: Stream {
+            max_rate: 5_000,
+            queue: 8_192,
+            buffer: 4_096,
+            subscribers: 16,
+        },
         export: Export {
             max_series: 20_000,
             max_cells: 200,
@@ -138,6 +183,51 @@ known_tlds = "tlds.txt"
 zones = "/etc/nsd/zones"
 cells = 256
 top_candidates = 64
+
+[geoip]
+databases = ["country.mmdb", "asn.mmdb"]
+cache = 1024
+reload_interval = "1s"
+
+[networks]
+file = "networks.csv"
+
+[customers]
+file = "customers.csv"
+postgres = "host=/run/postgresql"
+query = "SELECT zone, name FROM zones"
+refresh = "10s"
+by = ["server"]
+
+[reverse_dns]
+enabled = true
+resolvers = ["192.0.2.1", "[2001:db8::1]:5353"]
+queries_per_second = 5
+burst = 1
+in_flight = 2
+timeout = "500ms"
+queue = 16
+min_seen = 1
+deny = ["198.51.100.0/24"]
+allow = ["10.0.0.0/8"]
+confirm = true
+cache = 1024
+ttl_min = "1s"
+ttl_max = "60s"
+negative_ttl_min = "2s"
+negative_ttl_max = "30s"
+cache_file = "/var/lib/xdsc/names"
+redis = "redis://192.0.2.1/0"
+
+[privacy]
+clients = "pseudonym"
+key_file = "/etc/xdsc/privacy.key"
+
+[stream]
+max_rate = 10
+queue = 256
+buffer = 64
+subscribers = 0
 
 [export]
 max_series = 1000
@@ -217,6 +307,51 @@ fn other_than_default() -> Config {
             zones: "/etc/nsd/zones".to_owned(),
             cells: 256,
             top_candidates: 64,
+        },
+        geoip: Geoip {
+            databases: strings(&["country.mmdb", "asn.mmdb"]),
+            cache: 1024,
+            reload_interval: Duration::from_secs(1),
+        },
+        networks: Networks {
+            file: "networks.csv".to_owned(),
+        },
+        customers: Customers {
+            file: "customers.csv".to_owned(),
+            postgres: "host=/run/postgresql".to_owned(),
+            query: "SELECT zone, name FROM zones".to_owned(),
+            refresh: Duration::from_secs(10),
+            by: vec![CustomerBy::Server],
+        },
+        reverse_dns: ReverseDns {
+            enabled: true,
+            resolvers: strings(&["192.0.2.1", "[2001:db8::1]:5353"]),
+            queries_per_second: 5,
+            burst: 1,
+            in_flight: 2,
+            timeout: Duration::from_millis(500),
+            queue: 16,
+            min_seen: 1,
+            deny: vec![IpPrefix::new([198, 51, 100, 0].into(), 24).expect("a network")],
+            allow: vec![IpPrefix::new([10, 0, 0, 0].into(), 8).expect("a network")],
+            confirm: true,
+            cache: 1024,
+            ttl_min: Duration::from_secs(1),
+            ttl_max: Duration::from_secs(60),
+            negative_ttl_min: Duration::from_secs(2),
+            negative_ttl_max: Duration::from_secs(30),
+            cache_file: "/var/lib/xdsc/names".to_owned(),
+            redis: "redis://192.0.2.1/0".to_owned(),
+        },
+        privacy: Privacy {
+            clients: ClientsShown::Pseudonym,
+            key_file: "/etc/xdsc/privacy.key".to_owned(),
+        },
+        stream: Stream {
+            max_rate: 10,
+            queue: 256,
+            buffer: 64,
+            subscribers: 0,
         },
         export: Export {
             max_series: 1000,
@@ -337,7 +472,7 @@ fn the_example_states_the_defaults() {
     let stated = example
         .lines()
         .filter(|line| line.contains(" = ") && !line.starts_with('#'));
-    assert_eq!(stated.count(), 42, "one line for each key");
+    assert_eq!(stated.count(), 75, "one line for each key");
     assert!(example.lines().all(|line| line.len() <= 80), "{example}");
 }
 
@@ -413,7 +548,7 @@ fn names_like_no_other_get_the_list() {
         (
             "[kafka]\n",
             "f:1:2: `[kafka]` is not a known section; the sections are \
-             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
+             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `geoip`, `networks`, `customers`, `reverse_dns`, `privacy`, `stream`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
         ),
         (
             "zzz = 1\n",

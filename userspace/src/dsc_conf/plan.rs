@@ -2,6 +2,7 @@
 
 use super::DscConf;
 use crate::{
+    enrich::tables::nothing_known,
     names::{list_file::ListError, suffix::SuffixList, tld::KnownTlds},
     stats::{
         dataset::{Dataset, Filter, Indexer, Layer, Predicate},
@@ -70,6 +71,7 @@ impl DscConf {
                 self.maxminddb_country.as_deref(),
                 self.maxminddb_asn.as_deref(),
             )?,
+            tables: nothing_known(),
         })
     }
 

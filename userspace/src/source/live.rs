@@ -37,6 +37,7 @@ use self::{
 };
 use crate::{
     config::Config,
+    enrich::tables::SharedTables,
     export::snapshot::{FileStates, HookCounts, LiveState, RingReport, Snapshot},
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
@@ -115,9 +116,10 @@ impl Live {
         config: &Config,
         variant: Variant,
         files: Option<&FilePlan>,
+        tables: &SharedTables,
     ) -> Result<Self, LiveError> {
         // Before anything is loaded: a list that cannot be read costs no traffic.
-        let plan = Arc::new(statistics(config)?);
+        let plan = Arc::new(statistics(config, tables)?);
         let mut probe = Probe::load(&load_options(config, variant, &plan, files))?;
         if variant == Variant::Trace {
             probe.log_packets();

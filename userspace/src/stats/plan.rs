@@ -6,6 +6,7 @@ use std::sync::Arc;
 use regex::bytes::Regex;
 
 use crate::{
+    enrich::tables::{SharedTables, nothing_known},
     names::{suffix::SuffixList, tld::KnownTlds},
     stats::{
         dataset::{Dataset, Filter, Indexer, Layer, Predicate},
@@ -51,6 +52,8 @@ pub struct Rules {
     pub qname_filters: Vec<Regex>,
     /// Countries and autonomous systems of addresses.
     pub geo: Geo,
+    /// What is known of addresses and names beside.
+    pub tables: SharedTables,
 }
 
 impl Default for Rules {
@@ -65,6 +68,7 @@ impl Default for Rules {
             zones: Zones::default(),
             qname_filters: Vec::new(),
             geo: Geo::default(),
+            tables: nothing_known(),
         }
     }
 }

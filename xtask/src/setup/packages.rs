@@ -24,7 +24,7 @@ const fn needed_by(since: Scope, program: &'static str, package: &'static str) -
     }
 }
 
-const PROGRAMS: [Needed; 8] = [
+const PROGRAMS: [Needed; 9] = [
     needed_by(Scope::Demo, "ip", "iproute2"),
     needed_by(Scope::Demo, "setpriv", "util-linux"),
     needed_by(Scope::Test, "nsd", "nsd"),
@@ -33,6 +33,7 @@ const PROGRAMS: [Needed; 8] = [
     needed_by(Scope::Test, "dnsperf", "dnsperf"),
     needed_by(Scope::Test, "promtool", "prometheus"),
     needed_by(Scope::Test, "ss", "iproute2"),
+    needed_by(Scope::Test, "redis-server", "redis-server"),
 ];
 
 fn in_scope(scope: Scope) -> impl Iterator<Item = &'static Needed> {
