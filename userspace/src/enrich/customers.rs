@@ -15,11 +15,7 @@ use super::{
     prefixes::PrefixTable,
     table_file::{self, Intake, Named, RowError, RowErrors, TableError},
 };
-use crate::{
-    config::IpPrefix,
-    names::text,
-    stats::{plan::Compat, qname::Qname},
-};
+use crate::{config::IpPrefix, names::text, stats::qname::Qname};
 
 /// What is told where no line of the table fits.
 pub const UNASSIGNED: &str = "unassigned";
@@ -242,6 +238,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::stats::plan::Compat;
 
     fn customers(text: &str) -> Result<Customers, String> {
         let folder = tempfile::tempdir().expect("a folder");

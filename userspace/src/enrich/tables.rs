@@ -146,7 +146,7 @@ pub fn tables_of(config: &Config) -> Result<Tables, TablesErrors> {
 /// stand in front.
 fn keyed(key: &str, error: &TableError) -> String {
     match error {
-        TableError::Read { .. } => format!("{key}: {error}"),
+        TableError::Read { .. } | TableError::Empty { .. } => format!("{key}: {error}"),
         TableError::Rows(rows) => rows.to_string(),
     }
 }
