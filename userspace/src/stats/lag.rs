@@ -140,6 +140,12 @@ impl StageLag {
         self.lost.fetch_add(count, Ordering::Release);
     }
 
+    /// Events that it is through with so far.
+    #[must_use]
+    pub fn consumed_so_far(&self) -> u64 {
+        self.consumed.load(Ordering::Acquire)
+    }
+
     /// How the stage does.
     #[must_use]
     pub fn report(&self, now_ns: u64) -> LagReport {
@@ -168,13 +174,13 @@ impl StageLag {
             lag_seconds: seconds(lag_ns),
             max_lag_seconds: seconds(self.peaks.max(now_ns).max(lag_ns)),
             produced,
-            consumed: self.consumed.load(Ordering::Acquire),
+            consumed: self.consumed_so_far(),
             backlog,
         }
     }
 
     fn done(&self) -> u64 {
-        self.consumed.load(Ordering::Acquire) + self.lost.load(Ordering::Acquire)
+        self.consumed_so_far() + self.lost.load(Ordering::Acquire)
     }
 }
 
