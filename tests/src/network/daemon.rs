@@ -3,7 +3,10 @@
 use std::{env, path::PathBuf, process::ExitStatus, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use ureq::Agent;
 
 use super::{
@@ -172,6 +175,18 @@ impl<'a> Daemon<'a> {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Keeps it from running, all of its threads, while `meanwhile` is done.
+    ///
+    /// # Errors
+    /// Those of `meanwhile`, or when it cannot be stopped or continued.
+    pub fn stopped<T>(&self, meanwhile: impl FnOnce() -> Result<T>) -> Result<T> {
+        let pid = Pid::from_raw(i32::try_from(self.pid())?);
+        kill(pid, Signal::SIGSTOP)?;
+        let done = meanwhile();
+        kill(pid, Signal::SIGCONT)?;
+        done
     }
 
     /// What it has logged so far.
