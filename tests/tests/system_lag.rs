@@ -90,6 +90,39 @@ fn everything_was_read(samples: &Samples, sent: u64) -> Result<()> {
 }
 
 #[test]
+fn a_thread_that_hangs_shows_as_lag_that_grows() -> Result<()> {
+    in_network(|network| {
+        let daemon = Daemon::start(network, "")?;
+        let sender = Sender::new(network)?;
+        let before = Fate::of(&daemon.quiet()?)?;
+        daemon.thread_stopped("drain-0", || {
+            ask(&sender, 1)?;
+            let mut waited = 0.0;
+            for _ in 0..2 {
+                thread::sleep(Duration::from_secs(2));
+                // The scrape goes on without it, and tells of it.
+                let samples = daemon.scrape()?;
+                for kind in KINDS {
+                    let lag = samples.max(&format!("xdsc_{kind}_lag_seconds"), &[])?;
+                    ensure!(lag >= waited + 2.0, "{kind}: {lag} s after {waited} s");
+                }
+                ensure!(samples.max("xdsc_ring_backlog_records", &[])? == 1.0);
+                let labels = [("stage", "drain")];
+                let came = samples.count("xdsc_stage_produced_total", &labels)?;
+                ensure!(came - consumed(&samples, "drain")? == 1);
+                waited += 2.0;
+            }
+            Ok(())
+        })?;
+        let samples = daemon.quiet()?;
+        ensure!(Fate::of(&samples)?.since(before).delivered == 1);
+        nothing_waits(&samples)?;
+        daemon.stop()?;
+        Ok(())
+    })
+}
+
+#[test]
 fn idle_is_no_lag() -> Result<()> {
     in_network(|network| {
         let _server = NameServer::start(network, Kind::Knot)?;
@@ -130,9 +163,7 @@ fn nothing_waits(samples: &Samples) -> Result<()> {
 /// The smallest rings, in which the share of records does not depend on luck
 /// more than it must: one transaction in eight is kept or left out as a whole,
 /// the rest by turns.
-const SMALL: &str = "[ring]\nbytes = \"64KiB\"\n[pairing]\nfull_below = 0\n\
-                     [[dataset]]\nname = \"every_query\"\ndimensions = [\"opcode\"]\n\
-                     filters = [\"queries-only\", \"server-only\"]\n";
+const SMALL: &str = "[ring]\nbytes = \"64KiB\"\n[pairing]\nfull_below = 0\n";
 /// Queries that a ring takes by sampling: its 512 records stand for 16576 at
 /// the most.
 const SAMPLED: u16 = 8_000;
@@ -163,7 +194,7 @@ impl Fate {
             delivered: record("delivered")?,
             sampled_out: record("sampled_out")?,
             ring_full: record("ring_full")?,
-            estimate: samples.count("xdsc_dataset_every_query_messages_total", &[])?,
+            estimate: samples.count("xdsc_dataset_transport_vs_qtype_messages_total", &[])?,
         };
         ensure!(
             fate.dns == fate.delivered + fate.sampled_out + fate.ring_full,

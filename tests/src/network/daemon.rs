@@ -1,10 +1,14 @@
 //! The `xdsc` binary: started in the server's namespace, scraped, stopped.
 
-use std::{env, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{env, fs, path::PathBuf, process::ExitStatus, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        ptrace,
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, waitpid},
+    },
     unistd::Pid,
 };
 use ureq::Agent;
@@ -187,6 +191,35 @@ impl<'a> Daemon<'a> {
         let done = meanwhile();
         kill(pid, Signal::SIGCONT)?;
         done
+    }
+
+    /// Keeps one of its threads from running while `meanwhile` is done.
+    ///
+    /// # Errors
+    /// Those of `meanwhile`, or when there is no such thread, or the kernel does
+    /// not let it be traced.
+    pub fn thread_stopped<T>(
+        &self,
+        name: &str,
+        meanwhile: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let thread = self.thread(name)?;
+        ptrace::attach(thread)?;
+        waitpid(thread, Some(WaitPidFlag::__WALL))?;
+        let done = meanwhile();
+        ptrace::detach(thread, None)?;
+        done
+    }
+
+    fn thread(&self, name: &str) -> Result<Pid> {
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+            let thread = thread?;
+            if fs::read_to_string(thread.path().join("comm"))?.trim() == name {
+                let number = thread.file_name().to_string_lossy().parse()?;
+                return Ok(Pid::from_raw(number));
+            }
+        }
+        bail!("xdsc has no thread {name}")
     }
 
     /// What it has logged so far.
