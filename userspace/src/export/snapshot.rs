@@ -7,6 +7,7 @@ use dns_wire::{
     message,
 };
 
+use crate::enrich::reload::TablesState;
 use crate::source::stream::StreamStats;
 use crate::stats::{aggregate::Report, lag::LagReport, pairing::PairingStats};
 
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub files: FileStates,
     /// How far a daemon's stages are behind; whoever has one adds it.
     pub stages: Vec<(Stage, LagReport)>,
+    /// The tables that clients and names are looked up in, where there are any.
+    pub tables: Option<TablesState>,
 }
 
 /// What every event passes in a daemon, one after the other.
@@ -136,6 +139,7 @@ impl Snapshot {
             statistics: Some(Report::example()),
             files: FileStates::example(),
             stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
+            tables: Some(TablesState::example()),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {
