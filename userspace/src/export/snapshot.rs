@@ -26,10 +26,10 @@ pub struct Snapshot {
     pub live: Option<LiveState>,
     /// What a daemon writes beside.
     pub files: FileStates,
-    /// The tables that clients and names are looked up in, where there are any.
-    pub tables: Option<TablesState>,
     /// How far a daemon's stages are behind; whoever has one adds it.
     pub stages: Vec<(Stage, LagReport)>,
+    /// The tables that clients and names are looked up in, where there are any.
+    pub tables: Option<TablesState>,
 }
 
 /// What every event passes in a daemon, one after the other.
