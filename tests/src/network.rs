@@ -12,6 +12,7 @@ pub mod frame;
 pub mod kernel_objects;
 pub mod process;
 pub mod prometheus;
+pub mod resolver;
 pub mod server;
 
 use std::{

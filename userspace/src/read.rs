@@ -320,6 +320,7 @@ impl Reading {
             statistics,
             live: None,
             files: FileStates::default(),
+            reverse_dns: None,
         };
         Report {
             snapshot,

@@ -7,6 +7,7 @@
 
 pub mod datasets;
 mod files;
+mod reverse_dns;
 #[cfg(test)]
 mod tests;
 
@@ -87,6 +88,9 @@ impl Collector for Statistics {
             families.rings(live)?;
         }
         families.files(&self.0.files)?;
+        if let Some(reverse_dns) = &self.0.reverse_dns {
+            families.reverse_dns(reverse_dns)?;
+        }
         Ok(())
     }
 }
@@ -533,6 +537,9 @@ impl Samples<'_> {
     }
 
     fn counter_f64<const N: usize>(&mut self, labels: Labels<'_, N>, value: f64) -> fmt::Result {
+        if N == 0 {
+            return self.0.encode_counter::<NoLabelSet, _, f64>(&value, None);
+        }
         self.0
             .encode_family(&labels)?
             .encode_counter::<NoLabelSet, _, f64>(&value, None)
@@ -552,6 +559,11 @@ impl Samples<'_> {
         count: u64,
         buckets: &[(f64, u64)],
     ) -> fmt::Result {
+        if N == 0 {
+            return self
+                .0
+                .encode_histogram::<NoLabelSet>(sum, count, buckets, None);
+        }
         self.0
             .encode_family(&labels)?
             .encode_histogram::<NoLabelSet>(sum, count, buckets, None)

@@ -2,26 +2,33 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
+use tokio::runtime::Handle;
+
 use crate::{
     config::Config,
-    enrich::tables::{SharedTables, Tables, shared},
+    enrich::{
+        reverse_dns::{ReverseDns, Watched},
+        tables::{SharedTables, Tables, shared},
+    },
     export::snapshot::Snapshot,
 };
 
 /// The tables, and what keeps them up to date.
 pub(super) struct Enrichment {
     tables: SharedTables,
+    reverse_dns: Option<ReverseDns>,
 }
 
 impl Enrichment {
-    /// Loads what the configuration names.
+    /// Loads what the configuration names, and starts what it enables.
     ///
     /// # Errors
-    /// All files that cannot be used.
-    #[expect(clippy::unnecessary_wraps, reason = "files are yet to be read")]
-    pub(super) fn start(_config: &Config) -> anyhow::Result<Self> {
+    /// All files that cannot be used, resolvers that must not be asked.
+    pub(super) fn start(config: &Config, runtime: &Handle) -> anyhow::Result<Self> {
         Ok(Self {
             tables: shared(Tables::default()),
+            reverse_dns: reverse_dns(config, runtime)?,
         })
     }
 
@@ -31,7 +38,24 @@ impl Enrichment {
     }
 
     /// Adds what there is to tell to a snapshot.
-    pub(super) fn tell(&self, _snapshot: &mut Snapshot) {
+    pub(super) fn tell(&self, snapshot: &mut Snapshot) {
         let _ = Arc::strong_count(&self.tables);
+        snapshot.reverse_dns = self.reverse_dns.as_ref().map(ReverseDns::stats);
     }
+
+    /// Ends what runs, and keeps what is worth keeping.
+    pub(super) fn stop(&self) {
+        if let Some(reverse_dns) = &self.reverse_dns {
+            reverse_dns.stop();
+        }
+    }
+}
+
+fn reverse_dns(config: &Config, runtime: &Handle) -> anyhow::Result<Option<ReverseDns>> {
+    let settings = &config.reverse_dns;
+    if !settings.enabled {
+        return Ok(None);
+    }
+    let watched = Watched::of(config).context("cannot read the local addresses")?;
+    Ok(Some(ReverseDns::start(settings, &watched, runtime)?))
 }

@@ -201,6 +201,7 @@ impl Live {
                 programs,
             }),
             files: FileStates::default(),
+            reverse_dns: None,
         })
     }
 

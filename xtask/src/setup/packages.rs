@@ -24,7 +24,7 @@ const fn needed_by(since: Scope, program: &'static str, package: &'static str) -
     }
 }
 
-const PROGRAMS: [Needed; 9] = [
+const PROGRAMS: [Needed; 10] = [
     needed_by(Scope::Demo, "ip", "iproute2"),
     needed_by(Scope::Demo, "setpriv", "util-linux"),
     needed_by(Scope::Test, "nsd", "nsd"),
@@ -34,6 +34,7 @@ const PROGRAMS: [Needed; 9] = [
     needed_by(Scope::Test, "promtool", "prometheus"),
     needed_by(Scope::Test, "ss", "iproute2"),
     needed_by(Scope::Test, "redis-server", "redis-server"),
+    needed_by(Scope::Test, "unbound", "unbound"),
 ];
 
 fn in_scope(scope: Scope) -> impl Iterator<Item = &'static Needed> {

@@ -302,6 +302,7 @@ impl Ticket {
     /// Tells what came of it.
     pub(super) fn settle(mut self, ended: &Ended) {
         self.settled = true;
+        self.requests.counters.in_flight.subtract(1);
         self.requests.settle(self.address, ended);
     }
 }
@@ -309,8 +310,8 @@ impl Ticket {
 impl Drop for Ticket {
     /// Who goes without a word must not keep the address waiting for ever.
     fn drop(&mut self) {
-        self.requests.counters.in_flight.subtract(1);
         if !self.settled {
+            self.requests.counters.in_flight.subtract(1);
             self.requests.state().waiting.remove(&self.address);
         }
     }

@@ -50,12 +50,11 @@ fn named(text: &str) -> Answer {
 async fn answer(service: &ReverseDns, address: IpAddr) -> Answer {
     let start = Instant::now();
     loop {
-        match service.lookup(address) {
-            Answer::Pending if start.elapsed() < 20 * SECOND => {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-            answer => return answer,
+        let answer = service.lookup(address);
+        if answer != Answer::Pending || start.elapsed() > 20 * SECOND {
+            return answer;
         }
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
@@ -170,7 +169,7 @@ async fn of_several_names_the_first_one_is_taken() {
 async fn aliases_and_long_responses_take_a_query_more() {
     // RFC 2317: delegation of a part of the reverse zone.
     let responder = Responder::start(|owner, _| match owner {
-        "1.2.0.192.in-addr.arpa." => Reply::Alias(name("1.0/25.2.0.192.in-addr.arpa."), 60),
+        "1.2.0.192.in-addr.arpa." => Reply::Alias(name("1.0-127.2.0.192.in-addr.arpa."), 60),
         _ => Reply::Names(vec![name("a.example.")], 60),
     })
     .await;
@@ -257,8 +256,8 @@ async fn no_second_sees_more_queries_than_rate_and_burst() {
     let responder = Responder::start(|owner, record_type| match (owner, record_type) {
         ("a.example.", _) => Reply::Alias(name("b.example."), 60),
         ("b.example.", _) => Reply::Address(Ipv4Addr::new(192, 0, 2, 1), 60),
-        (owner, _) if owner.contains('/') => Reply::Names(vec![name("a.example.")], 60),
-        (owner, _) => Reply::Alias(name(&format!("0/25.{owner}")), 60),
+        (owner, _) if owner.starts_with("half.") => Reply::Names(vec![name("a.example.")], 60),
+        (owner, _) => Reply::Alias(name(&format!("half.{owner}")), 60),
     })
     .await;
     let service = start(&config::ReverseDns {
