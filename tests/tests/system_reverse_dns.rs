@@ -139,7 +139,11 @@ fn a_million_clients_do_not_exceed_the_limit() -> Result<()> {
         // It is a limit, no standstill.
         ensure!(all >= u64::from(RATE) * took * 3 / 4, "{all} in {took} s");
         let sent = node.service.stats().queries_sent;
-        ensure!(sent == all, "{sent} sent, {all} in the log");
+        // At the end, some may have been about to be sent.
+        ensure!(
+            (all..=all + 64).contains(&sent),
+            "{sent} sent, {all} in the log"
+        );
         println(&format!(
             "{lookups} lookups of {CLIENTS} clients in {took} s; queries per second in the \
              resolver's log: at most {most} of {}, {all} in all",

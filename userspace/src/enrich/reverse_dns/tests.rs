@@ -290,6 +290,22 @@ async fn no_second_sees_more_queries_than_rate_and_burst() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lookup_of_one_query_takes_one_permit() {
+    let responder = Responder::always(Reply::Names(vec![name("a.example.")], 60)).await;
+    let service = start(&config::ReverseDns {
+        queries_per_second: 1,
+        burst: 1,
+        ..settings(&[&responder])
+    });
+    assert_eq!(answer(&service, client(1)).await, named("a.example"));
+    assert_eq!(service.stats().limited, 0);
+    assert_eq!(answer(&service, client(2)).await, named("a.example"));
+    let asked = responder.asked();
+    assert!(asked[1].at - asked[0].at > SECOND / 2, "{asked:?}");
+    assert_eq!(service.stats().limited, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_is_asked_for_once_however_often_it_is_looked_up() {
     let responder = Responder::always(Reply::Silence).await;
     let service = start(&config::ReverseDns {
@@ -406,10 +422,15 @@ mod of_requests {
         Ended::Found(known, Duration::from_secs(ttl))
     }
 
+    async fn next(requests: &Arc<Requests>) -> requests::Ticket {
+        requests.something_to_ask().await;
+        requests.next_to_ask().expect("nobody else takes it")
+    }
+
     async fn fail(requests: &Arc<Requests>, clients: std::ops::RangeInclusive<u8>) {
         for number in clients {
             assert_eq!(requests.lookup(client(number)), Answer::Pending);
-            requests.next_to_ask().await.settle(&Ended::Failed);
+            next(requests).await.settle(&Ended::Failed);
         }
     }
 
@@ -420,7 +441,7 @@ mod of_requests {
         assert_eq!(requests.lookup(client(2)), Answer::Pending);
         assert_eq!(requests.lookup(client(3)), Answer::Refused);
         assert_eq!(requests.lookup(client(1)), Answer::Pending);
-        let ticket = requests.next_to_ask().await;
+        let ticket = next(&requests).await;
         assert_eq!(ticket.address(), client(1), "who came first");
         assert_eq!(requests.lookup(client(3)), Answer::Pending);
         let stats = requests.stats();
@@ -434,7 +455,7 @@ mod of_requests {
         let requests = requests(16);
         for (number, ttl) in [(1, 1), (2, 1000), (3, 1_000_000)] {
             assert_eq!(requests.lookup(client(number)), Answer::Pending);
-            requests.next_to_ask().await.settle(&found(ttl));
+            next(&requests).await.settle(&found(ttl));
         }
         // The bounds are 300 and 86400 seconds.
         let known = |number| requests.lookup(client(number)) == named("a.example");
@@ -468,27 +489,27 @@ mod of_requests {
         assert_eq!(requests.lookup(client(5)), Answer::Pending);
         assert_eq!(requests.lookup(client(6)), Answer::Pending);
         assert_eq!(requests.lookup(client(7)), Answer::Pending);
-        requests.next_to_ask().await.settle(&Ended::Failed);
+        next(&requests).await.settle(&Ended::Failed);
         assert_eq!(requests.stats().breaker, BreakerState::Open);
         assert_eq!(requests.lookup(client(8)), Answer::Refused);
         assert_eq!(requests.stats().requests(Request::BreakerOpen), 1);
 
         let start = tokio::time::Instant::now();
-        let trial = requests.next_to_ask().await;
+        let trial = next(&requests).await;
         assert_eq!(trial.address(), client(6));
         assert_eq!(start.elapsed(), Duration::from_secs(10));
         trial.settle(&Ended::Failed);
 
-        let trial = requests.next_to_ask().await;
+        let trial = next(&requests).await;
         assert_eq!(start.elapsed(), Duration::from_secs(30));
         assert_eq!(requests.stats().breaker, BreakerState::HalfOpen);
         // One at a time: the next one waits for the end of the trial.
         assert_eq!(requests.lookup(client(9)), Answer::Pending);
-        let next = tokio::time::timeout(SECOND, requests.next_to_ask()).await;
-        assert!(next.is_err());
+        let waited = tokio::time::timeout(SECOND, requests.something_to_ask()).await;
+        assert!(waited.is_err() && requests.next_to_ask().is_none());
         trial.settle(&found(60));
         assert_eq!(requests.stats().breaker, BreakerState::Closed);
-        assert_eq!(requests.next_to_ask().await.address(), client(9));
+        assert_eq!(next(&requests).await.address(), client(9));
         assert_eq!(requests.stats().breaker_opened, 2);
     }
 
@@ -496,7 +517,7 @@ mod of_requests {
     async fn a_task_that_ends_without_a_word_frees_its_address() {
         let requests = requests(16);
         assert_eq!(requests.lookup(client(1)), Answer::Pending);
-        drop(requests.next_to_ask().await);
+        drop(next(&requests).await);
         assert_eq!(requests.stats().in_flight, 0);
         assert_eq!(requests.lookup(client(1)), Answer::Pending);
         assert_eq!(requests.stats().requests(Request::Queued), 2);
