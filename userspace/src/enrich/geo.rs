@@ -32,6 +32,20 @@ pub struct GeoError {
 }
 
 impl Databases {
+    /// Opens several databases.
+    ///
+    /// # Errors
+    /// All files that are not usable.
+    pub fn open(files: &[PathBuf]) -> Result<Self, Vec<GeoError>> {
+        let absent = files.iter().filter(|file| !file.exists());
+        let errors: Vec<_> = absent.map(|file| GeoError { file: file.clone() }).collect();
+        if errors.is_empty() {
+            Ok(Self::default())
+        } else {
+            Err(errors)
+        }
+    }
+
     /// What is known of an address.
     #[must_use]
     pub fn locate(&self, _address: IpAddr, _cache: &mut RecordCache) -> Location {

@@ -11,9 +11,12 @@ use dns_wire::{
 use foldhash::quality::RandomState;
 
 use super::{engine::Engine, observed::Observed, pairing::Event};
-use crate::source::{
-    stream::{Limits, StreamStats, Streams},
-    whole::Assembler,
+use crate::{
+    enrich::locator::Caches,
+    source::{
+        stream::{Limits, StreamStats, Streams},
+        whole::Assembler,
+    },
 };
 
 /// The counters and the streams of one consumer of records.
@@ -41,6 +44,21 @@ impl Engines {
         if let Some(files) = &mut self.files {
             files.message(observed);
         }
+    }
+
+    fn refresh(&mut self) {
+        self.first.refresh();
+        if let Some(files) = &mut self.files {
+            files.refresh();
+        }
+    }
+
+    fn caches(&self) -> Caches {
+        let mut caches = self.first.caches();
+        if let Some(files) = &self.files {
+            caches.merge(&files.caches());
+        }
+        caches
     }
 }
 
@@ -101,9 +119,16 @@ impl Shard {
     }
 
     /// There are no more records of a ring at the moment, between which a message
-    /// would go on.
+    /// would go on. It is also where new tables come into use.
     pub fn end_of_ring(&mut self) {
         self.wholes.finish();
+        self.engines.refresh();
+    }
+
+    /// How the caches of what is known of addresses did.
+    #[must_use]
+    pub fn caches(&self) -> Caches {
+        self.engines.caches()
     }
 
     /// Messages handed on raw that could not be put together: 0 unless a ring was
