@@ -13,4 +13,7 @@ pub mod locator;
 pub mod networks;
 pub mod prefixes;
 pub mod privacy;
+pub mod reload;
+pub mod table_file;
 pub mod tables;
+pub mod watch;

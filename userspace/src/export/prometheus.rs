@@ -7,6 +7,7 @@
 
 pub mod datasets;
 mod files;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -87,6 +88,9 @@ impl Collector for Statistics {
             families.rings(live)?;
         }
         families.files(&self.0.files)?;
+        if let Some(tables) = &self.0.tables {
+            families.tables(tables)?;
+        }
         Ok(())
     }
 }

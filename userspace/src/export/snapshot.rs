@@ -7,6 +7,7 @@ use dns_wire::{
     message,
 };
 
+use crate::enrich::reload::TablesState;
 use crate::source::stream::StreamStats;
 use crate::stats::{aggregate::Report, pairing::PairingStats};
 
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub live: Option<LiveState>,
     /// What a daemon writes beside.
     pub files: FileStates,
+    /// The tables that clients and names are looked up in, where there are any.
+    pub tables: Option<TablesState>,
 }
 
 /// The files that a daemon writes; none where it was not asked to.
@@ -97,6 +100,7 @@ impl Snapshot {
             live: Some(LiveState::example()),
             statistics: Some(Report::example()),
             files: FileStates::example(),
+            tables: Some(TablesState::example()),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {

@@ -38,7 +38,7 @@ use self::{
 use crate::{
     config::Config,
     enrich::tables::SharedTables,
-    export::snapshot::{FileStates, HookCounts, LiveState, RingReport, Snapshot},
+    export::snapshot::{HookCounts, LiveState, RingReport, Snapshot},
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
     stats::{
@@ -200,7 +200,7 @@ impl Live {
                 rings,
                 programs,
             }),
-            files: FileStates::default(),
+            ..Snapshot::default()
         })
     }
 
