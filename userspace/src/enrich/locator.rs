@@ -72,10 +72,14 @@ pub struct Caches {
 }
 
 impl Caches {
-    /// Adds those of another thread.
-    pub const fn merge(&mut self, other: &Self) {
-        self.places.merge(&other.places);
-        self.records.merge(&other.records);
+    /// Those of several threads together; none of none.
+    #[must_use]
+    pub fn sum(caches: impl IntoIterator<Item = Self>) -> Option<Self> {
+        caches.into_iter().reduce(|mut sum, caches| {
+            sum.places.merge(&caches.places);
+            sum.records.merge(&caches.records);
+            sum
+        })
     }
 }
 
@@ -96,7 +100,7 @@ pub struct CacheStats {
 
 impl CacheStats {
     /// Adds those of another thread's cache.
-    pub const fn merge(&mut self, other: &Self) {
+    const fn merge(&mut self, other: &Self) {
         self.hits += other.hits;
         self.misses += other.misses;
         self.evictions += other.evictions;
@@ -206,7 +210,7 @@ impl<N> Locator<N> {
                 capacity: self.places.cap().get() as u64,
                 ..self.stats
             },
-            records: CacheStats::default(),
+            records: self.records.stats(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! packets, bounded and escaped by `stats::aggregate`; all others are from closed
 //! sets, but for interface names and CPU numbers, which are the machine's.
 
+mod caches;
 pub mod datasets;
 mod files;
 mod tables;
@@ -90,6 +91,9 @@ impl Collector for Statistics {
         families.files(&self.0.files)?;
         if let Some(tables) = &self.0.tables {
             families.tables(tables)?;
+        }
+        if let Some(caches) = &self.0.caches {
+            families.caches(caches)?;
         }
         Ok(())
     }

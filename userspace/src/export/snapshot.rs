@@ -7,6 +7,7 @@ use dns_wire::{
     message,
 };
 
+use crate::enrich::locator::Caches;
 use crate::enrich::reload::TablesState;
 use crate::source::stream::StreamStats;
 use crate::stats::{aggregate::Report, pairing::PairingStats};
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub files: FileStates,
     /// The tables that clients and names are looked up in, where there are any.
     pub tables: Option<TablesState>,
+    /// The caches of what is known of addresses, where datasets ask for it.
+    pub caches: Option<Caches>,
 }
 
 /// The files that a daemon writes; none where it was not asked to.
@@ -101,6 +104,7 @@ impl Snapshot {
             statistics: Some(Report::example()),
             files: FileStates::example(),
             tables: Some(TablesState::example()),
+            caches: Some(Caches::default()),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {

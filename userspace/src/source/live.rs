@@ -37,7 +37,7 @@ use self::{
 };
 use crate::{
     config::Config,
-    enrich::tables::SharedTables,
+    enrich::{locator::Caches, tables::SharedTables},
     export::snapshot::{HookCounts, LiveState, RingReport, Snapshot},
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
@@ -183,6 +183,7 @@ impl Live {
             .iter()
             .map(|report| now.saturating_sub(report.time_ns));
         let aggregate_lag_seconds = longest(waits);
+        let caches = Caches::sum(reports.iter().filter_map(|report| report.caches));
         let damaged_records = reports.iter().map(|report| report.damaged).sum();
         let rings = ring_reports(reports, [ingress_losses, egress_losses]);
         Ok(Snapshot {
@@ -190,6 +191,7 @@ impl Live {
             pairing,
             streams,
             statistics: Some(statistics),
+            caches,
             live: Some(LiveState {
                 node: self.node.clone(),
                 site: self.site.clone(),

@@ -297,10 +297,10 @@ impl Engine {
         }
     }
 
-    /// How the caches of what is known of addresses did.
+    /// How the caches of what is known of addresses did, where it is asked for.
     #[must_use]
-    pub fn caches(&self) -> Caches {
-        self.values.caches()
+    pub fn caches(&self) -> Option<Caches> {
+        self.plan.reads_places().then(|| self.values.caches())
     }
 
     /// Hands over what was counted since the last time, and goes on with

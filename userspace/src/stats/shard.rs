@@ -53,12 +53,9 @@ impl Engines {
         }
     }
 
-    fn caches(&self) -> Caches {
-        let mut caches = self.first.caches();
-        if let Some(files) = &self.files {
-            caches.merge(&files.caches());
-        }
-        caches
+    fn caches(&self) -> Option<Caches> {
+        let files = self.files.as_ref().and_then(Engine::caches);
+        Caches::sum(self.first.caches().into_iter().chain(files))
     }
 }
 
@@ -125,9 +122,9 @@ impl Shard {
         self.engines.refresh();
     }
 
-    /// How the caches of what is known of addresses did.
+    /// How the caches of what is known of addresses did, where it is asked for.
     #[must_use]
-    pub fn caches(&self) -> Caches {
+    pub fn caches(&self) -> Option<Caches> {
         self.engines.caches()
     }
 

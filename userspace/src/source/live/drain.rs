@@ -29,6 +29,7 @@ use super::{
     ring::Ring,
 };
 use crate::{
+    enrich::locator::Caches,
     export::snapshot::RingReport,
     source::stream::{Limits, StreamStats},
     stats::{
@@ -97,6 +98,8 @@ pub struct Report {
     pub time_ns: u64,
     /// Damaged records.
     pub damaged: u64,
+    /// How the caches of what is known of addresses did, where it is asked for.
+    pub caches: Option<Caches>,
     /// The request that it answers.
     answers: u64,
 }
@@ -402,6 +405,7 @@ impl Drain {
             drain_lag_ns: std::mem::take(&mut self.lag_ns),
             time_ns: now,
             damaged: self.damaged + self.shard.broken_messages(),
+            caches: self.shard.caches(),
             answers: request,
         };
         if let Some(place) = self.shared.reports.get(self.index) {
