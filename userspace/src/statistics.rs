@@ -9,7 +9,10 @@ use std::{
 
 use crate::{
     config::{Config, Rssac002, datasets},
-    enrich::tables::SharedTables,
+    enrich::{
+        privacy::{Privacy, PrivacyError},
+        tables::SharedTables,
+    },
     names::{list_file::ListError, suffix::SuffixList, tld::KnownTlds},
     stats::{
         aggregate::Limits,
@@ -41,6 +44,9 @@ pub enum StatisticsError {
     /// Of zones.
     #[error("statistics.zones: {0}")]
     Zones(#[from] ZonesError),
+    /// The secret of pseudonyms.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
 }
 
 /// All lists that cannot be used. Never empty.
@@ -71,6 +77,8 @@ pub fn statistics(config: &Config, tables: &SharedTables) -> Result<Plan, Statis
             .checked_shr(settings.client_v6_prefix.into())
             .unwrap_or(0),
         tables: Arc::clone(tables),
+        places: config.geoip.cache as usize,
+        customers_by: config.customers.by.clone(),
         ..Rules::default()
     };
     let mut errors = Vec::new();
@@ -92,6 +100,10 @@ pub fn statistics(config: &Config, tables: &SharedTables) -> Result<Plan, Statis
             Ok(zones) => rules.zones = zones,
             Err(cause) => errors.push(cause.into()),
         }
+    }
+    match Privacy::from_config(config) {
+        Ok(privacy) => rules.privacy = privacy,
+        Err(cause) => errors.push(cause.into()),
     }
     let key = client_key(&config.rssac002).unwrap_or_else(|error| {
         errors.push(error);
