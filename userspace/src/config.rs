@@ -28,7 +28,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use toml_edit::Document;
 
-pub use datasets::{Builtin, DimensionSetting, FilterSetting, datasets};
+pub use datasets::{Builtin, DimensionSetting, FilterSetting, datasets, datasets_named};
 pub use error::{ConfigError, ConfigErrors, InvalidValue, LoadError};
 pub use ip_prefix::IpPrefix;
 pub use listen_address::{ListenAddress, ListenHost};

@@ -16,6 +16,7 @@ use crate::{
     names::{list_file::ListError, suffix::SuffixList, tld::KnownTlds},
     stats::{
         aggregate::Limits,
+        dataset::Dataset,
         plan::{Plan, Rules},
         sketches::ClientKey,
         zones::{Zones, ZonesError},
@@ -70,6 +71,18 @@ impl fmt::Display for StatisticsErrors {
 /// # Errors
 /// All lists that cannot be read.
 pub fn statistics(config: &Config, tables: &SharedTables) -> Result<Plan, StatisticsErrors> {
+    counting(config, tables, datasets(config))
+}
+
+/// The same with other datasets.
+///
+/// # Errors
+/// All lists that cannot be read.
+pub fn counting(
+    config: &Config,
+    tables: &SharedTables,
+    datasets: Vec<Dataset>,
+) -> Result<Plan, StatisticsErrors> {
     let settings = &config.statistics;
     let mut rules = Rules {
         client_v4_mask: mask_of(settings.client_v4_prefix.into()) as u32,
@@ -110,7 +123,7 @@ pub fn statistics(config: &Config, tables: &SharedTables) -> Result<Plan, Statis
         ClientKey::random()
     });
     if errors.is_empty() {
-        let plan = Plan::new(datasets(config), rules).with_distinct_counts();
+        let plan = Plan::new(datasets, rules).with_distinct_counts();
         Ok(plan.with_client_key(key))
     } else {
         Err(StatisticsErrors(errors))

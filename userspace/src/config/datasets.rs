@@ -152,6 +152,36 @@ pub fn datasets(config: &Config) -> Vec<Dataset> {
     datasets
 }
 
+/// The datasets of a name in a configuration: of a group, built in, or its own.
+///
+/// # Errors
+/// When there is no such dataset, or the configuration lacks what it needs.
+pub fn datasets_named(config: &Config, name: &str) -> Result<Vec<Dataset>, InvalidValue> {
+    if builtin::GROUPS.contains(&name) {
+        let mut config = config.clone();
+        config.statistics.datasets = vec![Builtin(name.to_owned())];
+        return Ok(builtins(&config));
+    }
+    let mut own = config.datasets.iter().filter_map(own);
+    let dataset = own.find(|dataset| dataset.name == name);
+    let Some(dataset) = dataset.or_else(|| builtin::named(name)) else {
+        let mut known: Vec<&str> = config.datasets.iter().map(|own| &*own.name).collect();
+        known.extend(builtin::GROUPS);
+        known.extend(builtin::names().map(|name| -> &str { name }));
+        return Err(unknown("is no dataset", name, known.iter().copied()));
+    };
+    match Lacking::of(&dataset, config) {
+        Some(lacking) => {
+            let (message, hint) = lacking.told();
+            Err(InvalidValue {
+                message: format!("has {message}"),
+                hint: hint.to_owned(),
+            })
+        }
+        None => Ok(vec![dataset]),
+    }
+}
+
 /// What no single key of the datasets can tell.
 pub(super) fn cross_check(config: &Config, walk: &mut Walk) {
     let mut families: HashSet<_> = builtins(config).iter().map(family_name).collect();

@@ -236,3 +236,87 @@ fn find(tables: &Tables, address: IpAddr, records: &mut RecordCache) -> Place {
         customer: tables.customers.of_address(address).cloned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::enrich::{customers::Customers, networks::Networks, tables::shared};
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect(text)
+    }
+
+    /// Tables of one network and one customer of these names.
+    fn tables(network: &str, customer: &str) -> Tables {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("networks");
+        fs::write(&file, format!("192.0.2.0/24,{network}\n")).expect("a file");
+        let row = ("2001:db8::/32", customer);
+        Tables {
+            networks: Arc::new(Networks::read(&file).expect("a network")),
+            customers: Arc::new(Customers::of_rows("a test", [row].into_iter()).expect("a row")),
+            ..Tables::default()
+        }
+    }
+
+    fn stats(hits: u64, misses: u64, evictions: u64, entries: u64) -> CacheStats {
+        CacheStats {
+            hits,
+            misses,
+            evictions,
+            entries,
+            capacity: 2,
+        }
+    }
+
+    #[test]
+    fn an_address_is_looked_up_once_and_noted_once() {
+        let notes = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counted = Arc::clone(&notes);
+        let mut locator = Locator::noting(shared(tables("r", "c")), 2, move |_, address, place| {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            format!("{address} {:?}", place.network)
+        });
+        for _ in 0..3 {
+            let located = locator.noted(ip("192.0.2.1"));
+            assert_eq!(located.place.network.as_deref(), Some("r"));
+            assert_eq!(located.note, "192.0.2.1 Some(\"r\")");
+        }
+        let place = locator.locate(ip("2001:db8::1"));
+        assert_eq!(place.customer.as_deref(), Some("c"));
+        assert_eq!(locator.locate(ip("192.0.2.1")).customer, None);
+        assert_eq!(notes.load(std::sync::atomic::Ordering::Relaxed), 2);
+        assert_eq!(locator.caches().places, stats(3, 2, 0, 2));
+    }
+
+    #[test]
+    fn what_was_not_asked_for_the_longest_time_makes_room() {
+        let mut locator = Locator::new(shared(tables("r", "c")), 2);
+        for address in ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"] {
+            locator.locate(ip(address));
+        }
+        assert_eq!(locator.caches().places, stats(1, 3, 1, 2));
+        locator.locate(ip("192.0.2.1"));
+        assert_eq!(locator.caches().places, stats(2, 3, 1, 2));
+        locator.locate(ip("192.0.2.2"));
+        assert_eq!(locator.caches().places, stats(2, 4, 2, 2));
+    }
+
+    #[test]
+    fn new_tables_are_looked_up_after_a_refresh_and_old_ones_let_go() {
+        let shared = shared(tables("old", "c"));
+        let mut locator = Locator::new(Arc::clone(&shared), 2);
+        let network = |locator: &mut Locator| locator.locate(ip("192.0.2.1")).network.clone();
+        assert_eq!(network(&mut locator).as_deref(), Some("old"));
+        let old = shared.swap(Arc::new(tables("new", "c")));
+        assert!(locator.is_behind());
+        assert_eq!(network(&mut locator).as_deref(), Some("old"));
+        locator.refresh();
+        assert!(!locator.is_behind());
+        assert_eq!(network(&mut locator).as_deref(), Some("new"));
+        assert_eq!(locator.caches().places, stats(1, 2, 0, 1));
+        assert_eq!(Arc::strong_count(&old), 1);
+    }
+}
