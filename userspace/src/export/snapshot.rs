@@ -8,6 +8,7 @@ use dns_wire::{
 };
 
 use crate::enrich::reload::TablesState;
+use crate::enrich::reverse_dns::ReverseDnsStats;
 use crate::source::stream::StreamStats;
 use crate::stats::{aggregate::Report, lag::LagReport, pairing::PairingStats};
 
@@ -26,10 +27,12 @@ pub struct Snapshot {
     pub live: Option<LiveState>,
     /// What a daemon writes beside.
     pub files: FileStates,
-    /// The tables that clients and names are looked up in, where there are any.
-    pub tables: Option<TablesState>,
     /// How far a daemon's stages are behind; whoever has one adds it.
     pub stages: Vec<(Stage, LagReport)>,
+    /// The tables that clients and names are looked up in, where there are any.
+    pub tables: Option<TablesState>,
+    /// Reverse DNS, where it is enabled.
+    pub reverse_dns: Option<ReverseDnsStats>,
 }
 
 /// What every event passes in a daemon, one after the other.
@@ -140,6 +143,7 @@ impl Snapshot {
             files: FileStates::example(),
             tables: Some(TablesState::example()),
             stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
+            reverse_dns: Some(ReverseDnsStats::example()),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {

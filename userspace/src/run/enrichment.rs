@@ -1,11 +1,13 @@
 //! What runs beside the drain to know more of clients and names.
 
 use anyhow::Context as _;
+use tokio::runtime::Handle;
 
 use crate::{
     config::Config,
     enrich::{
         reload::{ReloadThread, Reloader, States},
+        reverse_dns::{ReverseDns, Watched},
         tables::SharedTables,
     },
     export::snapshot::Snapshot,
@@ -16,18 +18,20 @@ pub(super) struct Enrichment {
     tables: SharedTables,
     states: States,
     _reloading: ReloadThread,
+    reverse_dns: Option<ReverseDns>,
 }
 
 impl Enrichment {
-    /// Loads what the configuration names.
+    /// Loads what the configuration names, and starts what it enables.
     ///
     /// # Errors
-    /// All files that cannot be used.
-    pub(super) fn start(config: &Config) -> anyhow::Result<Self> {
+    /// All files that cannot be used, resolvers that must not be asked.
+    pub(super) fn start(config: &Config, runtime: &Handle) -> anyhow::Result<Self> {
         let reloader = Reloader::open(config)?;
         Ok(Self {
             tables: reloader.tables().clone(),
             states: reloader.states(),
+            reverse_dns: reverse_dns(config, runtime)?,
             _reloading: (reloader.start()).context("cannot start a thread for the tables")?,
         })
     }
@@ -44,5 +48,22 @@ impl Enrichment {
         if !tables.sources.is_empty() {
             snapshot.tables = Some(tables);
         }
+        snapshot.reverse_dns = self.reverse_dns.as_ref().map(ReverseDns::stats);
     }
+
+    /// Ends what runs, and keeps what is worth keeping.
+    pub(super) fn stop(&self) {
+        if let Some(reverse_dns) = &self.reverse_dns {
+            reverse_dns.stop();
+        }
+    }
+}
+
+fn reverse_dns(config: &Config, runtime: &Handle) -> anyhow::Result<Option<ReverseDns>> {
+    let settings = &config.reverse_dns;
+    if !settings.enabled {
+        return Ok(None);
+    }
+    let watched = Watched::of(config).context("cannot read the local addresses")?;
+    Ok(Some(ReverseDns::start(settings, &watched, runtime)?))
 }

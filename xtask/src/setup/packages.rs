@@ -25,7 +25,7 @@ const fn needed_by(since: Scope, program: &'static str, package: &'static str) -
     }
 }
 
-const PROGRAMS: [Needed; 10] = [
+const PROGRAMS: [Needed; 11] = [
     needed_by(Scope::Demo, "ip", "iproute2"),
     needed_by(Scope::Demo, "setpriv", "util-linux"),
     needed_by(Scope::Test, "nsd", "nsd"),
@@ -36,6 +36,7 @@ const PROGRAMS: [Needed; 10] = [
     needed_by(Scope::Test, "ss", "iproute2"),
     needed_by(Scope::Test, "redis-server", "redis-server"),
     needed_by(Scope::Test, "postgres", "postgresql"),
+    needed_by(Scope::Test, "unbound", "unbound"),
 ];
 
 fn in_scope(scope: Scope) -> impl Iterator<Item = &'static Needed> {
