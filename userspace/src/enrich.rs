@@ -13,5 +13,8 @@ pub mod locator;
 pub mod networks;
 pub mod prefixes;
 pub mod privacy;
+pub mod reload;
 pub mod reverse_dns;
+pub mod table_file;
 pub mod tables;
+pub mod watch;

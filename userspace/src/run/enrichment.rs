@@ -1,15 +1,14 @@
 //! What runs beside the drain to know more of clients and names.
 
-use std::sync::Arc;
-
 use anyhow::Context as _;
 use tokio::runtime::Handle;
 
 use crate::{
     config::Config,
     enrich::{
+        reload::{ReloadThread, Reloader, States},
         reverse_dns::{ReverseDns, Watched},
-        tables::{SharedTables, Tables, shared},
+        tables::SharedTables,
     },
     export::snapshot::Snapshot,
 };
@@ -17,6 +16,8 @@ use crate::{
 /// The tables, and what keeps them up to date.
 pub(super) struct Enrichment {
     tables: SharedTables,
+    states: States,
+    _reloading: ReloadThread,
     reverse_dns: Option<ReverseDns>,
 }
 
@@ -26,8 +27,11 @@ impl Enrichment {
     /// # Errors
     /// All files that cannot be used, resolvers that must not be asked.
     pub(super) fn start(config: &Config, runtime: &Handle) -> anyhow::Result<Self> {
+        let reloader = Reloader::open(config)?;
         Ok(Self {
-            tables: shared(Tables::default()),
+            tables: reloader.tables().clone(),
+            states: reloader.states(),
+            _reloading: (reloader.start()).context("cannot start a thread for the tables")?,
             reverse_dns: reverse_dns(config, runtime)?,
         })
     }
@@ -39,7 +43,11 @@ impl Enrichment {
 
     /// Adds what there is to tell to a snapshot.
     pub(super) fn tell(&self, snapshot: &mut Snapshot) {
-        let _ = Arc::strong_count(&self.tables);
+        let tables = self.states.get();
+        // Families without samples say nothing.
+        if !tables.sources.is_empty() {
+            snapshot.tables = Some(tables);
+        }
         snapshot.reverse_dns = self.reverse_dns.as_ref().map(ReverseDns::stats);
     }
 
