@@ -380,23 +380,23 @@ fn broken_databases_are_refused_by_name() {
     let Some(folder) = shared_data::data() else {
         return;
     };
-    let names = [
-        "cyclic-data-structure",
-        "invalid-data-record-offset",
-        "libmaxminddb-corrupt-search-tree",
-        "libmaxminddb-deep-nesting",
-        "libmaxminddb-metadata-marker-only",
-        "libmaxminddb-offset-integer-overflow",
+    let anew = "fetch it anew";
+    let cases = [
+        ("cyclic-data-structure", anew),
+        ("invalid-data-record-offset", anew),
+        // Its nodes are well formed, but lead to a record of `ip` only.
+        ("libmaxminddb-corrupt-search-tree", "use a database of"),
+        ("libmaxminddb-deep-nesting", anew),
+        ("libmaxminddb-metadata-marker-only", anew),
+        ("libmaxminddb-offset-integer-overflow", anew),
     ];
-    let files = names.map(|name| folder.join(format!("mmdb/{name}.mmdb")));
+    let files = cases.map(|(name, _)| folder.join(format!("mmdb/{name}.mmdb")));
     let errors = Databases::open(&files).expect_err("none is usable");
-    for ((name, file), error) in names.iter().zip(&files).zip(&errors) {
-        assert_eq!(error.file(), file);
-        let told = error.to_string();
-        assert!(told.contains(name), "{told}");
-        assert!(told.contains("fetch it anew"), "{told}");
-    }
     assert_eq!(errors.len(), files.len());
+    for ((name, advice), error) in cases.iter().zip(&errors) {
+        let told = error.to_string();
+        assert!(told.contains(name) && told.contains(advice), "{told}");
+    }
 }
 
 #[test]
@@ -654,7 +654,7 @@ fn damage_at_random_never_does_harm() {
                 opened += 1;
                 let mut cache = RecordCache::new(64);
                 for _ in 0..200 {
-                    databases.locate(somewhere(&mut random), &mut cache);
+                    std::hint::black_box(databases.locate(somewhere(&mut random), &mut cache));
                 }
             }
             assert!(start.elapsed() < FOREVER, "{size:?}, round {round}");

@@ -7,6 +7,7 @@ use dns_wire::{
     message,
 };
 
+use crate::enrich::locator::Caches;
 use crate::enrich::reload::TablesState;
 use crate::enrich::reverse_dns::ReverseDnsStats;
 use crate::source::stream::StreamStats;
@@ -27,12 +28,14 @@ pub struct Snapshot {
     pub live: Option<LiveState>,
     /// What a daemon writes beside.
     pub files: FileStates,
-    /// Reverse DNS, where it is enabled.
-    pub reverse_dns: Option<ReverseDnsStats>,
-    /// The tables that clients and names are looked up in, where there are any.
-    pub tables: Option<TablesState>,
     /// How far a daemon's stages are behind; whoever has one adds it.
     pub stages: Vec<(Stage, LagReport)>,
+    /// The tables that clients and names are looked up in, where there are any.
+    pub tables: Option<TablesState>,
+    /// Reverse DNS, where it is enabled.
+    pub reverse_dns: Option<ReverseDnsStats>,
+    /// The caches of what is known of addresses, where datasets ask for it.
+    pub caches: Option<Caches>,
 }
 
 /// What every event passes in a daemon, one after the other.
@@ -141,9 +144,10 @@ impl Snapshot {
             live: Some(LiveState::example()),
             statistics: Some(Report::example()),
             files: FileStates::example(),
-            reverse_dns: Some(ReverseDnsStats::example()),
             tables: Some(TablesState::example()),
             stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
+            reverse_dns: Some(ReverseDnsStats::example()),
+            caches: Some(Caches::default()),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {

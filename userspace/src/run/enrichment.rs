@@ -31,8 +31,8 @@ impl Enrichment {
         Ok(Self {
             tables: reloader.tables().clone(),
             states: reloader.states(),
-            _reloading: (reloader.start()).context("cannot start a thread for the tables")?,
             reverse_dns: reverse_dns(config, runtime)?,
+            _reloading: (reloader.start()).context("cannot start a thread for the tables")?,
         })
     }
 
