@@ -320,6 +320,7 @@ impl Reading {
             statistics,
             live: None,
             files: FileStates::default(),
+            stages: Vec::new(),
         };
         Report {
             snapshot,

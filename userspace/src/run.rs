@@ -204,7 +204,7 @@ fn log_end(snapshot: &Snapshot) {
         let rings = snapshot.live.iter().flat_map(|live| &live.rings);
         let rings = rings.filter(|ring| ring.hook == *hook);
         let (produced, consumed) = rings.fold((0, 0), |(produced, consumed), ring| {
-            (produced + ring.produced, consumed + ring.consumed)
+            (produced + ring.lag.produced, consumed + ring.lag.consumed)
         });
         info!(
             hook = hook.label(),

@@ -15,6 +15,7 @@ pub mod frequent;
 pub mod geo;
 pub mod intervals;
 pub mod label;
+pub mod lag;
 pub mod locals;
 pub mod observed;
 pub mod pairing;

@@ -8,7 +8,7 @@ use dns_wire::{
 };
 
 use crate::source::stream::StreamStats;
-use crate::stats::{aggregate::Report, pairing::PairingStats};
+use crate::stats::{aggregate::Report, lag::LagReport, pairing::PairingStats};
 
 /// The statistics of a source, and of the live one what it says of itself.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,34 @@ pub struct Snapshot {
     pub live: Option<LiveState>,
     /// What a daemon writes beside.
     pub files: FileStates,
+    /// How far a daemon's stages are behind.
+    pub stages: Vec<(Stage, LagReport)>,
+}
+
+/// What every event passes in a daemon, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// From the rings into the threads that count.
+    Drain,
+    /// From there into the statistics that are shown.
+    Aggregate,
+    /// Through the enrichment of the stream.
+    Enrich,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Drain, Self::Aggregate, Self::Enrich];
+
+    /// The label's value.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Aggregate => "aggregate",
+            Self::Enrich => "enrich",
+        }
+    }
 }
 
 /// The files that a daemon writes; none where it was not asked to.
@@ -97,6 +125,7 @@ impl Snapshot {
             live: Some(LiveState::example()),
             statistics: Some(Report::example()),
             files: FileStates::example(),
+            stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {
@@ -138,10 +167,6 @@ pub struct LiveState {
     pub rings: Vec<RingReport>,
     /// What the programs cost.
     pub programs: Vec<ProgramCost>,
-    /// Seconds between an event and its passing of the drain.
-    pub drain_lag_seconds: f64,
-    /// Seconds since the statistics that are shown were handed over.
-    pub aggregate_lag_seconds: f64,
     /// Records that contradicted the ring's protocol.
     pub damaged_records: u64,
 }
@@ -159,11 +184,9 @@ impl LiveState {
             rings: vec![RingReport {
                 hook: Hook::Ingress,
                 cpu: 0,
-                produced: 0,
-                consumed: 0,
+                lag: LagReport::default(),
                 dropped: 0,
                 fill: 0.0,
-                lag_seconds: 0.0,
                 one_in: 1,
                 bytes: 1 << 22,
             }],
@@ -195,16 +218,13 @@ pub struct RingReport {
     pub hook: Hook,
     /// The CPU that fills it.
     pub cpu: u64,
-    /// Records put in by the kernel.
-    pub produced: u64,
-    /// Records taken out.
-    pub consumed: u64,
+    /// The records that the kernel put in, those taken out, and those found
+    /// waiting when somebody came to look.
+    pub lag: LagReport,
     /// Records that were lost before it.
     pub dropped: u64,
     /// Share of the ring in use.
     pub fill: f64,
-    /// Age of the oldest record in it, in seconds; 0 when it is empty.
-    pub lag_seconds: f64,
     /// One record in so many is kept at the moment.
     pub one_in: u64,
     /// Size of its data in octets.

@@ -38,11 +38,11 @@ use self::{
 use crate::{
     config::Config,
     enrich::tables::SharedTables,
-    export::snapshot::{FileStates, HookCounts, LiveState, RingReport, Snapshot},
+    export::snapshot::{FileStates, HookCounts, LiveState, RingReport, Snapshot, Stage},
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
     stats::{
-        engine::Counts, pairing::Pairing, plan::Plan, response_time::ResponseTime,
+        engine::Counts, lag::LagReport, pairing::Pairing, plan::Plan, response_time::ResponseTime,
         sketches::Clients,
     },
 };
@@ -153,10 +153,14 @@ impl Live {
     /// # Errors
     /// When the kernel does not hand out its counters.
     pub fn snapshot(&self) -> Result<Snapshot, LoadError> {
+        // As they are found: what a scrape has them emptied of had waited.
+        let found = self.drains.rings();
         // The rings are emptied first, so that the kernel's counters, read
         // after, are never behind what was taken out.
         let (reports, pairing) = self.drains.report();
+        let emptied = self.drains.rings();
         let statistics = self.drains.statistics();
+        let aggregate = self.drains.aggregate_lag();
         let (ingress, egress, programs) = {
             let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
             (
@@ -165,7 +169,6 @@ impl Live {
                 probe.costs(),
             )
         };
-        let now = now_ns();
         let (ingress, ingress_losses) = ingress;
         let (egress, egress_losses) = egress;
         let mut hooks = [ingress, egress].map(|packets| HookCounts {
@@ -178,13 +181,9 @@ impl Live {
             }
         }
         let streams = sum_streams(&reports);
-        let drain_lag_seconds = longest(reports.iter().map(|report| report.drain_lag_ns));
-        let waits = reports
-            .iter()
-            .map(|report| now.saturating_sub(report.time_ns));
-        let aggregate_lag_seconds = longest(waits);
         let damaged_records = reports.iter().map(|report| report.damaged).sum();
-        let rings = ring_reports(reports, [ingress_losses, egress_losses]);
+        let rings = ring_reports(found, &emptied, [&ingress_losses, &egress_losses]);
+        let drain = LagReport::sum(rings.iter().map(|ring| &ring.lag));
         Ok(Snapshot {
             hooks,
             pairing,
@@ -194,13 +193,12 @@ impl Live {
                 node: self.node.clone(),
                 site: self.site.clone(),
                 attachments: self.attachments.states.clone(),
-                drain_lag_seconds,
-                aggregate_lag_seconds,
                 damaged_records,
                 rings,
                 programs,
             }),
             files: FileStates::default(),
+            stages: vec![(Stage::Drain, drain), (Stage::Aggregate, aggregate)],
         })
     }
 
@@ -379,23 +377,26 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn longest(nanoseconds: impl Iterator<Item = u64>) -> f64 {
-    nanoseconds.max().unwrap_or(0) as f64 / 1e9
-}
-
-/// The rings' reports, with what the kernel lost before each: by hook, by CPU.
-fn ring_reports(reports: Vec<Report>, losses: [Vec<u64>; 2]) -> Vec<RingReport> {
+/// The rings as a scrape has found them, with what came of them after it had them
+/// emptied, and what the kernel lost before each: by hook, by CPU.
+fn ring_reports(
+    found: Vec<RingReport>,
+    emptied: &[RingReport],
+    losses: [&[u64]; 2],
+) -> Vec<RingReport> {
     let [ingress, egress] = losses;
-    let mut rings: Vec<_> = reports
-        .into_iter()
-        .flat_map(|report| report.rings)
-        .collect();
-    for ring in &mut rings {
+    let mut rings = found;
+    for (ring, emptied) in rings.iter_mut().zip(emptied) {
         let losses = match ring.hook {
-            Hook::Ingress => &ingress,
-            Hook::Egress => &egress,
+            Hook::Ingress => ingress,
+            Hook::Egress => egress,
         };
         ring.dropped = losses.get(ring.cpu as usize).copied().unwrap_or(0);
+        ring.lag = LagReport {
+            lag_seconds: ring.lag.lag_seconds,
+            backlog: ring.lag.backlog,
+            ..emptied.lag
+        };
     }
     rings
 }

@@ -26,7 +26,7 @@ use super::{
     clock::now_ns,
     collect::{CollectOptions, Collector},
     locked,
-    ring::Ring,
+    ring::{Ring, RingState, RingWatch},
 };
 use crate::{
     export::snapshot::RingReport,
@@ -34,6 +34,7 @@ use crate::{
     stats::{
         aggregate,
         engine::{Counts, Engine},
+        lag::{Batch, LagReport},
         pairing::Pairing,
         plan::Plan,
         response_time::{self, ResponseTime},
@@ -89,12 +90,6 @@ pub struct Report {
     pub reassembled: [Box<Counters>; 2],
     /// What became of segments.
     pub streams: StreamStats,
-    /// Its rings.
-    pub rings: Vec<RingReport>,
-    /// Longest time between an event and its reading since the last report.
-    pub drain_lag_ns: u64,
-    /// When this was laid out.
-    pub time_ns: u64,
     /// Damaged records.
     pub damaged: u64,
     /// The request that it answers.
@@ -106,6 +101,7 @@ pub struct Report {
 pub struct Drains {
     threads: Vec<(JoinHandle<()>, Thread)>,
     aggregator: Option<JoinHandle<()>>,
+    rings: Vec<Arc<RingWatch>>,
     shared: Arc<Shared>,
 }
 
@@ -153,17 +149,20 @@ impl Drains {
             memory: options.limits.memory / threads,
             ..options.limits
         };
+        let watches = rings.iter().map(|ring| Arc::clone(ring.watch()));
+        let watches = watches.collect();
         // Both rings of a CPU go to the same thread: queries and responses of a
         // CPU are then read close to each other.
         let mut owned: Vec<Vec<Ring>> = (0..threads).map(|_| Vec::new()).collect();
         for ring in rings {
-            if let Some(owned) = owned.get_mut(ring.cpu() as usize % threads) {
+            if let Some(owned) = owned.get_mut(ring.watch().cpu() as usize % threads) {
                 owned.push(ring);
             }
         }
         let mut drains = Self {
             threads: Vec::new(),
             aggregator: Some(aggregator(Arc::clone(&shared))?),
+            rings: watches,
             shared,
         };
         for (index, rings) in owned.into_iter().enumerate() {
@@ -178,7 +177,7 @@ impl Drains {
                 shared: Arc::clone(&drains.shared),
                 index,
                 options,
-                lag_ns: 0,
+                counted: Batch::default(),
                 damaged: 0,
                 share: Share::new(&options),
             };
@@ -189,6 +188,20 @@ impl Drains {
             drains.threads.push((handle, thread));
         }
         Ok(drains)
+    }
+
+    /// The rings as they are at the moment, whatever the threads do.
+    #[must_use]
+    pub fn rings(&self) -> Vec<RingReport> {
+        let now = now_ns();
+        let report = |ring: &Arc<RingWatch>| ring_report(ring, &ring.state(now));
+        self.rings.iter().map(report).collect()
+    }
+
+    /// How far what is collected is behind what was read.
+    #[must_use]
+    pub fn aggregate_lag(&self) -> LagReport {
+        self.shared.collector.lag(now_ns())
     }
 
     /// The threads' numbers, up to date, and those of the pairing.
@@ -297,8 +310,8 @@ struct Drain {
     shared: Arc<Shared>,
     index: usize,
     options: DrainOptions,
-    /// Longest lag since the last report.
-    lag_ns: u64,
+    /// What was read since it was handed over last.
+    counted: Batch,
     damaged: u64,
     share: Share,
 }
@@ -314,6 +327,7 @@ impl Drain {
             // answered by the next round.
             let stop = self.shared.stop.load(Ordering::Acquire);
             let request = self.shared.requests.load(Ordering::Acquire);
+            self.rings.iter_mut().for_each(Ring::look);
             let now = now_ns();
             let records = self.drain(now);
             if request != answered || now.saturating_sub(reported_ns) >= INTERVAL_NS || stop {
@@ -338,22 +352,14 @@ impl Drain {
 
     /// Empties the rings; the number of records.
     fn drain(&mut self, now: u64) -> u64 {
-        let mut records = 0;
+        let mut read = Batch::default();
         for ring in &mut self.rings {
-            let shard = &mut self.shard;
-            let mut first = true;
-            let lag_ns = &mut self.lag_ns;
-            let drained = ring.drain(|record| {
-                if first {
-                    *lag_ns = (*lag_ns).max(now.saturating_sub(record.time_ns()));
-                    first = false;
-                }
-                shard.record(record);
-            });
+            let drained = ring.drain(now, |record| self.shard.record(record));
             self.shard.end_of_ring();
             match drained {
-                Ok(count) => records += count,
+                Ok(batch) => read.add(&batch),
                 Err(damaged) => {
+                    read.add(damaged.read());
                     self.damaged += 1;
                     if self.damaged == 1 {
                         error!("{damaged}");
@@ -361,6 +367,8 @@ impl Drain {
                 }
             }
         }
+        self.shared.collector.counted(self.index, &read);
+        self.counted.add(&read);
         let mut events = self.shard.take_events();
         if let Some(first) = events.next() {
             let mut pairing = locked(&self.shared.pairing);
@@ -369,7 +377,7 @@ impl Drain {
                 pairing.event(&event);
             }
         }
-        records
+        read.count()
     }
 
     /// Hands the counts over; the last ones even if it takes a while.
@@ -377,7 +385,7 @@ impl Drain {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let collector = &self.shared.collector;
-            let handed_over = collector.hand_over(self.index, &mut self.shard);
+            let handed_over = collector.hand_over(self.index, &mut self.shard, &mut self.counted);
             if handed_over || !is_last || Instant::now() >= deadline {
                 return handed_over;
             }
@@ -394,13 +402,6 @@ impl Drain {
                 Box::new(self.shard.reassembled(Hook::Egress).clone()),
             ],
             streams: self.shard.stream_stats(),
-            rings: self
-                .rings
-                .iter()
-                .map(|ring| ring_report(ring, now))
-                .collect(),
-            drain_lag_ns: std::mem::take(&mut self.lag_ns),
-            time_ns: now,
             damaged: self.damaged + self.shard.broken_messages(),
             answers: request,
         };
@@ -413,20 +414,14 @@ impl Drain {
     }
 }
 
-fn ring_report(ring: &Ring, now: u64) -> RingReport {
-    let state = ring.state();
-    let age_ns = state
-        .oldest_ns
-        .map_or(0, |oldest| now.saturating_sub(oldest));
+fn ring_report(ring: &RingWatch, state: &RingState) -> RingReport {
     RingReport {
         hook: ring.hook(),
         cpu: ring.cpu(),
-        produced: state.produced,
-        consumed: state.consumed,
+        lag: state.lag,
         // The kernel counts them; see `Live::snapshot`.
         dropped: 0,
         fill: state.used_lines as f64 / state.lines as f64,
-        lag_seconds: age_ns as f64 / 1e9,
         one_in: 1 << state.level,
         bytes: state.lines * dns_wire::record::LINE as u64,
     }
@@ -464,7 +459,7 @@ impl Share {
         if elapsed < INTERVAL_NS / 2 {
             return;
         }
-        let records: u64 = rings.iter().map(|ring| ring.state().consumed).sum();
+        let records: u64 = rings.iter().map(|ring| ring.watch().consumed()).sum();
         let rate = u128::from(records - before) * u128::from(INTERVAL_NS) / u128::from(elapsed);
         self.last = (now, records);
         let all = then == 0 || rate < u128::from(self.full_below);
