@@ -13,4 +13,5 @@ pub mod locator;
 pub mod networks;
 pub mod prefixes;
 pub mod privacy;
+pub mod table_file;
 pub mod tables;
