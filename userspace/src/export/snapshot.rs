@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub live: Option<LiveState>,
     /// What a daemon writes beside.
     pub files: FileStates,
-    /// How far a daemon's stages are behind.
+    /// How far a daemon's stages are behind; whoever has one adds it.
     pub stages: Vec<(Stage, LagReport)>,
 }
 
@@ -51,6 +51,16 @@ impl Stage {
             Self::Drain => "drain",
             Self::Aggregate => "aggregate",
             Self::Enrich => "enrich",
+        }
+    }
+
+    /// What it is, for the documentation.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Drain => "From the rings into the threads that count.",
+            Self::Aggregate => "From these threads into the datasets that a scrape shows.",
+            Self::Enrich => "Through the enrichment of the stream, while that is wanted.",
         }
     }
 }

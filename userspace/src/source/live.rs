@@ -394,6 +394,7 @@ fn ring_reports(
         ring.dropped = losses.get(ring.cpu as usize).copied().unwrap_or(0);
         ring.lag = LagReport {
             lag_seconds: ring.lag.lag_seconds,
+            max_lag_seconds: emptied.lag.max_lag_seconds.max(ring.lag.lag_seconds),
             backlog: ring.lag.backlog,
             ..emptied.lag
         };

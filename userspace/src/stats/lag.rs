@@ -174,7 +174,8 @@ impl StageLag {
             lag_seconds: seconds(lag_ns),
             max_lag_seconds: seconds(self.peaks.max(now_ns).max(lag_ns)),
             produced,
-            consumed: self.consumed_so_far(),
+            // Some of these may have come since `produced` was looked at.
+            consumed: self.consumed_so_far().min(produced),
             backlog,
         }
     }
