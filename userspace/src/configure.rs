@@ -10,7 +10,7 @@ use crate::{
     cli::{ConfigArgs, ConfigCommand},
     config::{self, Config},
     dsc_files::DscFiles,
-    enrich::tables::nothing_known,
+    enrich::tables::{from_files, nothing_known},
     statistics::statistics,
 };
 
@@ -47,6 +47,7 @@ fn check(file: &Path, out: &mut impl Write, complaints: &mut impl Write) -> io::
         DscFiles::open(&config, 0)
             .err()
             .map(|error| error.to_string()),
+        from_files(&config).err().map(|errors| errors.to_string()),
     ];
     let mut errors = errors.into_iter().flatten().peekable();
     if errors.peek().is_none() {

@@ -15,5 +15,7 @@ pub mod networks;
 pub mod prefixes;
 pub mod privacy;
 pub mod stream;
+pub mod reload;
 pub mod table_file;
 pub mod tables;
+pub mod watch;

@@ -34,7 +34,7 @@ use crate::{
     export::{
         exposition,
         prometheus::openmetrics,
-        snapshot::{FileStates, HookCounts, Snapshot},
+        snapshot::{HookCounts, Snapshot},
     },
     source::{
         file::{Capture, CaptureError, LinkType, Packet},
@@ -318,9 +318,7 @@ impl Reading {
                 .unwrap_or_default(),
             streams: self.shard.stream_stats(),
             statistics,
-            live: None,
-            files: FileStates::default(),
-            stages: Vec::new(),
+            ..Snapshot::default()
         };
         Report {
             snapshot,

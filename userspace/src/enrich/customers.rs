@@ -3,6 +3,8 @@
 //! The table may come from a file, from a PostgreSQL database, or from both; what
 //! is looked up is one. A zone is found by its labels, as `stats::zones` does.
 
+pub mod postgres;
+
 use std::{net::IpAddr, path::Path, sync::Arc};
 
 use foldhash::quality::RandomState;
@@ -16,7 +18,7 @@ use super::{
 use crate::{
     config::{CustomerBy, IpPrefix},
     names::text,
-    stats::{plan::Compat, qname::Qname},
+    stats::qname::Qname,
 };
 
 /// What is told where no line of the table fits.
@@ -116,6 +118,26 @@ impl Customers {
             CustomerBy::Client => self.of_address(parties.client),
             CustomerBy::Server => self.of_address(parties.server),
         })
+    }
+
+    /// Whether both tables match the same with the same customers.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let prefixes = || {
+            other.prefixes.iter().all(|(network, theirs)| {
+                let ours = self.prefixes.get(&network);
+                ours.is_some_and(|ours| ours.name == theirs.name)
+            })
+        };
+        let zones = || {
+            other.zones.index.iter().all(|(zone, theirs)| {
+                let ours = self.zones.index.get(zone);
+                ours.is_some_and(|ours| ours.name == theirs.name)
+            })
+        };
+        (self.prefixes(), self.zones()) == (other.prefixes(), other.zones())
+            && prefixes()
+            && zones()
     }
 
     /// The customer with the longest suffix of this name.
@@ -242,6 +264,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::stats::plan::Compat;
 
     fn customers(text: &str) -> Result<Customers, String> {
         let folder = tempfile::tempdir().expect("a folder");
@@ -377,6 +400,25 @@ mod tests {
             error.to_string(),
             "row 2: `example.com` stands in row 1 already; leave one of them out"
         );
+    }
+
+    #[test]
+    fn tables_say_the_same_in_any_order() {
+        let table = |rows: &[(&'static str, &'static str)]| {
+            Customers::of_rows("row ", rows.iter().copied()).expect("rows")
+        };
+        let (zone, network) = (("example.com", "A"), ("192.0.2.0/24", "B"));
+        let both = table(&[zone, network]);
+        assert!(both.says_the_same(&table(&[network, zone])));
+        for other in [
+            &[zone][..],
+            &[zone, ("192.0.2.0/24", "C")],
+            &[zone, ("192.0.2.0/25", "B")],
+            &[network, ("example.com", "B")],
+            &[network, ("example.net", "A")],
+        ] {
+            assert!(!both.says_the_same(&table(other)), "{other:?}");
+        }
     }
 
     #[test]

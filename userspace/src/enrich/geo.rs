@@ -32,6 +32,34 @@ pub struct GeoError {
 }
 
 impl Databases {
+    /// Opens all of these.
+    ///
+    /// # Errors
+    /// All that cannot be used.
+    pub fn open(files: &[PathBuf]) -> Result<Self, Vec<GeoError>> {
+        let absent = files.iter().filter(|file| !file.exists());
+        let errors: Vec<_> = absent.cloned().map(|file| GeoError { file }).collect();
+        if errors.is_empty() {
+            Ok(Self {})
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The same databases, with one of them opened anew.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn with_replaced(&self, file: &std::path::Path) -> Result<Self, GeoError> {
+        if file.exists() {
+            Ok(Self {})
+        } else {
+            Err(GeoError {
+                file: file.to_owned(),
+            })
+        }
+    }
+
     /// What is known of an address.
     #[must_use]
     pub fn locate(&self, _address: IpAddr, _cache: &mut RecordCache) -> Location {

@@ -50,6 +50,12 @@ pub enum TableError {
     /// Rows that are wrong.
     #[error(transparent)]
     Rows(#[from] RowErrors),
+    /// No row, as in a file that was cut to nothing.
+    #[error("{} has no row; write one, as in `192.0.2.0/24,Example`, or name no file", file.display())]
+    Empty {
+        /// The file.
+        file: PathBuf,
+    },
 }
 
 /// The rows of a table that are wrong: the first ones, and how many more. Never
@@ -228,13 +234,13 @@ impl Intake {
         }
     }
 
-    /// All is taken in.
+    /// All is taken in: how many rows.
     ///
     /// # Errors
     /// The rows that are wrong.
-    pub(super) fn end(self) -> Result<(), RowErrors> {
+    pub(super) fn end(self) -> Result<u64, RowErrors> {
         if self.errors.errors.is_empty() {
-            Ok(())
+            Ok(self.rows)
         } else {
             Err(self.errors)
         }
@@ -277,7 +283,7 @@ pub(super) fn read(
     let mut lines = open(file).map_err(unreadable)?;
     let mut intake = Intake::of_file(file);
     let mut line = Vec::new();
-    let mut is_first = true;
+    let mut may_be_heading = true;
     for number in 1.. {
         line.clear();
         let mut bounded = lines.by_ref().take(MAX_LINE + 1);
@@ -285,30 +291,28 @@ pub(super) fn read(
         if read == 0 {
             break;
         }
-        if read as u64 > MAX_LINE {
-            // What follows is no line any more.
-            intake.refuse(number, RowError::Length);
-            break;
-        }
-        let row = match text_of(&line, number).map(columns) {
-            Ok(Some(row)) => row,
+        let goes_on = match row(&line, number) {
             Ok(None) => continue,
-            Err(error) => Err(error),
-        };
-        let goes_on = match row {
-            Ok((key, name)) if is_first && is_heading(&key, &name) => true,
-            Ok((key, name)) => intake.row(number, (&key, &name), &mut put),
+            Ok(Some((key, name))) if may_be_heading && is_heading(&key, &name) => true,
+            Ok(Some((key, name))) => intake.row(number, (&key, &name), &mut put),
             Err(error) => {
+                // What follows half a line is none.
+                let is_line = error != RowError::Length;
                 intake.refuse(number, error);
-                true
+                is_line
             }
         };
-        is_first = false;
+        may_be_heading = false;
         if !goes_on {
             break;
         }
     }
-    Ok(intake.end()?)
+    let rows = intake.end()?;
+    if rows == 0 {
+        let file = file.to_owned();
+        return Err(TableError::Empty { file });
+    }
+    Ok(())
 }
 
 /// A pipe would keep us waiting for its other end.
@@ -320,24 +324,24 @@ fn open(file: &Path) -> io::Result<BufReader<File>> {
     Ok(BufReader::new(File::open(file)?))
 }
 
-/// A line without its end, and the first one without the mark of its encoding.
-fn text_of(line: &[u8], number: u64) -> Result<&str, RowError> {
+type Columns<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// The columns of a line; none where it is empty or a comment.
+fn row(line: &[u8], number: u64) -> Result<Option<Columns<'_>>, RowError> {
+    if line.len() as u64 > MAX_LINE {
+        return Err(RowError::Length);
+    }
     let text = std::str::from_utf8(line).map_err(|_| RowError::Encoding)?;
+    // The mark of an encoding that has no other.
     let text = match number {
         1 => text.strip_prefix('\u{feff}').unwrap_or(text),
         _ => text,
     };
-    Ok(text.trim())
-}
-
-type Columns<'a> = (Cow<'a, str>, Cow<'a, str>);
-
-/// The columns of a line; none where it is empty or a comment.
-fn columns(line: &str) -> Option<Result<Columns<'_>, RowError>> {
-    if line.is_empty() || line.starts_with('#') {
-        return None;
+    let text = text.trim();
+    if text.is_empty() || text.starts_with('#') {
+        return Ok(None);
     }
-    Some(split(line))
+    split(text).map(Some)
 }
 
 fn split(line: &str) -> Result<Columns<'_>, RowError> {
@@ -451,7 +455,6 @@ mod tests {
                 &["1 a=b", "2 match=customer"],
             ),
             ("other letters", "ä,東京\n", &["1 ä=東京"]),
-            ("nothing", "", &[]),
         ] {
             assert_eq!(rows(text).expect(case), expected, "{case}");
         }
@@ -512,6 +515,16 @@ mod tests {
             rows(most + "a,b\na,b\n").expect_err("one too many"),
             "t.csv:1000001: is one too many; a table has at most 1000000 rows"
         );
+    }
+
+    #[test]
+    fn a_file_that_was_cut_to_nothing_is_no_table() {
+        for text in ["", "\n# nothing\n", "match,customer\n"] {
+            assert_eq!(
+                rows(text).expect_err("no row"),
+                "t.csv has no row; write one, as in `192.0.2.0/24,Example`, or name no file"
+            );
+        }
     }
 
     #[test]

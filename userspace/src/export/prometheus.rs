@@ -8,6 +8,7 @@
 pub mod datasets;
 mod files;
 mod lag;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -89,6 +90,9 @@ impl Collector for Statistics {
         }
         families.stages(&self.0.stages)?;
         families.files(&self.0.files)?;
+        if let Some(tables) = &self.0.tables {
+            families.tables(tables)?;
+        }
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use dns_wire::{
     message,
 };
 
+use crate::enrich::reload::TablesState;
 use crate::source::stream::StreamStats;
 use crate::stats::{aggregate::Report, lag::LagReport, pairing::PairingStats};
 
@@ -63,6 +64,8 @@ impl Stage {
             Self::Enrich => "Through the enrichment of the stream, while that is wanted.",
         }
     }
+    /// The tables that clients and names are looked up in, where there are any.
+    pub tables: Option<TablesState>,
 }
 
 /// The files that a daemon writes; none where it was not asked to.
@@ -136,6 +139,7 @@ impl Snapshot {
             statistics: Some(Report::example()),
             files: FileStates::example(),
             stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
+            tables: Some(TablesState::example()),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {

@@ -1,16 +1,21 @@
 //! What runs beside the drain to know more of clients and names.
 
-use std::sync::Arc;
+use anyhow::Context as _;
 
 use crate::{
     config::Config,
-    enrich::tables::{SharedTables, Tables, shared},
+    enrich::{
+        reload::{ReloadThread, Reloader, States},
+        tables::SharedTables,
+    },
     export::snapshot::Snapshot,
 };
 
 /// The tables, and what keeps them up to date.
 pub(super) struct Enrichment {
     tables: SharedTables,
+    states: States,
+    _reloading: ReloadThread,
 }
 
 impl Enrichment {
@@ -18,10 +23,12 @@ impl Enrichment {
     ///
     /// # Errors
     /// All files that cannot be used.
-    #[expect(clippy::unnecessary_wraps, reason = "files are yet to be read")]
-    pub(super) fn start(_config: &Config) -> anyhow::Result<Self> {
+    pub(super) fn start(config: &Config) -> anyhow::Result<Self> {
+        let reloader = Reloader::open(config)?;
         Ok(Self {
-            tables: shared(Tables::default()),
+            tables: reloader.tables().clone(),
+            states: reloader.states(),
+            _reloading: (reloader.start()).context("cannot start a thread for the tables")?,
         })
     }
 
@@ -31,7 +38,11 @@ impl Enrichment {
     }
 
     /// Adds what there is to tell to a snapshot.
-    pub(super) fn tell(&self, _snapshot: &mut Snapshot) {
-        let _ = Arc::strong_count(&self.tables);
+    pub(super) fn tell(&self, snapshot: &mut Snapshot) {
+        let tables = self.states.get();
+        // Families without samples say nothing.
+        if !tables.sources.is_empty() {
+            snapshot.tables = Some(tables);
+        }
     }
 }

@@ -38,7 +38,7 @@ use self::{
 use crate::{
     config::Config,
     enrich::tables::SharedTables,
-    export::snapshot::{FileStates, HookCounts, LiveState, RingReport, Snapshot, Stage},
+    export::snapshot::{HookCounts, LiveState, RingReport, Snapshot, Stage},
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
     stats::{
@@ -197,8 +197,8 @@ impl Live {
                 rings,
                 programs,
             }),
-            files: FileStates::default(),
             stages: vec![(Stage::Drain, drain), (Stage::Aggregate, aggregate)],
+            ..Snapshot::default()
         })
     }
 
