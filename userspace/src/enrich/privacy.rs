@@ -63,7 +63,9 @@ pub enum PrivacyError {
         octets: usize,
     },
     /// The system has no random octets.
-    #[error("privacy.clients: cannot make up a secret: {0}; name a file with one in `privacy.key_file`")]
+    #[error(
+        "privacy.clients: cannot make up a secret: {0}; name a file with one in `privacy.key_file`"
+    )]
     Random(getrandom::Error),
 }
 
@@ -271,7 +273,10 @@ mod tests {
         assert!(error.contains("has 9 octets") && error.contains("at least 16"));
         fs::remove_file(&file).expect("it was there");
         let error = Pseudonyms::of_file(&file).expect_err("no file").to_string();
-        assert!(error.starts_with("privacy.key_file: cannot read "), "{error}");
+        assert!(
+            error.starts_with("privacy.key_file: cannot read "),
+            "{error}"
+        );
     }
 
     #[test]

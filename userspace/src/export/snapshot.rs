@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub files: FileStates,
     /// How far a daemon's stages are behind; whoever has one adds it.
     pub stages: Vec<(Stage, LagReport)>,
+    /// The tables that clients and names are looked up in, where there are any.
+    pub tables: Option<TablesState>,
 }
 
 /// What every event passes in a daemon, one after the other.
@@ -64,8 +66,6 @@ impl Stage {
             Self::Enrich => "Through the enrichment of the stream, while that is wanted.",
         }
     }
-    /// The tables that clients and names are looked up in, where there are any.
-    pub tables: Option<TablesState>,
 }
 
 /// The files that a daemon writes; none where it was not asked to.

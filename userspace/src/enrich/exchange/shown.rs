@@ -332,7 +332,9 @@ mod tests {
     #[test]
     fn nothing_of_an_address_is_left_where_a_prefix_is_shown() {
         let exchange = Exchange {
-            client: "2001:db8:1:2:3:4:5:6".parse::<IpAddr>().expect("an address"),
+            client: "2001:db8:1:2:3:4:5:6"
+                .parse::<IpAddr>()
+                .expect("an address"),
             ..exchange()
         };
         let shown = json_of(&exchange, PREFIX);

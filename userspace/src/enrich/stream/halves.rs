@@ -7,10 +7,7 @@
 //! records of different rings do, and what waits longer than the timeout is told
 //! without its other half.
 
-use std::{
-    collections::VecDeque,
-    hash::BuildHasher as _,
-};
+use std::{collections::VecDeque, hash::BuildHasher as _};
 
 use dns_wire::{
     counters::{Qr, Role},
@@ -178,7 +175,13 @@ impl Halves {
             // It left before they came: what it answers was not seen.
             Some(_) | None => {
                 let weight = self.depth.weight();
-                self.tell_alone(Half { raw: *response, weight }, out);
+                self.tell_alone(
+                    Half {
+                        raw: *response,
+                        weight,
+                    },
+                    out,
+                );
             }
         }
     }

@@ -59,7 +59,10 @@ impl StreamStats {
     /// Subscribers at the moment.
     #[must_use]
     pub fn subscribed(&self) -> usize {
-        self.subscribers.iter().filter(|place| place.is_taken).count()
+        self.subscribers
+            .iter()
+            .filter(|place| place.is_taken)
+            .count()
     }
 
     /// An example with a sample of every kind.

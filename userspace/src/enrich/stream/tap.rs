@@ -159,7 +159,10 @@ pub struct Tap {
 #[derive(Debug)]
 enum To {
     Nowhere,
-    Queue { lane: Arc<Lane>, intake: Arc<Intake> },
+    Queue {
+        lane: Arc<Lane>,
+        intake: Arc<Intake>,
+    },
     Kept(Vec<Raw>),
 }
 
