@@ -15,6 +15,7 @@ pub mod networks;
 pub mod prefixes;
 pub mod privacy;
 pub mod reload;
+pub mod reverse_dns;
 pub mod stream;
 pub mod table_file;
 pub mod tables;
