@@ -2,6 +2,7 @@
 
 mod enrichment;
 mod files;
+pub(crate) mod stream;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -16,8 +17,8 @@ use crate::{
     cli::RunArgs,
     config::{Config, ListenAddress, ListenHost, LogLevel},
     export::{process::ProcessCollector, prometheus, snapshot::Snapshot},
-    http::{self, Listeners, Telemetry, TelemetryError},
-    source::live::{Ended, Live, probe::Variant},
+    http::{self, Listeners, Tail, Telemetry, TelemetryError},
+    source::live::{Beside, Ended, Live, probe::Variant},
 };
 
 use enrichment::Enrichment;
@@ -48,7 +49,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         Variant::Plain
     };
     let enrichment = Enrichment::start(&config)?;
-    let live = Live::start(&config, variant, files.dsc_plan(), enrichment.tables())?;
+    let beside = Beside {
+        tables: enrichment.tables(),
+        stream: &enrichment.tail().stream,
+    };
+    let live = Live::start(&config, variant, files.dsc_plan(), &beside)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -69,6 +74,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 
 async fn serve(config: &Config, listeners: Listeners, daemon: Arc<Daemon>) -> anyhow::Result<()> {
     let path = config.web.telemetry_path.parse()?;
+    let stream = daemon.enrichment.tail().stream.clone();
     let router = http::router(daemon, &path);
     for address in listeners.local_addresses()? {
         info!("serving http://{address}{}", path.as_str());
@@ -80,6 +86,8 @@ async fn serve(config: &Config, listeners: Listeners, daemon: Arc<Daemon>) -> an
             _ = terminate.recv() => info!("SIGTERM: stopping"),
             _ = interrupt.recv() => info!("SIGINT: stopping"),
         }
+        // Or they would hold the end up.
+        stream.close();
     };
     http::serve(listeners, router, shutdown).await?;
     Ok(())
@@ -260,5 +268,9 @@ impl Telemetry for Daemon {
             facts.push(("Attached".to_owned(), live.places()));
         }
         facts
+    }
+
+    fn tail(&self) -> Option<Tail> {
+        Some(self.enrichment.tail().clone())
     }
 }

@@ -8,6 +8,7 @@
 pub mod datasets;
 mod files;
 mod lag;
+mod stream;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -92,6 +93,9 @@ impl Collector for Statistics {
         families.files(&self.0.files)?;
         if let Some(tables) = &self.0.tables {
             families.tables(tables)?;
+        }
+        if let Some(stream) = &self.0.stream {
+            families.enriched_stream(stream)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use dns_wire::{
     message,
 };
 
-use crate::enrich::reload::TablesState;
+use crate::enrich::{reload::TablesState, stream::StreamStats as EnrichedStats};
 use crate::source::stream::StreamStats;
 use crate::stats::{aggregate::Report, lag::LagReport, pairing::PairingStats};
 
@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub stages: Vec<(Stage, LagReport)>,
     /// The tables that clients and names are looked up in, where there are any.
     pub tables: Option<TablesState>,
+    /// The enriched stream, where there is one.
+    pub stream: Option<EnrichedStats>,
 }
 
 /// What every event passes in a daemon, one after the other.
@@ -140,6 +142,7 @@ impl Snapshot {
             files: FileStates::example(),
             stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
             tables: Some(TablesState::example()),
+            stream: Some(EnrichedStats::example()),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {

@@ -2,6 +2,8 @@
 
 use anyhow::Context as _;
 
+use super::stream::EnrichedStream;
+
 use crate::{
     config::Config,
     enrich::{
@@ -9,6 +11,7 @@ use crate::{
         tables::SharedTables,
     },
     export::snapshot::Snapshot,
+    http::Tail,
 };
 
 /// The tables, and what keeps them up to date.
@@ -16,6 +19,7 @@ pub(super) struct Enrichment {
     tables: SharedTables,
     states: States,
     _reloading: ReloadThread,
+    stream: EnrichedStream,
 }
 
 impl Enrichment {
@@ -25,16 +29,23 @@ impl Enrichment {
     /// All files that cannot be used.
     pub(super) fn start(config: &Config) -> anyhow::Result<Self> {
         let reloader = Reloader::open(config)?;
+        let stream = EnrichedStream::start(config, reloader.tables(), None)?;
         Ok(Self {
             tables: reloader.tables().clone(),
             states: reloader.states(),
             _reloading: (reloader.start()).context("cannot start a thread for the tables")?,
+            stream,
         })
     }
 
     /// What is looked up while messages are counted.
     pub(super) const fn tables(&self) -> &SharedTables {
         &self.tables
+    }
+
+    /// The enriched stream.
+    pub(super) const fn tail(&self) -> &Tail {
+        self.stream.tail()
     }
 
     /// Adds what there is to tell to a snapshot.
@@ -44,5 +55,6 @@ impl Enrichment {
         if !tables.sources.is_empty() {
             snapshot.tables = Some(tables);
         }
+        self.stream.tell(snapshot);
     }
 }
