@@ -2,7 +2,7 @@
 
 mod enrichment;
 mod files;
-pub(crate) mod stream;
+mod stream;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

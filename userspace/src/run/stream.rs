@@ -1,20 +1,16 @@
 //! The enriched stream of the daemon, as configured.
 
-use std::{path::Path, sync::Arc};
-
 use anyhow::Context as _;
 
 use crate::{
     config::Config,
     enrich::{
         exchange::shown::Disclosure,
-        privacy::Privacy,
         stream::{Enricher, Options, ReverseLookup, Stream},
         tables::SharedTables,
     },
     export::snapshot::{Snapshot, Stage},
     http::Tail,
-    names::suffix::SuffixList,
 };
 
 /// The stream, and what is shown of it.
@@ -34,9 +30,9 @@ impl EnrichedStream {
         tables: &SharedTables,
         lookup: Option<ReverseLookup>,
     ) -> anyhow::Result<Self> {
-        let disclosure = disclosure(config)?;
+        let disclosure = Disclosure::from_config(config)?;
         let options = options(config, lookup.is_some());
-        let enricher = enricher(config, tables);
+        let enricher = Enricher::from_config(config, tables);
         let enricher = match lookup {
             Some(lookup) => enricher.with_names(lookup, config.reverse_dns.min_seen),
             None => enricher,
@@ -82,26 +78,4 @@ fn options(config: &Config, has_lookup: bool) -> Options {
         subscribers: settings.subscribers as usize,
         always: has_lookup,
     }
-}
-
-/// What makes exchanges, from the configured tables.
-pub(crate) fn enricher(config: &Config, tables: &SharedTables) -> Enricher {
-    let cache = config.geoip.cache as usize;
-    Enricher::new(tables, cache, config.customers.by.clone())
-}
-
-/// How clients are shown, as configured.
-///
-/// # Errors
-/// When the secret of pseudonyms or the list of suffixes cannot be read.
-pub(crate) fn disclosure(config: &Config) -> anyhow::Result<Disclosure> {
-    let suffix_list = &config.statistics.suffix_list;
-    let suffixes = (!suffix_list.is_empty())
-        .then(|| SuffixList::load(Path::new(suffix_list)))
-        .transpose()
-        .context("statistics.suffix_list")?;
-    Ok(Disclosure {
-        privacy: Privacy::from_config(config)?,
-        suffixes: suffixes.map(Arc::new),
-    })
 }

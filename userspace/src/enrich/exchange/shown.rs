@@ -4,14 +4,15 @@
 //! address goes with it: port and message ID, which others have seen, too, and
 //! the name from the reverse zone, of which the domain is left.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Edns, Exchange, Query, Response};
 use crate::{
-    enrich::privacy::Privacy,
-    names::{suffix::SuffixList, text},
+    config::Config,
+    enrich::privacy::{Privacy, PrivacyError},
+    names::{list_file::ListError, suffix::SuffixList, text},
     stats::{plan::Compat, qname::Qname},
 };
 
@@ -25,7 +26,33 @@ pub struct Disclosure {
     pub suffixes: Option<Arc<SuffixList>>,
 }
 
+/// Why it is not known how much may be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum DisclosureError {
+    /// The secret of pseudonyms.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
+    /// The list of suffixes.
+    #[error("statistics.suffix_list: {0}")]
+    Suffixes(#[from] ListError),
+}
+
 impl Disclosure {
+    /// As configured.
+    ///
+    /// # Errors
+    /// When the secret of pseudonyms or the list of suffixes cannot be read.
+    pub fn from_config(config: &Config) -> Result<Self, DisclosureError> {
+        let suffix_list = &config.statistics.suffix_list;
+        let suffixes = (!suffix_list.is_empty())
+            .then(|| SuffixList::load(Path::new(suffix_list)))
+            .transpose()?;
+        Ok(Self {
+            privacy: Privacy::from_config(config)?,
+            suffixes: suffixes.map(Arc::new),
+        })
+    }
+
     /// Whether addresses are shown, and all that goes with them.
     #[must_use]
     pub const fn names_clients(&self) -> bool {

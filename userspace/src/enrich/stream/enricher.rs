@@ -13,7 +13,7 @@ use lru::LruCache;
 
 use super::{halves::Met, raw::Raw};
 use crate::{
-    config::CustomerBy,
+    config::{Config, CustomerBy},
     enrich::{
         customers::Parties,
         exchange::{Edns, Exchange, Query, Question, Response},
@@ -76,6 +76,13 @@ impl Enricher {
             qname: Box::default(),
             unix_offset_ns: 0,
         }
+    }
+
+    /// Looks up in these tables, as configured.
+    #[must_use]
+    pub fn from_config(config: &Config, tables: &SharedTables) -> Self {
+        let cache = config.geoip.cache as usize;
+        Self::new(tables, cache, config.customers.by.clone())
     }
 
     /// The server's clients are looked up in the reverse zones, too, once they

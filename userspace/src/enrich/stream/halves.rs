@@ -348,3 +348,234 @@ fn place(halves: Option<&VecDeque<Half>>, qr: Qr, time_ns: u64) -> Option<usize>
     let mut halves = halves?.iter();
     halves.position(|half| half.raw.time_ns == time_ns && half.raw.qr() == qr)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enrich::stream::raw::example::{query, response};
+
+    const SECOND: u64 = 1_000_000_000;
+    const MS: u64 = 1_000_000;
+    const START: u64 = 1_000 * SECOND;
+    const NAME: &[u8] = b"\x03www\x07example\0";
+
+    /// Takes messages in, in this order, each once all before it was known, and
+    /// gives up all in the end: what ended as kind, ID, ns between both.
+    fn ended(messages: &[Raw]) -> Vec<(&'static str, u16, u64)> {
+        let mut halves = Halves::new(1000, 5 * SECOND);
+        let mut out = Vec::new();
+        for raw in messages {
+            halves.take(raw, &mut out);
+        }
+        halves.advance(START + 100 * SECOND, &mut out);
+        assert_eq!(halves.waiting(), 0);
+        out.iter().map(kind).collect()
+    }
+
+    fn kind(met: &Met) -> (&'static str, u16, u64) {
+        let id = |raw: &Raw| raw.message.header.id();
+        match (&met.query, &met.response) {
+            (Some(query), Some(response)) => {
+                ("answered", id(query), response.time_ns - query.time_ns)
+            }
+            (Some(query), None) => ("unanswered", id(query), 0),
+            (None, Some(response)) => ("unsolicited", id(response), 0),
+            (None, None) => ("nothing", 0, 0),
+        }
+    }
+
+    fn ask(id: u16, after_ns: u64) -> Raw {
+        query(id, NAME, START + after_ns)
+    }
+
+    #[test]
+    fn halves_meet_as_the_case_has_it() {
+        let (a, b, again) = (ask(1, 0), ask(2, 1), ask(1, 10 * MS));
+        let answer = |query: &Raw, ms: u64| response(query, 0, ms * MS);
+        let named = |name: &[u8]| query(1, name, START);
+        for (case, messages, expected) in [
+            (
+                "a query and its response",
+                vec![a, answer(&a, 3)],
+                vec![("answered", 1, 3 * MS)],
+            ),
+            (
+                "the response is read first",
+                vec![answer(&a, 3), a],
+                vec![("answered", 1, 3 * MS)],
+            ),
+            (
+                "two at once, answered in the other order",
+                vec![a, b, answer(&b, 1), answer(&a, 2)],
+                vec![("answered", 2, MS), ("answered", 1, 2 * MS)],
+            ),
+            ("no response", vec![a], vec![("unanswered", 1, 0)]),
+            ("no query", vec![answer(&a, 1)], vec![("unsolicited", 1, 0)]),
+            (
+                "a second response",
+                vec![a, answer(&a, 1), answer(&a, 2)],
+                vec![("answered", 1, MS), ("unsolicited", 1, 0)],
+            ),
+            (
+                "a repeated query: the response answers the oldest",
+                vec![a, again, answer(&a, 20)],
+                vec![("answered", 1, 20 * MS), ("unanswered", 1, 0)],
+            ),
+            (
+                "a response that left before the query came",
+                vec![again, answer(&a, 1)],
+                vec![("unsolicited", 1, 0), ("unanswered", 1, 0)],
+            ),
+            (
+                "the same, read the other way round",
+                vec![answer(&a, 1), again],
+                vec![("unsolicited", 1, 0), ("unanswered", 1, 0)],
+            ),
+            (
+                "another case of the name is the same name",
+                vec![named(b"\x01a\0"), answer(&named(b"\x01A\0"), 1)],
+                vec![("answered", 1, MS)],
+            ),
+            (
+                "another name is another question",
+                vec![named(b"\x01a\0"), answer(&named(b"\x01b\0"), 1)],
+                vec![("unanswered", 1, 0), ("unsolicited", 1, 0)],
+            ),
+        ] {
+            assert_eq!(ended(&messages), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn what_waits_is_given_up_when_its_time_is_over_and_not_before() {
+        let mut halves = Halves::new(1000, 5 * SECOND);
+        let mut out = Vec::new();
+        let (asked, other) = (ask(1, 0), ask(2, 0));
+        halves.take(&asked, &mut out);
+        halves.take(&response(&other, 0, 0), &mut out);
+        halves.advance(START + SECOND, &mut out);
+        assert_eq!((out.len(), halves.waiting()), (0, 2));
+        halves.advance(START + SECOND + 1, &mut out);
+        assert_eq!(out.pop().as_ref().map(kind), Some(("unsolicited", 2, 0)));
+        halves.advance(START + 5 * SECOND, &mut out);
+        assert_eq!(out.len(), 0);
+        halves.advance(START + 5 * SECOND + 1, &mut out);
+        let met = out.pop().expect("it is over");
+        assert_eq!(kind(&met), ("unanswered", 1, 0));
+        assert_eq!(met.complete_ns, START + 5 * SECOND + 1);
+    }
+
+    /// A thread that has slept reads one ring after the other: the queries of
+    /// seconds, then their responses.
+    #[test]
+    fn rings_may_be_read_long_after_each_other() {
+        let queries: Vec<_> = (0..100).map(|id| ask(id, u64::from(id) * SECOND)).collect();
+        let responses: Vec<_> = queries.iter().map(|query| response(query, 0, MS)).collect();
+        let ended = ended(&[queries, responses].concat());
+        assert!(ended.iter().all(|(kind, _, _)| *kind == "answered"));
+        assert_eq!(ended.len(), 100);
+    }
+
+    #[test]
+    fn the_table_is_bounded_in_all_and_for_each_key() {
+        let mut halves = Halves::new(10, 5 * SECOND);
+        let mut out = Vec::new();
+        for id in 0..30 {
+            halves.take(&ask(id, 0), &mut out);
+        }
+        assert_eq!((halves.waiting(), halves.left().table_full), (10, 20));
+        let mut halves = Halves::new(1000, 5 * SECOND);
+        for time in 0..100 {
+            halves.take(&ask(1, time), &mut out);
+        }
+        assert_eq!((halves.waiting(), halves.left().table_full), (64, 36));
+        assert_eq!(out.len(), 0);
+    }
+
+    #[test]
+    fn queues_do_not_grow_with_what_has_met() {
+        let mut halves = Halves::new(100, 5 * SECOND);
+        let mut out = Vec::new();
+        for id in 0..10_000 {
+            let asked = ask(id, 0);
+            halves.take(&asked, &mut out);
+            halves.take(&response(&asked, 0, MS), &mut out);
+        }
+        assert_eq!(out.len(), 10_000);
+        assert!(halves.queries.len() <= 200, "{}", halves.queries.len());
+    }
+
+    #[test]
+    fn a_narrower_share_leaves_out_what_it_does_not_choose() {
+        let mut halves = Halves::new(1000, 5 * SECOND);
+        let mut out = Vec::new();
+        let chosen = |id: u16, hash: u32, thinning: u8| {
+            let mut raw = ask(id, 0);
+            raw.choice.hash = hash;
+            raw.choice.thinning = thinning;
+            raw
+        };
+        // Thinning goes by bit 10 first.
+        let (kept, not_kept) = (chosen(1, 0, 0), chosen(2, 1 << 10, 0));
+        halves.take(&kept, &mut out);
+        halves.take(&not_kept, &mut out);
+        let narrow = chosen(3, 0, 1);
+        halves.take(&narrow, &mut out);
+        assert_eq!((halves.waiting(), halves.left().narrowed), (2, 1));
+        halves.take(&response(&kept, 0, MS), &mut out);
+        halves.take(&response(&not_kept, 0, MS), &mut out);
+        let ended: Vec<_> = out.iter().map(|met| (kind(met), met.weight)).collect();
+        assert_eq!(ended, [(("answered", 1, MS), 2)]);
+        assert_eq!(halves.left().narrowed, 2);
+    }
+
+    #[test]
+    fn just_after_the_begin_a_response_alone_says_nothing() {
+        let mut halves = Halves::new(1000, 5 * SECOND);
+        let mut out = Vec::new();
+        halves.begin(START);
+        for seconds in [1, 6] {
+            let asked = ask(1, 0);
+            halves.take(&response(&asked, 0, seconds * SECOND), &mut out);
+            halves.advance(START + seconds * SECOND + 2 * SECOND, &mut out);
+        }
+        assert_eq!(out.len(), 1);
+        assert_eq!(halves.left().too_early, 1);
+    }
+
+    proptest::proptest! {
+        /// Whatever comes, in whatever order: each message is in one exchange, or
+        /// is counted as left out, and nothing panics.
+        #[test]
+        fn no_message_is_lost_or_told_twice(
+            messages in proptest::collection::vec(
+                (0..4_u16, proptest::bool::ANY, 0..20_u64, proptest::num::u32::ANY, 0..3_u8, 0..16_u8, 0..16_u8),
+                0..200,
+            ),
+            capacity in 1..50_usize,
+        ) {
+            let mut halves = Halves::new(capacity, 2 * SECOND);
+            let mut out = Vec::new();
+            let all = messages.len() as u64;
+            for (id, is_response, time, hash, thinning, level, share_bits) in messages {
+                let mut raw = query(id, NAME, time * SECOND / 2);
+                if is_response {
+                    raw = response(&raw, 0, 0);
+                }
+                raw.choice.hash = hash;
+                raw.choice.thinning = thinning;
+                raw.choice.level = level;
+                raw.choice.share_bits = share_bits;
+                halves.take(&raw, &mut out);
+                halves.advance(raw.time_ns, &mut out);
+            }
+            halves.finish(&mut out);
+            proptest::prop_assert_eq!(halves.waiting(), 0);
+            let told: u64 = out.iter().map(|met| {
+                u64::from(met.query.is_some()) + u64::from(met.response.is_some())
+            }).sum();
+            let Left { table_full, narrowed, too_early } = halves.left();
+            proptest::prop_assert_eq!(told + table_full + narrowed + too_early, all);
+        }
+    }
+}
