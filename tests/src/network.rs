@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod exposition;
 pub mod frame;
 pub mod kernel_objects;
+pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod server;
