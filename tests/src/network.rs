@@ -13,6 +13,7 @@ pub mod kernel_objects;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
+pub mod resolver;
 pub mod server;
 
 use std::{

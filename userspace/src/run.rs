@@ -12,6 +12,9 @@ use std::{
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, level_filters::LevelFilter, warn};
+use tracing_subscriber::{
+    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::{
     cli::RunArgs,
@@ -48,22 +51,23 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     } else {
         Variant::Plain
     };
-    let enrichment = Enrichment::start(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the threads of HTTP and reverse DNS")?;
+    let enrichment = Enrichment::start(&config, runtime.handle())?;
     let beside = Beside {
         tables: enrichment.tables(),
         stream: &enrichment.tail().stream,
     };
     let live = Live::start(&config, variant, files.dsc_plan(), &beside)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the HTTP threads")?;
     let daemon = Arc::new(Daemon::new(live, files.states(), enrichment));
     let observed = Arc::clone(&daemon);
     let writing = (files.start(move || observed.live())).context("cannot start a thread")?;
     let served = runtime.block_on(serve(&config, listeners, Arc::clone(&daemon)));
     runtime.shutdown_timeout(SHUTDOWN);
+    daemon.enrichment.stop();
     let files = writing.stop();
     let ended = daemon.stop()?;
     if let Some(files) = files {
@@ -148,14 +152,21 @@ fn log_to_stderr(level: LogLevel) {
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_target(false);
+    // The libraries behind reverse DNS log responses that they do not like, and
+    // anyone can send those. They are counted.
+    let targets = Targets::new()
+        .with_default(level)
+        .with_target("hickory_net", LevelFilter::OFF)
+        .with_target("hickory_proto", LevelFilter::OFF)
+        .with_target("hickory_resolver", LevelFilter::OFF);
     // The journal stamps and colours by itself.
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     if journal {
-        subscriber.without_time().with_ansi(false).init();
+        let subscriber = subscriber.without_time().with_ansi(false).finish();
+        subscriber.with(targets).init();
     } else {
-        subscriber
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .init();
+        let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        subscriber.with_ansi(ansi).finish().with(targets).init();
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod datasets;
 mod files;
 mod lag;
+mod reverse_dns;
 mod stream;
 mod tables;
 #[cfg(test)]
@@ -93,6 +94,9 @@ impl Collector for Statistics {
         families.files(&self.0.files)?;
         if let Some(tables) = &self.0.tables {
             families.tables(tables)?;
+        }
+        if let Some(reverse_dns) = &self.0.reverse_dns {
+            families.reverse_dns(reverse_dns)?;
         }
         if let Some(stream) = &self.0.stream {
             families.enriched_stream(stream)?;
@@ -524,6 +528,9 @@ impl Samples<'_> {
     }
 
     fn counter_f64<const N: usize>(&mut self, labels: Labels<'_, N>, value: f64) -> fmt::Result {
+        if N == 0 {
+            return self.0.encode_counter::<NoLabelSet, _, f64>(&value, None);
+        }
         self.0
             .encode_family(&labels)?
             .encode_counter::<NoLabelSet, _, f64>(&value, None)
@@ -543,6 +550,11 @@ impl Samples<'_> {
         count: u64,
         buckets: &[(f64, u64)],
     ) -> fmt::Result {
+        if N == 0 {
+            return self
+                .0
+                .encode_histogram::<NoLabelSet>(sum, count, buckets, None);
+        }
         self.0
             .encode_family(&labels)?
             .encode_histogram::<NoLabelSet>(sum, count, buckets, None)

@@ -7,7 +7,9 @@ use dns_wire::{
     message,
 };
 
-use crate::enrich::{reload::TablesState, stream::StreamStats as EnrichedStats};
+use crate::enrich::{
+    reload::TablesState, reverse_dns::ReverseDnsStats, stream::StreamStats as EnrichedStats,
+};
 use crate::source::stream::StreamStats;
 use crate::stats::{aggregate::Report, lag::LagReport, pairing::PairingStats};
 
@@ -26,6 +28,8 @@ pub struct Snapshot {
     pub live: Option<LiveState>,
     /// What a daemon writes beside.
     pub files: FileStates,
+    /// Reverse DNS, where it is enabled.
+    pub reverse_dns: Option<ReverseDnsStats>,
     /// How far a daemon's stages are behind; whoever has one adds it.
     pub stages: Vec<(Stage, LagReport)>,
     /// The tables that clients and names are looked up in, where there are any.
@@ -140,6 +144,7 @@ impl Snapshot {
             live: Some(LiveState::example()),
             statistics: Some(Report::example()),
             files: FileStates::example(),
+            reverse_dns: Some(ReverseDnsStats::example()),
             stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
             tables: Some(TablesState::example()),
             stream: Some(EnrichedStats::example()),

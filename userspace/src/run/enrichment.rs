@@ -1,6 +1,7 @@
 //! What runs beside the drain to know more of clients and names.
 
 use anyhow::Context as _;
+use tokio::runtime::Handle;
 
 use super::stream::EnrichedStream;
 
@@ -8,6 +9,8 @@ use crate::{
     config::Config,
     enrich::{
         reload::{ReloadThread, Reloader, States},
+        reverse_dns::{Answer, ReverseDns, Watched},
+        stream::ReverseLookup,
         tables::SharedTables,
     },
     export::snapshot::Snapshot,
@@ -19,21 +22,25 @@ pub(super) struct Enrichment {
     tables: SharedTables,
     states: States,
     _reloading: ReloadThread,
+    reverse_dns: Option<ReverseDns>,
     stream: EnrichedStream,
 }
 
 impl Enrichment {
-    /// Loads what the configuration names.
+    /// Loads what the configuration names, and starts what it enables.
     ///
     /// # Errors
-    /// All files that cannot be used.
-    pub(super) fn start(config: &Config) -> anyhow::Result<Self> {
+    /// All files that cannot be used, resolvers that must not be asked.
+    pub(super) fn start(config: &Config, runtime: &Handle) -> anyhow::Result<Self> {
         let reloader = Reloader::open(config)?;
-        let stream = EnrichedStream::start(config, reloader.tables(), None)?;
+        let reverse_dns = reverse_dns(config, runtime)?;
+        let lookup = reverse_dns.clone().map(lookup);
+        let stream = EnrichedStream::start(config, reloader.tables(), lookup)?;
         Ok(Self {
             tables: reloader.tables().clone(),
             states: reloader.states(),
             _reloading: (reloader.start()).context("cannot start a thread for the tables")?,
+            reverse_dns,
             stream,
         })
     }
@@ -55,6 +62,31 @@ impl Enrichment {
         if !tables.sources.is_empty() {
             snapshot.tables = Some(tables);
         }
+        snapshot.reverse_dns = self.reverse_dns.as_ref().map(ReverseDns::stats);
         self.stream.tell(snapshot);
     }
+
+    /// Ends what runs, and keeps what is worth keeping.
+    pub(super) fn stop(&self) {
+        if let Some(reverse_dns) = &self.reverse_dns {
+            reverse_dns.stop();
+        }
+    }
+}
+
+fn reverse_dns(config: &Config, runtime: &Handle) -> anyhow::Result<Option<ReverseDns>> {
+    let settings = &config.reverse_dns;
+    if !settings.enabled {
+        return Ok(None);
+    }
+    let watched = Watched::of(config).context("cannot read the local addresses")?;
+    Ok(Some(ReverseDns::start(settings, &watched, runtime)?))
+}
+
+/// The names that are known by now.
+fn lookup(reverse_dns: ReverseDns) -> ReverseLookup {
+    Box::new(move |address| match reverse_dns.lookup(address) {
+        Answer::Name(name) => Some(name),
+        Answer::NoName | Answer::Pending | Answer::Never | Answer::Refused => None,
+    })
 }

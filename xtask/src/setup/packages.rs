@@ -25,7 +25,7 @@ const fn needed_by(since: Scope, program: &'static str, package: &'static str) -
     }
 }
 
-const PROGRAMS: [Needed; 10] = [
+const PROGRAMS: [Needed; 11] = [
     needed_by(Scope::Demo, "ip", "iproute2"),
     needed_by(Scope::Demo, "setpriv", "util-linux"),
     needed_by(Scope::Test, "nsd", "nsd"),
@@ -35,6 +35,7 @@ const PROGRAMS: [Needed; 10] = [
     needed_by(Scope::Test, "promtool", "prometheus"),
     needed_by(Scope::Test, "ss", "iproute2"),
     needed_by(Scope::Test, "redis-server", "redis-server"),
+    needed_by(Scope::Test, "unbound", "unbound"),
     needed_by(Scope::Test, "postgres", "postgresql"),
 ];
 

@@ -19,7 +19,7 @@ use hickory_resolver::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    limited::Limited,
+    limited::{Limited, Limiter, with_permit},
     names::Known,
     requests::{Ended, Requests},
     shared_cache::Write,
@@ -38,6 +38,7 @@ const NO_DEADLINE: Duration = Duration::from_secs(86_400);
 #[derive(Clone)]
 pub(super) struct Asker {
     resolver: Resolver<Limited>,
+    limiter: Arc<Limiter>,
     counters: Arc<Counters>,
     confirm: bool,
 }
@@ -53,10 +54,12 @@ impl Asker {
         let servers = servers.iter().map(|server| name_server(*server)).collect();
         let config = ResolverConfig::from_name_servers(servers);
         let limited = Limited::new(settings, counters);
+        let limiter = Arc::clone(limited.limiter());
         let mut builder = Resolver::builder_with_config(config, limited);
         *builder.options_mut() = options(settings);
         Ok(Self {
             resolver: builder.build()?,
+            limiter,
             counters: Arc::clone(counters),
             confirm: settings.confirm,
         })
@@ -146,13 +149,19 @@ pub(super) async fn ask_all(
         while tasks.len() >= in_flight {
             tasks.join_next().await;
         }
-        let ticket = requests.next_to_ask().await;
+        // Permits first, so that what waits for one waits in the queue, and the
+        // breaker stops it there.
+        requests.something_to_ask().await;
+        asker.limiter.permit(&asker.counters).await;
+        let Some(ticket) = requests.next_to_ask() else {
+            continue;
+        };
         let (asker, writes) = (asker.clone(), writes.clone());
         let lifetimes = requests.lifetimes;
         let counters = Arc::clone(&requests.counters);
         tasks.spawn(async move {
             let address = ticket.address();
-            let ended = asker.ask(address).await;
+            let ended = with_permit(asker.ask(address)).await;
             ticket.settle(&ended);
             if let (Some(writes), Ended::Found(known, ttl)) = (writes, ended) {
                 let ttl = lifetimes.clamp(&known, ttl);

@@ -84,16 +84,26 @@ impl Breaker {
     /// Lets one through or not; of those that come once it was open long enough,
     /// one.
     pub(super) fn admit(&mut self, now: Instant) -> Admission {
+        let admission = self.would_admit(now);
         match self.phase {
-            Phase::Closed { .. } => Admission::Go,
+            Phase::Open { pause, .. } | Phase::Trial { pause, .. }
+                if admission == Admission::Go =>
+            {
+                let until = now + TRIAL;
+                self.phase = Phase::Trial { until, pause };
+            }
+            Phase::Closed { .. } | Phase::Open { .. } | Phase::Trial { .. } => {}
+        }
+        admission
+    }
+
+    /// What [`Self::admit`] would say.
+    pub(super) fn would_admit(&self, now: Instant) -> Admission {
+        match self.phase {
             Phase::Open { until, .. } | Phase::Trial { until, .. } if now < until => {
                 Admission::WaitUntil(until)
             }
-            Phase::Open { pause, .. } | Phase::Trial { pause, .. } => {
-                let until = now + TRIAL;
-                self.phase = Phase::Trial { until, pause };
-                Admission::Go
-            }
+            Phase::Closed { .. } | Phase::Open { .. } | Phase::Trial { .. } => Admission::Go,
         }
     }
 

@@ -6,6 +6,7 @@
 //! confirmation), and with the repetition of UDP queries switched off.
 
 use std::{
+    cell::Cell,
     future::{Future, ready},
     io,
     net::{IpAddr, SocketAddr},
@@ -31,10 +32,21 @@ use hickory_resolver::{
     },
     proto::op::{DnsRequest, DnsResponse, ResponseCode},
 };
-use tokio::time::Instant;
+use tokio::{task_local, time::Instant};
 
 use super::stats::{Counters, QueryResult};
 use crate::config;
+
+task_local! {
+    /// Whether the task has a permit already for its next query.
+    static HAS_PERMIT: Cell<bool>;
+}
+
+/// Lets a task send its first query by a permit that was taken before. Others
+/// take theirs when they are sent.
+pub(super) async fn with_permit<T>(task: impl Future<Output = T>) -> T {
+    HAS_PERMIT.scope(Cell::new(true), task).await
+}
 
 /// Hands out permits to send a query.
 #[derive(Debug)]
@@ -61,7 +73,7 @@ impl Limiter {
     }
 
     /// Waits for a permit.
-    async fn permit(&self, counters: &Counters) {
+    pub(super) async fn permit(&self, counters: &Counters) {
         let start = Instant::now();
         let mut waited = false;
         while let Err(not_until) = self.permits.check() {
@@ -94,6 +106,10 @@ impl Limited {
             max_active: settings.in_flight as usize,
             runtime: TokioRuntimeProvider::new(),
         }
+    }
+
+    pub(super) const fn limiter(&self) -> &Arc<Limiter> {
+        &self.limiter
     }
 
     fn connected(&self, exchange: DnsExchange<TokioRuntimeProvider>) -> Connection {
@@ -158,7 +174,10 @@ impl DnsHandle for Connection {
     fn send(&self, request: DnsRequest) -> DnsResponseStream {
         let this = self.clone();
         DnsResponseStream::from(Box::pin(async move {
-            this.limiter.permit(&this.counters).await;
+            let has_permit = HAS_PERMIT.try_with(|it| it.replace(false));
+            if !has_permit.unwrap_or(false) {
+                this.limiter.permit(&this.counters).await;
+            }
             this.counters.queries_sent.add(1);
             let sent = Instant::now();
             let response = this.exchange.send(request).first_answer().await;

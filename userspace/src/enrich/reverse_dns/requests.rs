@@ -177,13 +177,19 @@ impl Requests {
         self.to_ask.notify_one();
     }
 
-    /// The next address for the resolvers: waits for one, and for the breaker.
-    pub(super) async fn next_to_ask(self: &Arc<Self>) -> Ticket {
+    /// Waits until an address may be asked for: there is one, and the breaker lets
+    /// it through.
+    pub(super) async fn something_to_ask(&self) {
         loop {
-            match self.try_next() {
-                Next::Ask(waiting) => return Ticket::new(self, waiting),
-                Next::Nothing => self.to_ask.notified().await,
-                Next::Wait(until) => {
+            let admission = {
+                let state = self.state();
+                let waits = !state.to_ask.is_empty();
+                waits.then(|| state.breaker.would_admit(Instant::now()))
+            };
+            match admission {
+                Some(Admission::Go) => return,
+                None => self.to_ask.notified().await,
+                Some(Admission::WaitUntil(until)) => {
                     // A trial that ends well opens the way before its time is up.
                     tokio::select! {
                         () = sleep_until(until) => {}
@@ -194,18 +200,15 @@ impl Requests {
         }
     }
 
-    fn try_next(&self) -> Next {
+    /// The next address for the resolvers, if it may be asked for now.
+    pub(super) fn next_to_ask(self: &Arc<Self>) -> Option<Ticket> {
         let mut state = self.state();
-        let Some(waiting) = state.to_ask.front().copied() else {
-            return Next::Nothing;
-        };
+        let waiting = state.to_ask.front().copied()?;
         match state.breaker.admit(Instant::now()) {
-            Admission::Go => {
-                state.to_ask.pop_front();
-                Next::Ask(waiting)
-            }
-            Admission::WaitUntil(until) => Next::Wait(until),
-        }
+            Admission::Go => state.to_ask.pop_front(),
+            Admission::WaitUntil(_) => return None,
+        };
+        Some(Ticket::new(self, waiting))
     }
 
     /// Keeps what another cache knows, for no longer than the bounds allow.
@@ -270,12 +273,6 @@ impl State {
     }
 }
 
-enum Next {
-    Ask(Waiting),
-    Wait(Instant),
-    Nothing,
-}
-
 /// The right to ask for one address, and the duty to tell what came of it.
 #[derive(Debug)]
 pub(super) struct Ticket {
@@ -302,6 +299,7 @@ impl Ticket {
     /// Tells what came of it.
     pub(super) fn settle(mut self, ended: &Ended) {
         self.settled = true;
+        self.requests.counters.in_flight.subtract(1);
         self.requests.settle(self.address, ended);
     }
 }
@@ -309,8 +307,8 @@ impl Ticket {
 impl Drop for Ticket {
     /// Who goes without a word must not keep the address waiting for ever.
     fn drop(&mut self) {
-        self.requests.counters.in_flight.subtract(1);
         if !self.settled {
+            self.requests.counters.in_flight.subtract(1);
             self.requests.state().waiting.remove(&self.address);
         }
     }

@@ -50,12 +50,11 @@ fn named(text: &str) -> Answer {
 async fn answer(service: &ReverseDns, address: IpAddr) -> Answer {
     let start = Instant::now();
     loop {
-        match service.lookup(address) {
-            Answer::Pending if start.elapsed() < 20 * SECOND => {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-            answer => return answer,
+        let answer = service.lookup(address);
+        if answer != Answer::Pending || start.elapsed() > 20 * SECOND {
+            return answer;
         }
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
@@ -170,7 +169,7 @@ async fn of_several_names_the_first_one_is_taken() {
 async fn aliases_and_long_responses_take_a_query_more() {
     // RFC 2317: delegation of a part of the reverse zone.
     let responder = Responder::start(|owner, _| match owner {
-        "1.2.0.192.in-addr.arpa." => Reply::Alias(name("1.0/25.2.0.192.in-addr.arpa."), 60),
+        "1.2.0.192.in-addr.arpa." => Reply::Alias(name("1.0-127.2.0.192.in-addr.arpa."), 60),
         _ => Reply::Names(vec![name("a.example.")], 60),
     })
     .await;
@@ -257,8 +256,8 @@ async fn no_second_sees_more_queries_than_rate_and_burst() {
     let responder = Responder::start(|owner, record_type| match (owner, record_type) {
         ("a.example.", _) => Reply::Alias(name("b.example."), 60),
         ("b.example.", _) => Reply::Address(Ipv4Addr::new(192, 0, 2, 1), 60),
-        (owner, _) if owner.contains('/') => Reply::Names(vec![name("a.example.")], 60),
-        (owner, _) => Reply::Alias(name(&format!("0/25.{owner}")), 60),
+        (owner, _) if owner.starts_with("half.") => Reply::Names(vec![name("a.example.")], 60),
+        (owner, _) => Reply::Alias(name(&format!("half.{owner}")), 60),
     })
     .await;
     let service = start(&config::ReverseDns {
@@ -288,6 +287,22 @@ async fn no_second_sees_more_queries_than_rate_and_burst() {
     assert!(asked.len() > RATE as usize * 3 / 2, "{}", asked.len());
     assert_eq!(service.stats().queries_sent, asked.len() as u64);
     assert!(service.stats().limited > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lookup_of_one_query_takes_one_permit() {
+    let responder = Responder::always(Reply::Names(vec![name("a.example.")], 60)).await;
+    let service = start(&config::ReverseDns {
+        queries_per_second: 1,
+        burst: 1,
+        ..settings(&[&responder])
+    });
+    assert_eq!(answer(&service, client(1)).await, named("a.example"));
+    assert_eq!(service.stats().limited, 0);
+    assert_eq!(answer(&service, client(2)).await, named("a.example"));
+    let asked = responder.asked();
+    assert!(asked[1].at - asked[0].at > SECOND / 2, "{asked:?}");
+    assert_eq!(service.stats().limited, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -407,10 +422,15 @@ mod of_requests {
         Ended::Found(known, Duration::from_secs(ttl))
     }
 
+    async fn next(requests: &Arc<Requests>) -> requests::Ticket {
+        requests.something_to_ask().await;
+        requests.next_to_ask().expect("nobody else takes it")
+    }
+
     async fn fail(requests: &Arc<Requests>, clients: std::ops::RangeInclusive<u8>) {
         for number in clients {
             assert_eq!(requests.lookup(client(number)), Answer::Pending);
-            requests.next_to_ask().await.settle(&Ended::Failed);
+            next(requests).await.settle(&Ended::Failed);
         }
     }
 
@@ -421,7 +441,7 @@ mod of_requests {
         assert_eq!(requests.lookup(client(2)), Answer::Pending);
         assert_eq!(requests.lookup(client(3)), Answer::Refused);
         assert_eq!(requests.lookup(client(1)), Answer::Pending);
-        let ticket = requests.next_to_ask().await;
+        let ticket = next(&requests).await;
         assert_eq!(ticket.address(), client(1), "who came first");
         assert_eq!(requests.lookup(client(3)), Answer::Pending);
         let stats = requests.stats();
@@ -435,7 +455,7 @@ mod of_requests {
         let requests = requests(16);
         for (number, ttl) in [(1, 1), (2, 1000), (3, 1_000_000)] {
             assert_eq!(requests.lookup(client(number)), Answer::Pending);
-            requests.next_to_ask().await.settle(&found(ttl));
+            next(&requests).await.settle(&found(ttl));
         }
         // The bounds are 300 and 86400 seconds.
         let known = |number| requests.lookup(client(number)) == named("a.example");
@@ -469,27 +489,27 @@ mod of_requests {
         assert_eq!(requests.lookup(client(5)), Answer::Pending);
         assert_eq!(requests.lookup(client(6)), Answer::Pending);
         assert_eq!(requests.lookup(client(7)), Answer::Pending);
-        requests.next_to_ask().await.settle(&Ended::Failed);
+        next(&requests).await.settle(&Ended::Failed);
         assert_eq!(requests.stats().breaker, BreakerState::Open);
         assert_eq!(requests.lookup(client(8)), Answer::Refused);
         assert_eq!(requests.stats().requests(Request::BreakerOpen), 1);
 
         let start = tokio::time::Instant::now();
-        let trial = requests.next_to_ask().await;
+        let trial = next(&requests).await;
         assert_eq!(trial.address(), client(6));
         assert_eq!(start.elapsed(), Duration::from_secs(10));
         trial.settle(&Ended::Failed);
 
-        let trial = requests.next_to_ask().await;
+        let trial = next(&requests).await;
         assert_eq!(start.elapsed(), Duration::from_secs(30));
         assert_eq!(requests.stats().breaker, BreakerState::HalfOpen);
         // One at a time: the next one waits for the end of the trial.
         assert_eq!(requests.lookup(client(9)), Answer::Pending);
-        let next = tokio::time::timeout(SECOND, requests.next_to_ask()).await;
-        assert!(next.is_err());
+        let waited = tokio::time::timeout(SECOND, requests.something_to_ask()).await;
+        assert!(waited.is_err() && requests.next_to_ask().is_none());
         trial.settle(&found(60));
         assert_eq!(requests.stats().breaker, BreakerState::Closed);
-        assert_eq!(requests.next_to_ask().await.address(), client(9));
+        assert_eq!(next(&requests).await.address(), client(9));
         assert_eq!(requests.stats().breaker_opened, 2);
     }
 
@@ -497,7 +517,7 @@ mod of_requests {
     async fn a_task_that_ends_without_a_word_frees_its_address() {
         let requests = requests(16);
         assert_eq!(requests.lookup(client(1)), Answer::Pending);
-        drop(requests.next_to_ask().await);
+        drop(next(&requests).await);
         assert_eq!(requests.stats().in_flight, 0);
         assert_eq!(requests.lookup(client(1)), Answer::Pending);
         assert_eq!(requests.stats().requests(Request::Queued), 2);
