@@ -233,6 +233,12 @@ impl Handle {
         self.0.intake.lag().report(now_ns)
     }
 
+    /// Sends to the subscribers as the thread does.
+    #[cfg(test)]
+    pub(crate) fn send(&self, exchange: Exchange) {
+        self.0.subscribers.send(std::iter::once(exchange));
+    }
+
     fn wake(&self) {
         if let Some(thread) = self.0.thread.get() {
             thread.unpark();

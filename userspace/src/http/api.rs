@@ -234,7 +234,10 @@ fn is_literal(host: &str) -> bool {
         Some(_) | None => host,
     };
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    address.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost")
+    [host, address]
+        .iter()
+        .any(|text| text.parse::<IpAddr>().is_ok())
+        || name.eq_ignore_ascii_case("localhost")
 }
 
 impl Wanted {
