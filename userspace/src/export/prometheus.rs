@@ -5,6 +5,7 @@
 //! packets, bounded and escaped by `stats::aggregate`; all others are from closed
 //! sets, but for interface names and CPU numbers, which are the machine's.
 
+mod caches;
 pub mod datasets;
 mod files;
 mod lag;
@@ -94,6 +95,9 @@ impl Collector for Statistics {
         families.files(&self.0.files)?;
         if let Some(tables) = &self.0.tables {
             families.tables(tables)?;
+        }
+        if let Some(caches) = &self.0.caches {
+            families.caches(caches)?;
         }
         if let Some(reverse_dns) = &self.0.reverse_dns {
             families.reverse_dns(reverse_dns)?;

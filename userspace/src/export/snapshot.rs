@@ -8,7 +8,8 @@ use dns_wire::{
 };
 
 use crate::enrich::{
-    reload::TablesState, reverse_dns::ReverseDnsStats, stream::StreamStats as EnrichedStats,
+    locator::Caches, reload::TablesState, reverse_dns::ReverseDnsStats,
+    stream::StreamStats as EnrichedStats,
 };
 use crate::source::stream::StreamStats;
 use crate::stats::{aggregate::Report, lag::LagReport, pairing::PairingStats};
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub stages: Vec<(Stage, LagReport)>,
     /// The tables that clients and names are looked up in, where there are any.
     pub tables: Option<TablesState>,
+    /// The caches of what is known of addresses, where datasets ask for it.
+    pub caches: Option<Caches>,
     /// The enriched stream, where there is one.
     pub stream: Option<EnrichedStats>,
 }
@@ -148,6 +151,7 @@ impl Snapshot {
             stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
             tables: Some(TablesState::example()),
             stream: Some(EnrichedStats::example()),
+            caches: Some(Caches::default()),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {

@@ -41,7 +41,6 @@ const CD: u16 = 0x0010;
 /// Makes exchanges, on one thread.
 #[derive(Debug)]
 pub struct Enricher {
-    tables: SharedTables,
     locator: Locator,
     by: Vec<CustomerBy>,
     names: Option<Names>,
@@ -69,7 +68,6 @@ impl Enricher {
     #[must_use]
     pub fn new(tables: &SharedTables, cache: usize, by: Vec<CustomerBy>) -> Self {
         Self {
-            tables: Arc::clone(tables),
             locator: Locator::new(Arc::clone(tables), cache),
             by,
             names: None,
@@ -138,7 +136,7 @@ impl Enricher {
     }
 
     fn customer(&mut self, name: &[u8], client: IpAddr, server: IpAddr) -> Option<Arc<str>> {
-        let tables = self.tables.load();
+        let tables = self.locator.tables();
         if tables.customers.is_empty() {
             return None;
         }
