@@ -8,7 +8,6 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     path::Path,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -17,7 +16,7 @@ use integration_tests::{
     mmdb::Mmdb,
     network::{
         Network, SERVER, Side,
-        client::{Load, Transport},
+        client::{Load, Transport, tally},
         daemon::{Daemon, binary},
         eventually,
         exposition::Samples,
@@ -57,7 +56,7 @@ const ORGANISATION: &str = "Example Networks";
 /// By hand: eight in each of four networks of 10.0.0.0/16.
 fn clients() -> Vec<Client> {
     let networks = [
-        (0, "DE", "EU", Some(64_500), "none", "unassigned"),
+        (0_u32, "DE", "EU", Some(64_500), "none", "unassigned"),
         (
             256,
             "BR",
@@ -69,8 +68,8 @@ fn clients() -> Vec<Client> {
         (512, "BR", "SA", None, "none", "Example Access"),
         (768, "??", "??", None, "none", "Wide"),
     ];
-    let of = |(base, country, continent, asn, network, customer)| {
-        (1..=8).map(move |host| Client {
+    let of = |(base, country, continent, asn, network, customer): (u32, _, _, _, _, _)| {
+        (1..=8_u32).map(move |host| Client {
             number: base + host,
             country,
             continent,
@@ -366,22 +365,25 @@ fn databases_that_are_replaced_or_broken_cost_nothing() -> Result<()> {
             rounds: 30_000,
             rate: Some(3_000),
         };
-        let sent = thread::scope(|scope| {
-            let sent = scope.spawn(|| load.run(network));
-            for round in 0..3 {
-                thread::sleep(Duration::from_secs(1));
-                let next = file.with_extension("next");
-                write_country(&next, if round % 2 == 0 { "FR" } else { "DE" })?;
-                fs::rename(&next, &file)?;
-                reloads(&daemon, "ok", round + 1)?;
-            }
-            // In place, and shorter: the death of who has mapped it.
-            fs::File::options().write(true).open(&file)?.set_len(600)?;
-            reloads(&daemon, "error", 1)?;
-            sent.join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })?
-        .sent;
+        let arguments = load.arguments(network)?;
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let mut clients = network.start(Side::Client, "dnsperf", &arguments)?;
+        for round in 0..3 {
+            let next = file.with_extension("next");
+            write_country(&next, if round % 2 == 0 { "FR" } else { "DE" })?;
+            fs::rename(&next, &file)?;
+            reloads(&daemon, "ok", round + 1)?;
+        }
+        // In place, and shorter: the death of who has mapped it.
+        let in_place = fs::File::options().write(true).open(&file)?;
+        in_place.set_len(600)?;
+        reloads(&daemon, "error", 1)?;
+        ensure!(clients.ended()?.is_none(), "the load was over too early");
+        let status = eventually("the end of the load", || {
+            clients.ended()?.context("clients still ask")
+        })?;
+        ensure!(status.success(), "{status}");
+        let sent = tally(&clients.log()?)?.sent;
         let samples = daemon.quiet()?;
         let family = "xdsc_dataset_country_code_messages_total";
         let countries = samples.by("country_code", family, &[])?;
