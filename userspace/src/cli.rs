@@ -146,6 +146,13 @@ pub struct ReadArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["service_addresses", "ports", "decapsulate"])]
     pub dsc_conf: Option<PathBuf>,
 
+    /// Tell the datasets of this configuration of xdsc, by its lists, tables and
+    /// rules of privacy, its ports and its service addresses; with --dataset,
+    /// those that are named. Without it, clients are shown as they are in the
+    /// captures
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dsc_conf", "compat", "service_addresses", "ports", "decapsulate"])]
+    pub config: Option<PathBuf>,
+
     /// Give the answers of that program, its defects included (see
     /// docs/deviations.md); it knows one port, and no service addresses
     #[arg(long, value_name = "PROGRAM", value_enum)]
@@ -167,6 +174,7 @@ impl ReadArgs {
     pub const fn wants_datasets(&self) -> bool {
         !self.datasets.is_empty()
             || self.dsc_conf.is_some()
+            || self.config.is_some()
             || self.compat.is_some()
             || self.output.is_some()
             || matches!(self.format, ReadFormat::DscXml | ReadFormat::DscJson)
@@ -188,6 +196,8 @@ Examples:
           What /metrics would have shown after these packets
   xdsc read --dataset qtype_vs_tld --dataset client_subnet capture.pcap
           Two datasets as tables
+  xdsc read --config /etc/xdsc/xdsc.toml --dataset asn_vs_rcode capture.pcap
+          A dataset by the databases that the configuration names
   xdsc read --dsc-conf dsc.conf --format dsc-xml --output /var/lib/dsc *.pcap
           The files that DSC would have written";
 

@@ -28,13 +28,15 @@ use std::time::Duration;
 use clap::ValueEnum;
 use toml_edit::Document;
 
-pub use datasets::{Builtin, DimensionSetting, FilterSetting, datasets};
+pub use datasets::{Builtin, DimensionSetting, FilterSetting, datasets, datasets_named};
 pub use error::{ConfigError, ConfigErrors, InvalidValue, LoadError};
 pub use ip_prefix::IpPrefix;
 pub use listen_address::{ListenAddress, ListenHost};
 pub use names::{interface_name, telemetry_path};
 
 pub(crate) use nearest::{enumerated, excerpt, nearest, printable};
+
+use crate::stats::dataset::Measure;
 
 use error::Source;
 use kind::{Flag, auto, duration, integer, list, one_of, power_of_two, size, text};
@@ -206,7 +208,8 @@ settings! {
 
 settings! {
     /// Clients' networks that are known by name, such as public resolvers and
-    /// crawlers. With a file, the dataset `network` is counted.
+    /// crawlers. With a file, the datasets `network` and
+    /// `network_vs_rcode` are counted.
     pub struct Networks {
         /// A CSV file: lines of a prefix and a name, as in
         /// `192.0.2.0/24,example-resolver`; lines that begin with `#` are
@@ -297,10 +300,14 @@ settings! {
 }
 
 settings! {
-    /// How clients are shown in metrics and in the enriched stream.
+    /// How clients are shown in metrics and in the enriched stream: their
+    /// addresses, and the networks in their EDNS Client Subnet options. DSC's
+    /// files have them as DSC writes them.
     pub struct Privacy {
         /// As prefixes, as pseudonyms, or by their addresses. The lengths of
         /// prefixes are `statistics.client_v4_prefix` and `client_v6_prefix`.
+        /// Datasets of networks show networks in any case, with pseudonyms those
+        /// of pseudonyms; datasets by `client` do not go with prefixes.
         pub clients: ClientsShown = (one_of(), ClientsShown::Prefix),
         /// A file with a secret of at least 16 octets that pseudonyms are made
         /// with: all nodes with the same secret make the same ones. Empty: one
@@ -354,6 +361,8 @@ settings! {
             list(0..=16, text("a filter", |text| text.parse())),
             vec![]
         ),
+        /// What is added up: messages, or the octets of them.
+        pub measure: DatasetMeasure = (one_of(), DatasetMeasure::Messages),
         /// The most cells; `"auto"` is `export.max_cells`.
         pub max_cells: Option<u32> = (auto(integer(1..=1_000_000)), None),
     }
@@ -431,6 +440,24 @@ pub enum DscFormat {
     Xml,
     /// DSC JSON.
     Json,
+}
+
+/// What a dataset adds up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DatasetMeasure {
+    /// Messages.
+    Messages,
+    /// Octets of messages.
+    Bytes,
+}
+
+impl From<DatasetMeasure> for Measure {
+    fn from(measure: DatasetMeasure) -> Self {
+        match measure {
+            DatasetMeasure::Messages => Self::Messages,
+            DatasetMeasure::Bytes => Self::Bytes,
+        }
+    }
 }
 
 /// What a customer is told by.

@@ -5,6 +5,7 @@
 //! `summary` puts that into words and numbers, `text` lays those out for people.
 
 mod command;
+mod configured;
 mod datasets;
 mod days;
 mod summary;

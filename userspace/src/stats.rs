@@ -12,7 +12,6 @@ pub mod distinct;
 pub mod engine;
 pub mod flood;
 pub mod frequent;
-pub mod geo;
 pub mod intervals;
 pub mod label;
 pub mod lag;

@@ -5,6 +5,7 @@
 //! packets, bounded and escaped by `stats::aggregate`; all others are from closed
 //! sets, but for interface names and CPU numbers, which are the machine's.
 
+mod caches;
 pub mod datasets;
 mod files;
 mod lag;
@@ -96,6 +97,9 @@ impl Collector for Statistics {
         }
         if let Some(reverse_dns) = &self.0.reverse_dns {
             families.reverse_dns(reverse_dns)?;
+        }
+        if let Some(caches) = &self.0.caches {
+            families.caches(caches)?;
         }
         Ok(())
     }

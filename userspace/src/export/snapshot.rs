@@ -7,6 +7,7 @@ use dns_wire::{
     message,
 };
 
+use crate::enrich::locator::Caches;
 use crate::enrich::reload::TablesState;
 use crate::enrich::reverse_dns::ReverseDnsStats;
 use crate::source::stream::StreamStats;
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub tables: Option<TablesState>,
     /// Reverse DNS, where it is enabled.
     pub reverse_dns: Option<ReverseDnsStats>,
+    /// The caches of what is known of addresses, where datasets ask for it.
+    pub caches: Option<Caches>,
 }
 
 /// What every event passes in a daemon, one after the other.
@@ -144,6 +147,7 @@ impl Snapshot {
             tables: Some(TablesState::example()),
             stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
             reverse_dns: Some(ReverseDnsStats::example()),
+            caches: Some(Caches::default()),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {

@@ -37,7 +37,7 @@ use self::{
 };
 use crate::{
     config::Config,
-    enrich::tables::SharedTables,
+    enrich::{locator::Caches, tables::SharedTables},
     export::snapshot::{HookCounts, LiveState, RingReport, Snapshot, Stage},
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
@@ -181,6 +181,7 @@ impl Live {
             }
         }
         let streams = sum_streams(&reports);
+        let caches = Caches::sum(reports.iter().filter_map(|report| report.caches));
         let damaged_records = reports.iter().map(|report| report.damaged).sum();
         let rings = ring_reports(found, &emptied, [&ingress_losses, &egress_losses]);
         let drain = LagReport::sum(rings.iter().map(|ring| &ring.lag));
@@ -189,6 +190,7 @@ impl Live {
             pairing,
             streams,
             statistics: Some(statistics),
+            caches,
             live: Some(LiveState {
                 node: self.node.clone(),
                 site: self.site.clone(),

@@ -11,9 +11,12 @@ use dns_wire::{
 use foldhash::quality::RandomState;
 
 use super::{engine::Engine, observed::Observed, pairing::Event};
-use crate::source::{
-    stream::{Limits, StreamStats, Streams},
-    whole::Assembler,
+use crate::{
+    enrich::locator::Caches,
+    source::{
+        stream::{Limits, StreamStats, Streams},
+        whole::Assembler,
+    },
 };
 
 /// The counters and the streams of one consumer of records.
@@ -41,6 +44,18 @@ impl Engines {
         if let Some(files) = &mut self.files {
             files.message(observed);
         }
+    }
+
+    fn refresh(&mut self) {
+        self.first.refresh();
+        if let Some(files) = &mut self.files {
+            files.refresh();
+        }
+    }
+
+    fn caches(&self) -> Option<Caches> {
+        let files = self.files.as_ref().and_then(Engine::caches);
+        Caches::sum(self.first.caches().into_iter().chain(files))
     }
 }
 
@@ -101,9 +116,16 @@ impl Shard {
     }
 
     /// There are no more records of a ring at the moment, between which a message
-    /// would go on.
+    /// would go on. It is also where new tables come into use.
     pub fn end_of_ring(&mut self) {
         self.wholes.finish();
+        self.engines.refresh();
+    }
+
+    /// How the caches of what is known of addresses did, where it is asked for.
+    #[must_use]
+    pub fn caches(&self) -> Option<Caches> {
+        self.engines.caches()
     }
 
     /// Messages handed on raw that could not be put together: 0 unless a ring was

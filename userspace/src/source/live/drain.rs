@@ -29,6 +29,7 @@ use super::{
     ring::{Ring, RingState, RingWatch},
 };
 use crate::{
+    enrich::locator::Caches,
     export::snapshot::RingReport,
     source::stream::{Limits, StreamStats},
     stats::{
@@ -92,6 +93,8 @@ pub struct Report {
     pub streams: StreamStats,
     /// Damaged records.
     pub damaged: u64,
+    /// How the caches of what is known of addresses did, where it is asked for.
+    pub caches: Option<Caches>,
     /// The request that it answers.
     answers: u64,
 }
@@ -403,6 +406,7 @@ impl Drain {
             ],
             streams: self.shard.stream_stats(),
             damaged: self.damaged + self.shard.broken_messages(),
+            caches: self.shard.caches(),
             answers: request,
         };
         if let Some(place) = self.shared.reports.get(self.index) {
