@@ -2,6 +2,7 @@
 
 mod enrichment;
 mod files;
+mod stream;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -19,8 +20,8 @@ use crate::{
     cli::RunArgs,
     config::{Config, ListenAddress, ListenHost, LogLevel},
     export::{process::ProcessCollector, prometheus, snapshot::Snapshot},
-    http::{self, Listeners, Telemetry, TelemetryError},
-    source::live::{Ended, Live, probe::Variant},
+    http::{self, Listeners, Tail, Telemetry, TelemetryError},
+    source::live::{Beside, Ended, Live, probe::Variant},
 };
 
 use enrichment::Enrichment;
@@ -56,7 +57,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         .build()
         .context("cannot start the threads of HTTP and reverse DNS")?;
     let enrichment = Enrichment::start(&config, runtime.handle())?;
-    let live = Live::start(&config, variant, files.dsc_plan(), enrichment.tables())?;
+    let beside = Beside {
+        tables: enrichment.tables(),
+        stream: &enrichment.tail().stream,
+    };
+    let live = Live::start(&config, variant, files.dsc_plan(), &beside)?;
     let daemon = Arc::new(Daemon::new(live, files.states(), enrichment));
     let observed = Arc::clone(&daemon);
     let writing = (files.start(move || observed.live())).context("cannot start a thread")?;
@@ -73,6 +78,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 
 async fn serve(config: &Config, listeners: Listeners, daemon: Arc<Daemon>) -> anyhow::Result<()> {
     let path = config.web.telemetry_path.parse()?;
+    let stream = daemon.enrichment.tail().stream.clone();
     let router = http::router(daemon, &path);
     for address in listeners.local_addresses()? {
         info!("serving http://{address}{}", path.as_str());
@@ -84,6 +90,8 @@ async fn serve(config: &Config, listeners: Listeners, daemon: Arc<Daemon>) -> an
             _ = terminate.recv() => info!("SIGTERM: stopping"),
             _ = interrupt.recv() => info!("SIGINT: stopping"),
         }
+        // Or they would hold the end up.
+        stream.close();
     };
     http::serve(listeners, router, shutdown).await?;
     Ok(())
@@ -271,5 +279,9 @@ impl Telemetry for Daemon {
             facts.push(("Attached".to_owned(), live.places()));
         }
         facts
+    }
+
+    fn tail(&self) -> Option<Tail> {
+        Some(self.enrichment.tail().clone())
     }
 }

@@ -6,6 +6,7 @@
 pub mod aggregate;
 pub mod builtin;
 pub mod cells;
+pub mod choice;
 pub mod classify;
 pub mod dataset;
 pub mod distinct;

@@ -15,7 +15,11 @@ use super::{
     prefixes::PrefixTable,
     table_file::{self, Intake, Named, RowError, RowErrors, TableError},
 };
-use crate::{config::IpPrefix, names::text, stats::qname::Qname};
+use crate::{
+    config::{CustomerBy, IpPrefix},
+    names::text,
+    stats::qname::Qname,
+};
 
 /// What is told where no line of the table fits.
 pub const UNASSIGNED: &str = "unassigned";
@@ -25,6 +29,17 @@ pub const UNASSIGNED: &str = "unassigned";
 pub struct Customers {
     prefixes: PrefixTable<Named>,
     zones: ZoneTable,
+}
+
+/// What a customer can be told by.
+#[derive(Clone, Copy, Debug)]
+pub struct Parties<'a> {
+    /// The name that is asked for.
+    pub name: &'a Qname,
+    /// Who asks.
+    pub client: IpAddr,
+    /// Who is asked.
+    pub server: IpAddr,
 }
 
 impl Customers {
@@ -92,6 +107,17 @@ impl Customers {
             ours.is_some_and(|ours| ours.name != theirs.name)
         });
         prefixes.count() + zones.count()
+    }
+
+    /// The customer that one of the parties tells; the first of `by` that tells one
+    /// counts.
+    #[must_use]
+    pub fn of(&self, by: &[CustomerBy], parties: &Parties<'_>) -> Option<&Arc<str>> {
+        by.iter().find_map(|by| match by {
+            CustomerBy::Zone => self.of_name(parties.name),
+            CustomerBy::Client => self.of_address(parties.client),
+            CustomerBy::Server => self.of_address(parties.server),
+        })
     }
 
     /// Whether both tables match the same with the same customers.

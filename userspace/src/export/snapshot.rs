@@ -7,9 +7,10 @@ use dns_wire::{
     message,
 };
 
-use crate::enrich::locator::Caches;
-use crate::enrich::reload::TablesState;
-use crate::enrich::reverse_dns::ReverseDnsStats;
+use crate::enrich::{
+    locator::Caches, reload::TablesState, reverse_dns::ReverseDnsStats,
+    stream::StreamStats as EnrichedStats,
+};
 use crate::source::stream::StreamStats;
 use crate::stats::{aggregate::Report, lag::LagReport, pairing::PairingStats};
 
@@ -28,14 +29,16 @@ pub struct Snapshot {
     pub live: Option<LiveState>,
     /// What a daemon writes beside.
     pub files: FileStates,
+    /// Reverse DNS, where it is enabled.
+    pub reverse_dns: Option<ReverseDnsStats>,
     /// How far a daemon's stages are behind; whoever has one adds it.
     pub stages: Vec<(Stage, LagReport)>,
     /// The tables that clients and names are looked up in, where there are any.
     pub tables: Option<TablesState>,
-    /// Reverse DNS, where it is enabled.
-    pub reverse_dns: Option<ReverseDnsStats>,
     /// The caches of what is known of addresses, where datasets ask for it.
     pub caches: Option<Caches>,
+    /// The enriched stream, where there is one.
+    pub stream: Option<EnrichedStats>,
 }
 
 /// What every event passes in a daemon, one after the other.
@@ -144,9 +147,10 @@ impl Snapshot {
             live: Some(LiveState::example()),
             statistics: Some(Report::example()),
             files: FileStates::example(),
-            tables: Some(TablesState::example()),
-            stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
             reverse_dns: Some(ReverseDnsStats::example()),
+            stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
+            tables: Some(TablesState::example()),
+            stream: Some(EnrichedStats::example()),
             caches: Some(Caches::default()),
             ..Self::default()
         };

@@ -37,7 +37,7 @@ use self::{
 };
 use crate::{
     config::Config,
-    enrich::{locator::Caches, tables::SharedTables},
+    enrich::{locator::Caches, stream, tables::SharedTables},
     export::snapshot::{HookCounts, LiveState, RingReport, Snapshot, Stage},
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
@@ -62,6 +62,15 @@ pub enum LiveError {
     /// No threads.
     #[error("cannot start the threads that read the rings: {0}")]
     Threads(#[from] io::Error),
+}
+
+/// What runs beside, and the threads that count use or feed.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<'a> {
+    /// What is looked up.
+    pub tables: &'a SharedTables,
+    /// The enriched stream.
+    pub stream: &'a stream::Handle,
 }
 
 /// What messages there were.
@@ -116,10 +125,10 @@ impl Live {
         config: &Config,
         variant: Variant,
         files: Option<&FilePlan>,
-        tables: &SharedTables,
+        beside: &Beside<'_>,
     ) -> Result<Self, LiveError> {
         // Before anything is loaded: a list that cannot be read costs no traffic.
-        let plan = Arc::new(statistics(config, tables)?);
+        let plan = Arc::new(statistics(config, beside.tables)?);
         let mut probe = Probe::load(&load_options(config, variant, &plan, files))?;
         if variant == Variant::Trace {
             probe.log_packets();
@@ -132,7 +141,14 @@ impl Live {
         if let Some((times, role)) = files.and_then(|files| files.times) {
             pairing = pairing.with_times(times, role);
         }
-        let drains = Drains::start(rings, pairing, drain_options(config), &plan, files)?;
+        let drains = Drains::start(
+            rings,
+            pairing,
+            drain_options(config),
+            &plan,
+            files,
+            beside.stream,
+        )?;
         let mut attachments = Attachments::default();
         for interface in &config.interfaces {
             let (ingress, egress) = (config.probe.xdp_mode, config.probe.egress);

@@ -29,7 +29,7 @@ use super::{
     ring::{Ring, RingState, RingWatch},
 };
 use crate::{
-    enrich::locator::Caches,
+    enrich::{locator::Caches, stream},
     export::snapshot::RingReport,
     source::stream::{Limits, StreamStats},
     stats::{
@@ -131,6 +131,7 @@ impl Drains {
         options: DrainOptions,
         plan: &Arc<Plan>,
         files: Option<&FilePlan>,
+        stream: &stream::Handle,
     ) -> io::Result<Self> {
         let threads = options.threads.clamp(1, rings.len().max(1));
         let hasher = RandomState::default();
@@ -176,7 +177,8 @@ impl Drains {
                     hasher.clone(),
                     Engine::new(Arc::clone(plan), options.collect.cells, seed),
                 )
-                .with_files(files.map(|plan| Engine::new(Arc::clone(plan), file_cells, seed))),
+                .with_files(files.map(|plan| Engine::new(Arc::clone(plan), file_cells, seed)))
+                .with_tap(stream.tap()),
                 shared: Arc::clone(&drains.shared),
                 index,
                 options,
