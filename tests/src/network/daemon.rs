@@ -278,7 +278,10 @@ pub fn refusal(network: &Network, prefix: &[&str], arguments: &[&str]) -> Result
 }
 
 /// The binary that cargo has built beside this test.
-fn binary() -> Result<String> {
+///
+/// # Errors
+/// When it is not there.
+pub fn binary() -> Result<String> {
     let test = env::current_exe()?;
     let folder = test.ancestors().nth(2).context("a test lies in deps/")?;
     let binary: PathBuf = folder.join("xdsc");
