@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use integration_tests::network::{
-    Network, SERVER, Side, eventually, in_network,
+    Network, SERVER, Side,
+    daemon::{Daemon, refusal},
+    eventually, in_network,
     process::Process,
     resolver::{NAMED, Unbound, address, name_of},
 };
@@ -290,6 +292,44 @@ fn a_fleet_shares_what_it_found_and_goes_on_without() -> Result<()> {
         })?;
         let queries: u64 = server.queries_by_second()?.values().sum();
         ensure!(queries <= 60 + 100 + u64::from(number - 1000), "{queries}");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_daemon_does_not_ask_the_server_that_it_watches() -> Result<()> {
+    in_network(|network| {
+        for server in SERVER {
+            let config = format!("[reverse_dns]\nenabled = true\nresolvers = [\"{server}\"]\n");
+            let config = network.file("xdsc.toml", &config)?;
+            let arguments = ["run", "--interface", "dns0", "--config", &config];
+            let refused = refusal(network, &[], &arguments)?;
+            ensure!(refused.status.code() == Some(1), "{refused:?}");
+            for part in ["is the server that xdsc watches", "name another one"] {
+                ensure!(refused.said.contains(part), "{}", refused.said);
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_daemon_tells_of_it_and_keeps_its_names() -> Result<()> {
+    in_network(|network| {
+        let file = network.directory().join("names");
+        let config = format!(
+            "[reverse_dns]\nenabled = true\nresolvers = [\"192.0.2.2\"]\ncache_file = \"{}\"\n",
+            file.display()
+        );
+        let daemon = Daemon::start(network, &config)?;
+        let samples = daemon.scrape()?;
+        let closed = samples.count("xdsc_reverse_dns_breaker_state", &[("state", "closed")])?;
+        ensure!(closed == 1);
+        let requests = samples.count("xdsc_reverse_dns_requests_total", &[("result", "queued")])?;
+        ensure!(requests == 0);
+        daemon.stop()?;
+        let names = std::fs::read_to_string(&file)?;
+        ensure!(names == "{\"xdsc_reverse_dns\":1}\n", "{names}");
         Ok(())
     })
 }

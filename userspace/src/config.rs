@@ -200,7 +200,8 @@ settings! {
         pub databases: Vec<String> = (list(0..=16, text("the path of a file", names::path)), vec![]),
         /// Each thread keeps what is known of so many addresses.
         pub cache: u32 = (integer(1024..=16_777_216), 65_536),
-        /// How often files are looked at: databases, networks and customers.
+        /// How often files are looked at: databases, networks and customers. One
+        /// that has changed is read when two looks in a row saw the same.
         pub reload_interval: Duration = (duration(SECOND..=86_400 * SECOND), 10 * SECOND),
     }
 }
@@ -211,8 +212,9 @@ settings! {
     /// `network_vs_rcode` are counted.
     pub struct Networks {
         /// A CSV file: lines of a prefix and a name, as in
-        /// `192.0.2.0/24,example-resolver`; `#` begins a comment. Of several
-        /// prefixes of an address the longest one counts. Empty: none.
+        /// `192.0.2.0/24,example-resolver`; lines that begin with `#` are
+        /// comments. Of several prefixes of an address the longest one counts.
+        /// docs/tables.md has the whole format. Empty: none.
         pub file: String = (text("the path of a file", names::path), String::new()),
     }
 }
@@ -223,11 +225,13 @@ settings! {
     /// `customer_vs_qname` are counted. What belongs to nobody is `unassigned`.
     pub struct Customers {
         /// A CSV file: lines of a zone or a prefix, and a name, as in
-        /// `example.com,Example` or `192.0.2.0/24,Example`; `#` begins a comment.
-        /// The longest match counts. Empty: none.
+        /// `example.com,Example` or `192.0.2.0/24,Example`; lines that begin with
+        /// `#` are comments. The longest match counts. docs/tables.md has the
+        /// whole format. Empty: none.
         pub file: String = (text("the path of a file", names::path), String::new()),
         /// A PostgreSQL database to read the table from, too, as in
-        /// `host=/run/postgresql dbname=billing user=xdsc`. Empty: none.
+        /// `host=/run/postgresql dbname=billing user=xdsc`; without TLS. What is
+        /// in the file as well is as the file says. Empty: none.
         pub postgres: String = (text("a connection string", names::path), String::new()),
         /// The query whose rows are the table: two columns of text, zone or
         /// prefix, and name.

@@ -280,7 +280,7 @@ pub fn refusal(network: &Network, prefix: &[&str], arguments: &[&str]) -> Result
 /// The binary that cargo has built beside this test.
 ///
 /// # Errors
-/// When it is not there.
+/// When it was not built.
 pub fn binary() -> Result<String> {
     let test = env::current_exe()?;
     let folder = test.ancestors().nth(2).context("a test lies in deps/")?;

@@ -1,12 +1,8 @@
 //! A real PostgreSQL, at a socket of its own, run by nobody.
 
-use std::{
-    env, fs,
-    os::unix::fs::chown,
-    path::{Path, PathBuf},
-};
+use std::{fs, os::unix::fs::chown, path::Path};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -27,7 +23,6 @@ const AS_NOBODY: [&str; 6] = [
 #[derive(Debug)]
 pub struct Postgres<'a> {
     network: &'a Network,
-    programs: PathBuf,
     directory: TempDir,
     process: Option<Process>,
 }
@@ -40,7 +35,6 @@ impl<'a> Postgres<'a> {
     pub fn create(network: &'a Network) -> Result<Self> {
         let postgres = Self {
             network,
-            programs: programs()?,
             // That of the network belongs to root alone.
             directory: tempfile::Builder::new()
                 .prefix("xdsc-postgres-")
@@ -49,7 +43,7 @@ impl<'a> Postgres<'a> {
         };
         chown(postgres.directory.path(), Some(NOBODY), Some(NOBODY))?;
         let data = postgres.data();
-        let initdb = postgres.program("initdb");
+        let initdb = program("initdb");
         let made = [&initdb, "-D", &data, "-U", "xdsc", "-E", "UTF8"];
         let quick = ["--no-locale", "--auth=trust", "--no-sync"];
         let arguments = [&AS_NOBODY[..], &made, &quick].concat();
@@ -63,7 +57,7 @@ impl<'a> Postgres<'a> {
     /// When it does not.
     pub fn start(&mut self) -> Result<()> {
         let sockets = format!("unix_socket_directories={}", self.socket().display());
-        let (program, data) = (self.program("postgres"), self.data());
+        let (program, data) = (program("postgres"), self.data());
         let settings = ["-c", &sockets, "-c", "listen_addresses=", "-c", "fsync=off"];
         let arguments = [&AS_NOBODY[..], &[&*program, "-D", &data], &settings].concat();
         self.process = Some(self.network.start(Side::Server, "setpriv", &arguments)?);
@@ -91,7 +85,7 @@ impl<'a> Postgres<'a> {
         let arguments = ["-h", &socket, "-U", "xdsc", "-d", "postgres", "-qAt"];
         let arguments = [&arguments[..], &["-v", "ON_ERROR_STOP=1", "-c", statements]].concat();
         self.network
-            .output(Side::Server, &self.program("psql"), &arguments)
+            .output(Side::Server, &program("psql"), &arguments)
     }
 
     /// What a client connects with.
@@ -108,10 +102,6 @@ impl<'a> Postgres<'a> {
     fn data(&self) -> String {
         self.directory.path().join("data").display().to_string()
     }
-
-    fn program(&self, name: &str) -> String {
-        self.programs.join(name).display().to_string()
-    }
 }
 
 impl Drop for Postgres<'_> {
@@ -121,19 +111,19 @@ impl Drop for Postgres<'_> {
     }
 }
 
-/// Where the server's programs are: in the search path, or where Debian has a
-/// folder for each version.
-fn programs() -> Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<_> = fs::read_dir("/usr/lib/postgresql")
+/// A program of the newest version that has it in its folder, as Debian has one for
+/// each; elsewhere it is in the search path.
+fn program(name: &str) -> String {
+    let versions = fs::read_dir("/usr/lib/postgresql");
+    let programs = versions
         .into_iter()
         .flatten()
         .flatten()
-        .map(|version| version.path().join("bin"))
-        .collect();
-    folders.sort();
-    env::split_paths(&path)
-        .chain(folders.into_iter().rev())
-        .find(|folder| folder.join("postgres").is_file())
-        .context("PostgreSQL is not installed (Debian package postgresql)")
+        .filter_map(|version| {
+            let number: u32 = version.file_name().to_str()?.parse().ok()?;
+            let program = version.path().join("bin").join(name);
+            program.is_file().then_some((number, program))
+        });
+    let newest = programs.max_by_key(|(number, _)| *number);
+    newest.map_or_else(|| name.to_owned(), |(_, path)| path.display().to_string())
 }

@@ -1,7 +1,11 @@
 //! A real resolver with a generated reverse zone, and what its log says it was
 //! asked.
 
-use std::{collections::BTreeMap, fmt::Write as _, net::Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::{
@@ -21,6 +25,7 @@ const TTL: u32 = 3600;
 #[derive(Debug)]
 pub struct Unbound<'a> {
     network: &'a Network,
+    place: (Side, IpAddr),
     config: String,
     process: Process,
 }
@@ -32,11 +37,20 @@ impl<'a> Unbound<'a> {
     /// # Errors
     /// When it does not.
     pub fn start(network: &'a Network) -> Result<Self> {
+        Self::start_at(network, (Side::Server, SERVER[0]))
+    }
+
+    /// Starts one at an address of a side, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn start_at(network: &'a Network, place: (Side, IpAddr)) -> Result<Self> {
         let zone = network.file("10.in-addr.arpa.zone", &zone()?)?;
-        let config = network.file("unbound.conf", &config(&zone))?;
-        let process = run(network, &config)?;
+        let config = network.file("unbound.conf", &config(place.1, &zone))?;
+        let process = run(network, place.0, &config)?;
         let server = Self {
             network,
+            place,
             config,
             process,
         };
@@ -74,7 +88,7 @@ impl<'a> Unbound<'a> {
     /// # Errors
     /// When it does not answer.
     pub fn restart(&mut self) -> Result<()> {
-        self.process = run(self.network, &self.config)?;
+        self.process = run(self.network, self.place.0, &self.config)?;
         self.wait()
     }
 
@@ -97,7 +111,8 @@ impl<'a> Unbound<'a> {
 
     fn wait(&self) -> Result<()> {
         eventually("the resolver to answer", || {
-            let server = format!("@{}", SERVER[0]);
+            let (side, address) = self.place;
+            let server = format!("@{address}");
             let arguments = [
                 &server,
                 "+short",
@@ -107,7 +122,7 @@ impl<'a> Unbound<'a> {
                 "TXT",
                 "CH",
             ];
-            let output = self.network.output(Side::Server, "kdig", &arguments)?;
+            let output = self.network.output(side, "kdig", &arguments)?;
             ensure!(output.contains("unbound"), "kdig got: {output}");
             Ok(())
         })
@@ -131,8 +146,8 @@ pub fn address(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() + number)
 }
 
-fn run(network: &Network, config: &str) -> Result<Process> {
-    network.start(Side::Server, "unbound", &["-d", "-p", "-c", config])
+fn run(network: &Network, side: Side, config: &str) -> Result<Process> {
+    network.start(side, "unbound", &["-d", "-p", "-c", config])
 }
 
 fn zone() -> Result<String> {
@@ -147,10 +162,10 @@ fn zone() -> Result<String> {
     Ok(zone)
 }
 
-fn config(zone: &str) -> String {
+fn config(address: IpAddr, zone: &str) -> String {
     format!(
         "server:\n\
-         \x20 interface: {}\n\
+         \x20 interface: {address}\n\
          \x20 access-control: 0.0.0.0/0 allow\n\
          \x20 do-daemonize: no\n\
          \x20 username: \"\"\n\
@@ -168,7 +183,6 @@ fn config(zone: &str) -> String {
          \x20 zonefile: \"{zone}\"\n\
          \x20 for-downstream: yes\n\
          \x20 for-upstream: yes\n\
-         \x20 fallback-enabled: no\n",
-        SERVER[0]
+         \x20 fallback-enabled: no\n"
     )
 }

@@ -556,7 +556,8 @@ fn names_like_no_other_get_the_list() {
         (
             "zzz = 1\n",
             "f:1:1: `zzz` is not a known key; the keys here are `interfaces`, `node`, `site`, \
-             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `geoip`, `networks`, `customers`, `reverse_dns`, `privacy`, `stream`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
+             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `geoip`, `networks`, `customers`, \
+             `reverse_dns`, `privacy`, `stream`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
         ),
         (
             "[log.xyz]\n",
@@ -565,7 +566,8 @@ fn names_like_no_other_get_the_list() {
         (
             "\"a\\u001b[31m\" = 1\n",
             "f:1:1: `a\\u{1b}[31m` is not a known key; the keys here are `interfaces`, `node`, \
-             `site`, `probe`, `ring`, `pairing`, `tcp`, `statistics`, `geoip`, `networks`, `customers`, `reverse_dns`, `privacy`, `stream`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
+             `site`, `probe`, `ring`, `pairing`, `tcp`, `statistics`, `geoip`, `networks`, `customers`, \
+             `reverse_dns`, `privacy`, `stream`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
         ),
     ]);
 }

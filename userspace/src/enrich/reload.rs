@@ -6,6 +6,7 @@
 //! it any more: to free a large table takes time that a reader does not have.
 
 use std::{
+    ffi::OsStr,
     io,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -24,6 +25,7 @@ use super::{
         Customers,
         postgres::{PostgresError, Source},
     },
+    geo::DatabaseState,
     networks::Networks,
     tables::{SharedTables, Tables, TablesErrors, database_paths, from_files, path, shared},
     watch::Watched,
@@ -65,6 +67,24 @@ pub struct TablesState {
     pub sources: Vec<SourceState>,
     /// How many entries there are of each kind.
     pub entries: Vec<(&'static str, usize)>,
+    /// The databases of countries and autonomous systems.
+    pub databases: Vec<DatabaseAge>,
+}
+
+/// How old a database is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DatabaseAge {
+    /// Its file without folder and ending; with them where two files would have
+    /// the same name.
+    pub name: String,
+    /// What it calls itself.
+    pub database_type: String,
+    /// When it was built, in seconds since the Unix epoch.
+    pub built_s: f64,
+    /// Seconds since then.
+    pub age_s: f64,
+    /// Octets of memory that it takes.
+    pub bytes: u64,
 }
 
 /// How the reading of one source goes.
@@ -91,6 +111,13 @@ impl TablesState {
         Self {
             sources: vec![SourceState::new(Table::Networks, "/etc/xdsc/networks.csv")],
             entries: vec![("networks", 0)],
+            databases: vec![DatabaseAge {
+                name: "GeoLite2-Country".to_owned(),
+                database_type: "GeoLite2-Country".to_owned(),
+                built_s: 0.0,
+                age_s: 0.0,
+                bytes: 0,
+            }],
         }
     }
 }
@@ -138,7 +165,11 @@ impl States {
             entries.push(("customer_zones", tables.customers.zones()));
             entries.push(("customer_prefixes", tables.customers.prefixes()));
         }
-        TablesState { sources, entries }
+        TablesState {
+            sources,
+            entries,
+            databases: ages(&tables.geo.states()),
+        }
     }
 }
 
@@ -426,6 +457,26 @@ fn watched(config: &Config) -> Vec<(Table, Watched)> {
         .collect()
 }
 
+fn ages(states: &[DatabaseState]) -> Vec<DatabaseAge> {
+    let stem = |state: &DatabaseState| state.file.file_stem().map(OsStr::to_owned);
+    let age = |state: &DatabaseState| {
+        let namesakes = states.iter().filter(|other| stem(other) == stem(state));
+        let name = match stem(state) {
+            Some(stem) if namesakes.count() == 1 => stem.to_string_lossy().into_owned(),
+            _ => state.file.display().to_string(),
+        };
+        let built_s = state.build_epoch as f64;
+        DatabaseAge {
+            name,
+            database_type: state.database_type.clone(),
+            built_s,
+            age_s: (unix_time() - built_s).max(0.0),
+            bytes: state.size,
+        }
+    };
+    states.iter().map(age).collect()
+}
+
 fn unix_time() -> f64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     since_epoch.unwrap_or_default().as_secs_f64()
@@ -640,6 +691,30 @@ mod tests {
         }
         drop(thread);
         assert_eq!(Arc::strong_count(&tables), 1);
+    }
+
+    #[test]
+    fn databases_are_named_by_their_files() {
+        let state = |file: &str| DatabaseState {
+            file: file.into(),
+            database_type: "Country".to_owned(),
+            build_epoch: 1_700_000_000,
+            loaded: UNIX_EPOCH,
+            size: 7,
+            records: 0,
+            knows_country: true,
+            knows_asn: false,
+        };
+        let states = ["/a/City.mmdb", "/a/ASN.mmdb", "/b/ASN.mmdb"].map(state);
+        let ages = ages(&states);
+        let names: Vec<_> = ages.iter().map(|age| age.name.as_str()).collect();
+        assert_eq!(names, ["City", "/a/ASN.mmdb", "/b/ASN.mmdb"]);
+        assert!(
+            ages.iter()
+                .all(|age| age.built_s == 1.7e9 && age.bytes == 7)
+        );
+        let until_2023 = unix_time() - 1.7e9;
+        assert!(ages.iter().all(|age| (age.age_s - until_2023).abs() < 60.0));
     }
 
     #[test]

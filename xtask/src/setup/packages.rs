@@ -35,8 +35,8 @@ const PROGRAMS: [Needed; 11] = [
     needed_by(Scope::Test, "promtool", "prometheus"),
     needed_by(Scope::Test, "ss", "iproute2"),
     needed_by(Scope::Test, "redis-server", "redis-server"),
-    needed_by(Scope::Test, "unbound", "unbound"),
     needed_by(Scope::Test, "postgres", "postgresql"),
+    needed_by(Scope::Test, "unbound", "unbound"),
 ];
 
 fn in_scope(scope: Scope) -> impl Iterator<Item = &'static Needed> {

@@ -39,6 +39,8 @@ const BREAKER: Rules = Rules {
 pub(super) enum Ended {
     /// An answer, good for so long by itself.
     Found(Known, Duration),
+    /// SERVFAIL: the servers of this name are at fault, not the resolver.
+    ServFail,
     /// None.
     Failed,
 }
@@ -247,14 +249,14 @@ impl Requests {
             let now = Instant::now();
             let (known, ttl) = match ended {
                 Ended::Found(known, ttl) => (known.clone(), *ttl),
-                Ended::Failed => (Known::Failed, Duration::ZERO),
+                Ended::ServFail | Ended::Failed => (Known::Failed, Duration::ZERO),
             };
             let expires = now + self.lifetimes.clamp(&known, ttl);
             let mut state = self.state();
             state.waiting.remove(&address);
             state.names.insert(address, Entry { known, expires });
             match ended {
-                Ended::Found(..) => state.breaker.succeeded(),
+                Ended::Found(..) | Ended::ServFail => state.breaker.succeeded(),
                 Ended::Failed => state.breaker.failed(now),
             }
         }

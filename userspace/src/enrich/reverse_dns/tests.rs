@@ -214,6 +214,21 @@ async fn a_resolver_that_refuses_or_is_silent_leads_to_the_next_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn broken_reverse_zones_are_not_the_resolvers_fault() {
+    for (code, expected) in [
+        (ResponseCode::ServFail, BreakerState::Closed),
+        (ResponseCode::Refused, BreakerState::Open),
+    ] {
+        let responder = Responder::start(move |_, _| Reply::Code(code)).await;
+        let service = start(&settings(&[&responder]));
+        for number in 1..=6 {
+            assert_eq!(answer(&service, client(number)).await, Answer::Refused);
+        }
+        assert_eq!(service.stats().breaker, expected, "{code}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_confirmation_names_must_lead_back() {
     let cases = [
         (
