@@ -700,3 +700,112 @@ fn somewhere(random: &mut Random) -> IpAddr {
         _ => IpAddr::V6((u128::from(random.number()) << 64 | u128::from(number)).into()),
     }
 }
+
+/// Tells what opening and asking a large database costs, in time of the processor:
+/// `cargo test --release -p integration-tests --test geo_databases -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_large_databases() {
+    const NETWORKS: u32 = 500_000;
+    let folder = Folder::new();
+    let start = thread_time();
+    let countries = folder.write(
+        "country.mmdb",
+        &large(NETWORKS, |n| {
+            let code = [b'A' + (n % 25) as u8, b'A' + (n / 25 % 10) as u8];
+            country(std::str::from_utf8(&code).expect("letters"))
+        }),
+    );
+    let systems = folder.write(
+        "asn.mmdb",
+        &large(NETWORKS, |n| {
+            let number = n % 80_000;
+            json!({"autonomous_system_number": number + 1,
+               "autonomous_system_organization": format!("Example {number}")})
+        }),
+    );
+    let everything = folder.write(
+        "all.mmdb",
+        &large(2 * NETWORKS, |n| {
+            json!({"country_code": "DE", "continent_code": "EU", "asn": format!("AS{n}"),
+               "as_name": format!("Example {n}")})
+        }),
+    );
+    told("written", thread_time() - start, 1);
+
+    for file in [&countries, &systems, &everything] {
+        let start = thread_time();
+        let state = Database::open(file).expect("valid").state().clone();
+        let what = format!("open {} octets, {} records", state.size, state.records);
+        told(&what, thread_time() - start, 1);
+        let reader = maxminddb::Reader::open_readfile(file).expect("readable");
+        let start = thread_time();
+        reader.verify().expect("valid");
+        told("the reader's own verification", thread_time() - start, 1);
+    }
+
+    for (name, files) in [
+        ("countries", vec![countries.clone()]),
+        ("systems", vec![systems.clone()]),
+        ("both", vec![countries, systems]),
+    ] {
+        let databases = open(&files);
+        for (capacity, clients, case) in [
+            (1, NETWORKS, "all networks, no cache"),
+            (16_384, NETWORKS, "all networks"),
+            (1, 10_000, "10,000 networks, no cache"),
+            (16_384, 10_000, "10,000 networks"),
+        ] {
+            let mut cache = RecordCache::new(capacity);
+            pass(&databases, &mut cache, clients);
+            let start = thread_time();
+            let known = pass(&databases, &mut cache, clients);
+            told(
+                &format!("locate in {name}, {case}"),
+                thread_time() - start,
+                known,
+            );
+        }
+    }
+}
+
+/// So many /24, spread over all of IPv4.
+fn large(networks: u32, record: impl Fn(u32) -> Value) -> Mmdb {
+    let mut database = Mmdb::new("Large");
+    for number in 0..networks {
+        database.add(
+            ipnet::IpNet::new(nth(number), 24).expect("a prefix"),
+            record(number),
+        );
+    }
+    database
+}
+
+fn nth(number: u32) -> IpAddr {
+    // An odd factor reaches every /24 once.
+    let prefix = number.wrapping_mul(0x009e_3779) & 0x00ff_ffff;
+    IpAddr::V4((prefix << 8).into())
+}
+
+/// Asks a million times for the first so many networks, in no order.
+fn pass(databases: &Databases, cache: &mut RecordCache, networks: u32) -> u32 {
+    let mut random = Random::new(1);
+    let mut known = 0;
+    for _ in 0..1_000_000 {
+        let client = nth(random.below(networks as usize) as u32);
+        known += u32::from(databases.locate(client, cache) != Location::default());
+    }
+    known
+}
+
+fn told(what: &str, time: Duration, times: u32) {
+    use std::io::Write as _;
+    let line = format!("{what}: {:.1?} each\n", time / times);
+    std::io::stderr().write_all(line.as_bytes()).expect("told");
+}
+
+/// Time that this thread had a processor, whatever else runs on the machine.
+fn thread_time() -> Duration {
+    let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+    nix::time::clock_gettime(clock).expect("a clock").into()
+}

@@ -64,3 +64,31 @@ fn print(text: &str, out: &mut impl Write) -> io::Result<ExitCode> {
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn files_that_a_configuration_names_are_judged_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let (config, networks) = (path("xdsc.toml"), path("networks.csv"));
+        fs::write(&config, format!("[networks]\nfile = {networks:?}\n")).expect("a file");
+        for (table, ok) in [
+            ("192.0.2.0/24,example\n", true),
+            ("192.0.2.1/24,a\nb\n", false),
+        ] {
+            fs::write(&networks, table).expect("a file");
+            let (mut out, mut complaints) = (Vec::new(), Vec::new());
+            let status = check(&config, &mut out, &mut complaints).expect("told");
+            assert_eq!(status == ExitCode::SUCCESS, ok, "{table}");
+            let complaints = String::from_utf8(complaints).expect("text");
+            for line in ["networks.csv:1: ", "networks.csv:2: "] {
+                assert_eq!(complaints.contains(line), !ok, "{complaints}");
+            }
+        }
+    }
+}

@@ -65,15 +65,16 @@ impl RecordCache {
         place: (usize, usize),
         decode: impl FnOnce() -> Location,
     ) -> &Location {
-        if self.records.contains(&place) {
-            self.hits += 1;
-        } else {
-            self.misses += 1;
-            if self.records.len() == self.records.cap().get() {
-                self.evictions += 1;
-            }
-        }
-        self.records.get_or_insert(place, decode)
+        let full = self.records.len() == self.records.cap().get();
+        let mut missed = false;
+        let record = self.records.get_or_insert(place, || {
+            missed = true;
+            decode()
+        });
+        self.hits += u64::from(!missed);
+        self.misses += u64::from(missed);
+        self.evictions += u64::from(missed && full);
+        record
     }
 }
 
