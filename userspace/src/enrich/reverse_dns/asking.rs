@@ -201,18 +201,18 @@ fn options(settings: &config::ReverseDns) -> ResolverOpts {
 
 /// What is meant where there are no records.
 fn without_records(error: &NetError) -> Ended {
-    match error {
-        NetError::Dns(DnsError::NoRecordsFound(none))
-            if none.response_code == ResponseCode::NXDomain
-                || none.response_code == ResponseCode::NoError =>
-        {
-            // RFC 2308, section 5: no SOA, nothing to be kept by its own right.
-            let ttl = none.negative_ttl.unwrap_or(0);
-            Ended::Found(Known::NoName, Duration::from_secs(ttl.into()))
-        }
-        NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => Ended::ServFail,
-        _ => Ended::Failed,
+    if let NetError::Dns(DnsError::NoRecordsFound(none)) = error
+        && (none.response_code == ResponseCode::NXDomain
+            || none.response_code == ResponseCode::NoError)
+    {
+        // RFC 2308, section 5: no SOA, nothing to be kept by its own right.
+        let ttl = none.negative_ttl.unwrap_or(0);
+        return Ended::Found(Known::NoName, Duration::from_secs(ttl.into()));
     }
+    if let NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) = error {
+        return Ended::ServFail;
+    }
+    Ended::Failed
 }
 
 fn ttl(lookup: &Lookup) -> Duration {
