@@ -96,11 +96,11 @@ impl Collector for Statistics {
         if let Some(tables) = &self.0.tables {
             families.tables(tables)?;
         }
-        if let Some(caches) = &self.0.caches {
-            families.caches(caches)?;
-        }
         if let Some(reverse_dns) = &self.0.reverse_dns {
             families.reverse_dns(reverse_dns)?;
+        }
+        if let Some(caches) = &self.0.caches {
+            families.caches(caches)?;
         }
         if let Some(stream) = &self.0.stream {
             families.enriched_stream(stream)?;

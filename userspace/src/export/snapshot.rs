@@ -29,12 +29,12 @@ pub struct Snapshot {
     pub live: Option<LiveState>,
     /// What a daemon writes beside.
     pub files: FileStates,
-    /// Reverse DNS, where it is enabled.
-    pub reverse_dns: Option<ReverseDnsStats>,
     /// How far a daemon's stages are behind; whoever has one adds it.
     pub stages: Vec<(Stage, LagReport)>,
     /// The tables that clients and names are looked up in, where there are any.
     pub tables: Option<TablesState>,
+    /// Reverse DNS, where it is enabled.
+    pub reverse_dns: Option<ReverseDnsStats>,
     /// The caches of what is known of addresses, where datasets ask for it.
     pub caches: Option<Caches>,
     /// The enriched stream, where there is one.
@@ -147,9 +147,9 @@ impl Snapshot {
             live: Some(LiveState::example()),
             statistics: Some(Report::example()),
             files: FileStates::example(),
-            reverse_dns: Some(ReverseDnsStats::example()),
-            stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
             tables: Some(TablesState::example()),
+            stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
+            reverse_dns: Some(ReverseDnsStats::example()),
             stream: Some(EnrichedStats::example()),
             caches: Some(Caches::default()),
             ..Self::default()

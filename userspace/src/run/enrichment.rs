@@ -39,9 +39,9 @@ impl Enrichment {
         Ok(Self {
             tables: reloader.tables().clone(),
             states: reloader.states(),
-            _reloading: (reloader.start()).context("cannot start a thread for the tables")?,
             reverse_dns,
             stream,
+            _reloading: (reloader.start()).context("cannot start a thread for the tables")?,
         })
     }
 
