@@ -401,9 +401,8 @@ fn octets_are_added_up_to_the_last_one() {
     foreign += 2 * CELLS as u64 * 3 * (16 + 18 + 2);
     let mut counts = Counts::new(engine.plan(), CELLS, 7);
     engine.exchange(&mut counts);
-    let [bytes, messages, names] = [0, 1, 2]
-        .map(|n| &counts.tables(engine.plan(), Style::Named)[n])
-        .map(Clone::clone);
+    let tables = counts.tables(engine.plan(), Style::Named);
+    let [bytes, messages, names] = [0, 1, 2].map(|n| tables[n].clone());
     assert_eq!(
         cells(&bytes),
         [
