@@ -174,8 +174,10 @@ async fn query(client: &Client, query: &str) -> Result<Vec<(String, String)>, Po
             if row.len() != 2 {
                 return Err(PostgresError::Columns(row.len()));
             }
-            let column = |index| row.get(index).unwrap_or_default().to_owned();
-            rows.push((column(0), column(1)));
+            // Not `get`, which panics where a column is no UTF-8.
+            let column = |index| row.try_get(index).map_err(failed);
+            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            rows.push((text(column(0)?), text(column(1)?)));
         }
         // One more than there may be is enough to be refused.
         if rows.len() == before || rows.len() as u64 > MAX_ROWS {
