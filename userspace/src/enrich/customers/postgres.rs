@@ -52,6 +52,11 @@ pub enum PostgresError {
         "customers.postgres: xdsc speaks no TLS with PostgreSQL; leave `sslmode` out, and use a socket of this host or a tunnel"
     )]
     Tls,
+    /// Nothing to ask.
+    #[error(
+        "customers.query: it is empty; write one as in `SELECT match, customer FROM customers`"
+    )]
+    NoQuery,
     /// No connection.
     #[error(
         "customers.postgres: cannot connect: {0}; is PostgreSQL running there, and does it let this user in?"
@@ -80,7 +85,8 @@ impl Source {
     /// A database by its connection string, and the query whose rows are taken.
     ///
     /// # Errors
-    /// When the string is none, names no host, or asks for TLS.
+    /// When the string is none, names no host, or asks for TLS, and when there is no
+    /// query.
     pub fn new(connection: &str, query: &str) -> Result<Self, PostgresError> {
         let mut connection: Config = connection
             .parse()
@@ -91,6 +97,9 @@ impl Source {
         }
         if connection.get_ssl_mode() == SslMode::Require {
             return Err(PostgresError::Tls);
+        }
+        if query.trim().is_empty() {
+            return Err(PostgresError::NoQuery);
         }
         if connection.get_connect_timeout().is_none() {
             connection.connect_timeout(CONNECT);
@@ -204,6 +213,18 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
+    const QUERY: &str = "SELECT match, customer FROM customers";
+
+    #[test]
+    fn a_query_of_nothing_is_told_at_once() {
+        let error = Source::new("host=192.0.2.1", " ").expect_err("no query");
+        assert!(
+            error
+                .to_string()
+                .starts_with("customers.query: it is empty; ")
+        );
+    }
+
     #[test]
     fn connections_that_cannot_be_are_told_at_once() {
         for (connection, expected) in [
@@ -223,7 +244,7 @@ mod tests {
                  leave `sslmode` out, and use a socket of this host or a tunnel",
             ),
         ] {
-            let error = Source::new(connection, "").expect_err(connection);
+            let error = Source::new(connection, QUERY).expect_err(connection);
             assert_eq!(error.to_string(), expected);
         }
     }
@@ -235,7 +256,7 @@ mod tests {
             ("postgresql://b:secret@db.example.com/a", "db.example.com"),
             ("hostaddr=192.0.2.1 user=b", "192.0.2.1"),
         ] {
-            let source = Source::new(connection, "").expect(connection);
+            let source = Source::new(connection, QUERY).expect(connection);
             assert_eq!(source.place(), place);
             assert!(!format!("{source:?}").contains("secret"), "{source:?}");
         }
@@ -245,7 +266,7 @@ mod tests {
     fn a_server_that_is_away_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
         let connection = format!("host={} user=xdsc", folder.path().display());
-        let source = Source::new(&connection, "SELECT 1").expect("a source");
+        let source = Source::new(&connection, QUERY).expect("a source");
         let told = source.fetch_now().expect_err("nobody there").to_string();
         assert!(
             told.starts_with("customers.postgres: cannot connect: ")
