@@ -15,7 +15,10 @@ use tokio_postgres::{
 };
 
 use super::Customers;
-use crate::enrich::table_file::{MAX_ROWS, RowErrors};
+use crate::{
+    config::printable,
+    enrich::table_file::{MAX_ROWS, RowErrors},
+};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -59,9 +62,14 @@ pub enum PostgresError {
     NoQuery,
     /// No connection.
     #[error(
-        "customers.postgres: cannot connect: {0}; is PostgreSQL running there, and does it let this user in?"
+        "customers.postgres: cannot connect to {place}: {cause}; see that PostgreSQL runs there and lets this user in"
     )]
-    Connect(String),
+    Connect {
+        /// Where the database should be.
+        place: String,
+        /// Why not.
+        cause: String,
+    },
     /// The query failed.
     #[error("customers.query: {0}")]
     Query(String),
@@ -113,18 +121,6 @@ impl Source {
         })
     }
 
-    /// Where the database is, without what is secret.
-    #[must_use]
-    pub fn place(&self) -> String {
-        let hosts = self.connection.get_hosts().iter().map(|host| match host {
-            Host::Tcp(name) => name.clone(),
-            Host::Unix(path) => path.display().to_string(),
-        });
-        let addresses = self.connection.get_hostaddrs().iter();
-        let mut places = hosts.chain(addresses.map(ToString::to_string));
-        places.next().unwrap_or_default()
-    }
-
     /// Reads the table.
     ///
     /// # Errors
@@ -150,10 +146,26 @@ impl Source {
         fetched
     }
 
+    /// Where the database is, without what is secret.
+    fn place(&self) -> String {
+        let hosts = self.connection.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let addresses = self.connection.get_hostaddrs().iter();
+        let places: Vec<_> = hosts
+            .chain(addresses.map(ToString::to_string))
+            .map(|place| printable(&place))
+            .collect();
+        places.join(", ")
+    }
+
     async fn rows(&self) -> Result<Vec<(String, String)>, PostgresError> {
         let connected = self.connection.connect(NoTls).await;
-        let (client, connection) =
-            connected.map_err(|error| PostgresError::Connect(with_causes(&error)))?;
+        let (client, connection) = connected.map_err(|error| PostgresError::Connect {
+            place: self.place(),
+            cause: with_causes(&error),
+        })?;
         let mut connection = pin!(connection);
         let rows = tokio::select! {
             rows = query(&client, &self.query) => rows,
@@ -269,8 +281,10 @@ mod tests {
         let source = Source::new(&connection, QUERY).expect("a source");
         let told = source.fetch_now().expect_err("nobody there").to_string();
         assert!(
-            told.starts_with("customers.postgres: cannot connect: ")
-                && told.contains("No such file"),
+            told.starts_with(&format!(
+                "customers.postgres: cannot connect to {}: ",
+                folder.path().display()
+            )) && told.contains("No such file"),
             "{told}"
         );
     }
