@@ -1,12 +1,14 @@
-//! Looks addresses up in the tables, through a cache of one thread.
+//! Looks addresses up in the tables, through caches of one thread.
 //!
 //! A thread that counts asks for the same clients again and again: what is known
 //! of each is kept, with a note that the asker makes of it once, so that nothing
-//! is hashed or decoded for a client that is known. When the tables are replaced,
-//! the places of the old ones stay where they are and count as misses: nothing
-//! has to be freed at once.
+//! is hashed or decoded for a client that is known. The notes of those who were
+//! asked for of late lie side by side, a cache line each, and in front of the
+//! `lru` cache, which is too big to be near the processor. When the tables are
+//! replaced, the places of the old ones stay where they are and count as misses:
+//! nothing has to be freed at once.
 
-use std::{fmt, net::IpAddr, num::NonZeroUsize, sync::Arc};
+use std::{fmt, hash::BuildHasher as _, net::IpAddr, num::NonZeroUsize, sync::Arc};
 
 use foldhash::fast::RandomState;
 use lru::LruCache;
@@ -15,6 +17,9 @@ use super::{
     geo::RecordCache,
     tables::{SharedTables, Tables},
 };
+
+/// Notes of late, at most: 256 KiB, if a note has 40 octets.
+const RECENT: usize = 4096;
 
 /// What is known of an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,15 +38,6 @@ pub struct Place {
     pub customer: Option<Arc<str>>,
 }
 
-/// A place, and what its asker has noted of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Located<N> {
-    /// What the tables say.
-    pub place: Arc<Place>,
-    /// What was made of it.
-    pub note: N,
-}
-
 /// What is made of a place when it is found.
 type Noting<N> = Box<dyn Fn(&Tables, IpAddr, &Place) -> N + Send>;
 
@@ -51,15 +47,27 @@ pub struct Locator<N = ()> {
     tables: Arc<Tables>,
     /// How often the tables have changed: places of before count as absent.
     generation: u32,
-    places: LruCache<IpAddr, Kept<N>, RandomState>,
+    /// Of those who were asked for of late, by a hash of their addresses.
+    recent: Box<[Recent<N>]>,
+    hasher: RandomState,
+    places: LruCache<u128, Kept<N>, RandomState>,
     records: RecordCache,
     noting: Noting<N>,
     stats: CacheStats,
 }
 
+#[derive(Clone, Copy, Default)]
+struct Recent<N> {
+    address: u128,
+    /// 0 where there is none.
+    generation: u32,
+    note: N,
+}
+
 struct Kept<N> {
     generation: u32,
-    located: Located<N>,
+    place: Arc<Place>,
+    note: N,
 }
 
 /// How the caches of locators did.
@@ -117,7 +125,7 @@ impl Locator {
     }
 }
 
-impl<N> Locator<N> {
+impl<N: Copy + Default> Locator<N> {
     /// Likewise, with a note that is made of each place when it is found.
     #[must_use]
     pub fn noting(
@@ -126,10 +134,13 @@ impl<N> Locator<N> {
         noting: impl Fn(&Tables, IpAddr, &Place) -> N + Send + 'static,
     ) -> Self {
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
+        let recent = capacity.get().next_power_of_two().min(RECENT);
         Self {
             tables: tables.load_full(),
             shared: tables,
-            generation: 0,
+            generation: 1,
+            recent: vec![Recent::default(); recent].into_boxed_slice(),
+            hasher: RandomState::default(),
             places: LruCache::with_hasher(capacity, RandomState::default()),
             records: RecordCache::default(),
             noting: Box::new(noting),
@@ -137,6 +148,34 @@ impl<N> Locator<N> {
         }
     }
 
+    /// The note of what is known of an address.
+    ///
+    /// Who is asked for all the time is not moved to the front of the `lru`
+    /// cache each time, and so may leave it and be looked up once more.
+    #[inline]
+    pub fn note(&mut self, address: IpAddr) -> N {
+        let key = key(address);
+        let index = self.hasher.hash_one(key) as usize & (self.recent.len() - 1);
+        if let Some(recent) = self.recent.get(index)
+            && recent.address == key
+            && recent.generation == self.generation
+        {
+            self.stats.hits += 1;
+            return recent.note;
+        }
+        let note = self.kept(address).note;
+        if let Some(recent) = self.recent.get_mut(index) {
+            *recent = Recent {
+                address: key,
+                generation: self.generation,
+                note,
+            };
+        }
+        note
+    }
+}
+
+impl<N> Locator<N> {
     /// Whether there are newer tables than those that are looked up.
     #[must_use]
     pub fn is_behind(&self) -> bool {
@@ -147,7 +186,7 @@ impl<N> Locator<N> {
     pub fn refresh(&mut self) {
         if self.is_behind() {
             self.tables = self.shared.load_full();
-            self.generation = self.generation.wrapping_add(1);
+            self.generation = self.generation.checked_add(1).unwrap_or(1);
         }
     }
 
@@ -159,12 +198,10 @@ impl<N> Locator<N> {
 
     /// What is known of an address.
     pub fn locate(&mut self, address: IpAddr) -> &Arc<Place> {
-        &self.noted(address).place
+        &self.kept(address).place
     }
 
-    /// Likewise, with the note.
-    #[inline]
-    pub fn noted(&mut self, address: IpAddr) -> &Located<N> {
+    fn kept(&mut self, address: IpAddr) -> &Kept<N> {
         let Self {
             tables,
             generation,
@@ -175,17 +212,16 @@ impl<N> Locator<N> {
             ..
         } = self;
         let mut find = || {
-            let place = Arc::new(find(tables, address, records));
-            let note = noting(tables, address, &place);
+            let place = find(tables, address, records);
             Kept {
                 generation: *generation,
-                located: Located { place, note },
+                note: noting(tables, address, &place),
+                place: Arc::new(place),
             }
         };
-        let before = places.len();
-        let is_full = before == places.cap().get();
+        let is_full = places.len() == places.cap().get();
         let mut is_new = false;
-        let kept = places.get_or_insert_mut(address, || {
+        let kept = places.get_or_insert_mut(key(address), || {
             is_new = true;
             find()
         });
@@ -198,7 +234,7 @@ impl<N> Locator<N> {
             stats.misses += 1;
             *kept = find();
         }
-        &kept.located
+        kept
     }
 
     /// How the caches did.
@@ -224,6 +260,15 @@ impl<N> fmt::Debug for Locator<N> {
     }
 }
 
+/// An IPv4 address is the IPv6 address that it is mapped to (RFC 4291, section
+/// 2.5.5.2): the tables know no difference.
+fn key(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => 0xffff << 32 | u128::from(u32::from(address)),
+        IpAddr::V6(address) => address.into(),
+    }
+}
+
 #[cold]
 fn find(tables: &Tables, address: IpAddr, records: &mut RecordCache) -> Place {
     let location = tables.geo.locate(address, records);
@@ -239,7 +284,10 @@ fn find(tables: &Tables, address: IpAddr, records: &mut RecordCache) -> Place {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{
+        fs,
+        sync::atomic::{AtomicU64, Ordering},
+    };
 
     use super::*;
     use crate::enrich::{customers::Customers, networks::Networks, tables::shared};
@@ -273,22 +321,23 @@ mod tests {
 
     #[test]
     fn an_address_is_looked_up_once_and_noted_once() {
-        let notes = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let notes = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&notes);
-        let mut locator = Locator::noting(shared(tables("r", "c")), 2, move |_, address, place| {
-            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            format!("{address} {:?}", place.network)
+        let mut locator = Locator::noting(shared(tables("r", "c")), 2, move |_, _, place| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            (place.network.is_some(), place.customer.is_some())
         });
         for _ in 0..3 {
-            let located = locator.noted(ip("192.0.2.1"));
-            assert_eq!(located.place.network.as_deref(), Some("r"));
-            assert_eq!(located.note, "192.0.2.1 Some(\"r\")");
+            assert_eq!(locator.note(ip("192.0.2.1")), (true, false));
+            assert_eq!(locator.note(ip("2001:db8::1")), (false, true));
         }
+        assert_eq!(notes.load(Ordering::Relaxed), 2);
+        assert_eq!(locator.caches().places, stats(4, 2, 0, 2));
         let place = locator.locate(ip("2001:db8::1"));
         assert_eq!(place.customer.as_deref(), Some("c"));
-        assert_eq!(locator.locate(ip("192.0.2.1")).customer, None);
-        assert_eq!(notes.load(std::sync::atomic::Ordering::Relaxed), 2);
-        assert_eq!(locator.caches().places, stats(3, 2, 0, 2));
+        let place = locator.locate(ip("::ffff:192.0.2.1"));
+        assert_eq!(place.network.as_deref(), Some("r"));
+        assert_eq!(locator.caches().places, stats(6, 2, 0, 2));
     }
 
     #[test]
@@ -307,8 +356,14 @@ mod tests {
     #[test]
     fn new_tables_are_looked_up_after_a_refresh_and_old_ones_let_go() {
         let shared = shared(tables("old", "c"));
-        let mut locator = Locator::new(Arc::clone(&shared), 2);
-        let network = |locator: &mut Locator| locator.locate(ip("192.0.2.1")).network.clone();
+        let is_old = |_: &_, _, place: &Place| place.network.as_deref() == Some("old");
+        let mut locator = Locator::noting(Arc::clone(&shared), 2, is_old);
+        let network = |locator: &mut Locator<bool>| {
+            let network = locator.locate(ip("192.0.2.1")).network.clone();
+            let is_old = network.as_deref() == Some("old");
+            assert_eq!(locator.note(ip("192.0.2.1")), is_old);
+            network
+        };
         assert_eq!(network(&mut locator).as_deref(), Some("old"));
         let old = shared.swap(Arc::new(tables("new", "c")));
         assert!(locator.is_behind());
@@ -316,7 +371,7 @@ mod tests {
         locator.refresh();
         assert!(!locator.is_behind());
         assert_eq!(network(&mut locator).as_deref(), Some("new"));
-        assert_eq!(locator.caches().places, stats(1, 2, 0, 1));
+        assert_eq!(locator.caches().places, stats(4, 2, 0, 1));
         assert_eq!(Arc::strong_count(&old), 1);
     }
 }

@@ -174,7 +174,7 @@ impl Engine {
             };
             if first != SKIP && second != SKIP {
                 let spot = dataset.cells.spot(first, second);
-                place.spots.push((*step, spot));
+                place.spots.push((Counting::of(step), spot));
             }
         }
     }
@@ -395,7 +395,28 @@ struct Waiting {
     message: Option<Observed<'static>>,
     name: Vec<u8>,
     options: Vec<u8>,
-    spots: Vec<(Step, Spot)>,
+    spots: Vec<(Counting, Spot)>,
+}
+
+/// What of a step is needed to count.
+#[derive(Clone, Copy, Debug)]
+struct Counting {
+    dataset: u32,
+    measure: Measure,
+    first: Indexer,
+    second: Indexer,
+}
+
+impl Counting {
+    #[inline]
+    const fn of(step: &Step) -> Self {
+        Self {
+            dataset: step.dataset,
+            measure: step.measure,
+            first: step.first,
+            second: step.second,
+        }
+    }
 }
 
 impl Waiting {
@@ -580,7 +601,7 @@ fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
 }
 
 #[cold]
-fn keep_texts(texts: &mut Texts, values: &mut Values, step: &Step, at: At<'_>) {
+fn keep_texts(texts: &mut Texts, values: &mut Values, step: &Counting, at: At<'_>) {
     keep_text(texts, values, step.first, at);
     keep_text(texts, values, step.second, at);
 }

@@ -277,6 +277,13 @@ impl Plan {
         datasets.any(|dataset| dataset.is_by(Indexer::reads_place))
     }
 
+    /// Whether any dataset is by an indexer.
+    #[must_use]
+    pub fn reads(&self, indexer: Indexer) -> bool {
+        let mut datasets = self.datasets.iter();
+        datasets.any(|dataset| dataset.is_by(|one| one == indexer))
+    }
+
     /// Whether any dataset needs more of a message than its question.
     #[must_use]
     pub fn needs_whole_messages(&self) -> bool {

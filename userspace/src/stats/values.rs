@@ -89,18 +89,48 @@ pub(super) struct Values {
     locator: Locator<PlaceKeys>,
     /// What comes of the client's address, with the number of the message.
     place: Option<(PlaceKeys, u32)>,
+    /// By the keys of names, where customers are counted.
+    owners: Box<[(Key, Key)]>,
 }
 
-/// The values that come of an address, as keys.
-#[derive(Clone, Copy, Debug)]
+/// The values that come of an address, as keys: small, since they are read for
+/// each message.
+#[derive(Clone, Copy, Debug, Default)]
 struct PlaceKeys {
-    country: Key,
-    continent: Key,
-    asn: Key,
     as_org: Key,
     network: Key,
     customer: Key,
+    /// 0 where it is not known: it is nobody's (RFC 7607).
+    asn: u32,
+    /// Two letters; 0 where they are not known.
+    country: u16,
+    continent: u16,
+    /// What an unknown value is printed as.
+    no_country: Unknown,
+    no_asn: Unknown,
 }
+
+/// DSC tells the family of an address where it has no database.
+#[derive(Clone, Copy, Debug, Default)]
+enum Unknown {
+    #[default]
+    ToDatabase,
+    Ipv4,
+    Ipv6,
+}
+
+impl Unknown {
+    const fn key(self) -> Key {
+        match self {
+            Self::ToDatabase => NONE,
+            Self::Ipv4 => NONE_IPV4,
+            Self::Ipv6 => NONE_IPV6,
+        }
+    }
+}
+
+/// Customers of names that were asked for of late: 64 KiB.
+const RECENT_OWNERS: usize = 4096;
 
 /// The message at hand and the rules.
 #[derive(Clone, Copy)]
@@ -132,6 +162,11 @@ impl Values {
             port_ordinals: Vec::new(),
             locator: Locator::noting(Arc::clone(&plan.rules.tables), places, keys),
             place: None,
+            owners: if plan.reads(Indexer::Customer) {
+                vec![(OTHER, NONE); RECENT_OWNERS].into()
+            } else {
+                Box::default()
+            },
         }
     }
 
@@ -143,6 +178,7 @@ impl Values {
     /// Goes over to the tables of now. Nothing of before may wait to be counted.
     pub(super) fn refresh(&mut self) {
         self.locator.refresh();
+        self.owners.fill((OTHER, NONE));
     }
 
     /// How the caches of what is known of addresses did.
@@ -205,9 +241,9 @@ impl Values {
                 let masked = rules.client_network(client_address(observed));
                 self.ip(masked)
             }
-            Indexer::Country => self.place(at).country,
-            Indexer::Continent => self.place(at).continent,
-            Indexer::Asn => self.place(at).asn,
+            Indexer::Country => self.place(at).country(),
+            Indexer::Continent => self.place(at).continent(),
+            Indexer::Asn => self.place(at).asn(),
             Indexer::AsOrg => self.place(at).as_org,
             Indexer::Network => self.place(at).network,
             Indexer::Customer => self.customer(at),
@@ -355,7 +391,7 @@ impl Values {
             return keys;
         }
         let address = located_address(at.observed, at.rules);
-        let keys = self.locator.noted(address).note;
+        let keys = self.locator.note(address);
         self.place = Some((keys, self.message));
         keys
     }
@@ -372,27 +408,39 @@ impl Values {
 
     fn customer_by(&mut self, by: CustomerBy, at: At<'_>) -> Option<Key> {
         let key = match by {
-            CustomerBy::Zone => {
-                self.name(at);
-                let name = self.locator.tables().customers.of_name(&self.name)?;
-                hash_text(name.as_bytes(), &self.hasher)
-            }
+            CustomerBy::Zone => self.owner(at),
             CustomerBy::Client => self.place(at).customer,
-            CustomerBy::Server => {
-                self.locator
-                    .noted(server_address(at.observed))
-                    .note
-                    .customer
-            }
+            CustomerBy::Server => self.locator.note(server_address(at.observed)).customer,
         };
         (key != NONE).then_some(key)
+    }
+
+    /// The customer that owns QNAME.
+    fn owner(&mut self, at: At<'_>) -> Key {
+        let name = self.key(Indexer::Qname, at);
+        let index = name as usize & (RECENT_OWNERS - 1);
+        if let Some((recent, owner)) = self.owners.get(index)
+            && *recent == name
+        {
+            return *owner;
+        }
+        self.name(at);
+        let owner = self.locator.tables().customers.of_name(&self.name);
+        let owner = owner.map_or(NONE, |owner| hash_text(owner.as_bytes(), &self.hasher));
+        if let Some(recent) = self.owners.get_mut(index) {
+            *recent = (name, owner);
+        }
+        owner
     }
 
     fn customer_name(&mut self, at: At<'_>) -> Option<&str> {
         let mut ways = at.rules.customers_by.iter().copied();
         let by = ways.find(|by| self.customer_by(*by, at).is_some())?;
         let name = match by {
-            CustomerBy::Zone => self.locator.tables().customers.of_name(&self.name),
+            CustomerBy::Zone => {
+                self.name(at);
+                self.locator.tables().customers.of_name(&self.name)
+            }
             CustomerBy::Client => self.known(at).customer.as_ref(),
             CustomerBy::Server => self
                 .locator
@@ -575,27 +623,43 @@ impl Values {
 
 impl PlaceKeys {
     fn new(tables: &Tables, address: IpAddr, place: &Place, hasher: &FixedState) -> Self {
-        // DSC tells the family of an address where it has no database.
         let unknown = |is_told: bool| match address {
-            _ if is_told => NONE,
-            IpAddr::V4(_) => NONE_IPV4,
-            IpAddr::V6(_) => NONE_IPV6,
+            _ if is_told => Unknown::ToDatabase,
+            IpAddr::V4(_) => Unknown::Ipv4,
+            IpAddr::V6(_) => Unknown::Ipv6,
         };
-        let no_country = unknown(tables.geo.knows_country());
         let no_asn = unknown(tables.geo.knows_asn());
-        let code =
-            |code: Option<[u8; 2]>| code.map_or(no_country, |code| u16::from_be_bytes(code).into());
-        let text =
-            |text: &Option<Arc<str>>| text.as_ref().map(|text| hash_text(text.as_bytes(), hasher));
+        let text = |text: &Option<Arc<str>>| {
+            let text = text.as_ref();
+            text.map(|text| hash_text(text.as_bytes(), hasher))
+        };
         Self {
-            country: code(place.country),
-            continent: code(place.continent),
-            asn: place.asn.map_or(no_asn, u64::from),
-            as_org: text(&place.as_org).unwrap_or(no_asn),
+            as_org: text(&place.as_org).unwrap_or(no_asn.key()),
             network: text(&place.network).unwrap_or(NONE),
             customer: text(&place.customer).unwrap_or(NONE),
+            asn: place.asn.unwrap_or(0),
+            country: place.country.map_or(0, u16::from_be_bytes),
+            continent: place.continent.map_or(0, u16::from_be_bytes),
+            no_country: unknown(tables.geo.knows_country()),
+            no_asn,
         }
     }
+
+    const fn country(&self) -> Key {
+        known_or(self.country as Key, self.no_country)
+    }
+
+    const fn continent(&self) -> Key {
+        known_or(self.continent as Key, self.no_country)
+    }
+
+    const fn asn(&self) -> Key {
+        known_or(self.asn as Key, self.no_asn)
+    }
+}
+
+const fn known_or(key: Key, unknown: Unknown) -> Key {
+    if key == 0 { unknown.key() } else { key }
 }
 
 /// The key of a text.
