@@ -338,7 +338,9 @@ impl Worker {
             count_kind(counts, &exchange);
             Some(exchange)
         });
-        self.shared.subscribers.send(exchanges);
+        // Whoever subscribes or scrapes waits for the sending, but for no look-up.
+        let exchanges: Vec<_> = exchanges.collect();
+        self.shared.subscribers.send(exchanges.into_iter());
     }
 
     fn tell(&self, taken: u64) {
