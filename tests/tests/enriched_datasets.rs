@@ -40,6 +40,7 @@ struct Told<'a> {
     client: &'a str,
     server: &'a str,
     is_response: bool,
+    role: Role,
     /// QNAME, of labels.
     name: &'a str,
     /// EDNS options.
@@ -53,6 +54,7 @@ impl Default for Told<'_> {
             client: "192.0.2.1",
             server: "203.0.113.53",
             is_response: false,
+            role: Role::Server,
             name: "www.example.com",
             options: &[],
             weight: 1,
@@ -104,7 +106,7 @@ impl Told<'_> {
         engine.message(&Observed {
             time_ns: 1,
             hook: Hook::Ingress,
-            role: Role::Server,
+            role: self.role,
             flow: Flow {
                 family,
                 transport: Transport::Udp,
@@ -523,6 +525,24 @@ fn clients_are_shown_as_the_operator_wants() {
         );
         assert_eq!(pseudonym.contains('/'), plain.contains('/'), "{indexer:?}");
     }
+    // What this host asks for about a client tells no more of it.
+    let asked = |clients, role| {
+        let told = Told {
+            role,
+            name: "77.100.51.198.in-addr.arpa",
+            ..Told::default()
+        };
+        let rules = Rules {
+            privacy: privacy(clients),
+            ..Rules::default()
+        };
+        value(&told, Indexer::Qname, rules)
+    };
+    let whole = "77.100.51.198.in-addr.arpa";
+    assert_eq!(asked(Prefix, Role::Client), "100.51.198.in-addr.arpa");
+    assert_eq!(asked(Pseudonym, Role::Client), "in-addr.arpa");
+    assert_eq!(asked(Address, Role::Client), whole);
+    assert_eq!(asked(Prefix, Role::Server), whole);
     // Two ways to tell one network have one pseudonym.
     let text = |indexer, options| shown(Pseudonym, indexer, options);
     let network: IpAddr = ip(&text(Indexer::EdnsEcsSubnet, &ECS_IPV4));

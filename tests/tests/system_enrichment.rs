@@ -192,11 +192,7 @@ impl Tail {
     fn start(network: &Network, daemon: &Daemon<'_>) -> Result<Self> {
         let arguments = ["tail", "--format", "json", "--clients", "address"];
         let tail = Self(network.start(Side::Server, &binary()?, &arguments)?);
-        eventually("the subscriber", || {
-            let subscribers = daemon.scrape()?.count("xdsc_enriched_subscribers", &[])?;
-            ensure!(subscribers == 1, "{subscribers} subscribers");
-            Ok(())
-        })?;
+        daemon.subscribed()?;
         Ok(tail)
     }
 
@@ -217,7 +213,8 @@ impl Tail {
     }
 
     fn end(mut self) -> Result<Vec<Value>> {
-        self.0.end_by(Signal::SIGINT)?;
+        let status = self.0.end_by(Signal::SIGINT)?;
+        ensure!(status.success(), "{status}");
         self.lines()
     }
 }

@@ -10,13 +10,14 @@ use anyhow::{Result, ensure};
 use integration_tests::network::{
     Network, SERVER, Side,
     client::{Load, Tally, Transport, tally},
-    daemon::Daemon,
+    daemon::{Daemon, binary},
     eventually,
     exposition::Samples,
     frame::{IPV4, Sender, UDP, ethernet, ipv4, query, udp},
     in_network,
     server::{Kind, NameServer},
 };
+use nix::sys::signal::Signal;
 
 const STOP: Duration = Duration::from_secs(5);
 /// What the longest lag may be after that: the coarse clock and a busy machine
@@ -117,6 +118,51 @@ fn a_thread_that_hangs_shows_as_lag_that_grows() -> Result<()> {
         let samples = daemon.quiet()?;
         ensure!(Fate::of(&samples)?.since(before).delivered == 1);
         nothing_waits(&samples)?;
+        daemon.stop()?;
+        Ok(())
+    })
+}
+
+/// It stands beside the way of the counts, which does not notice.
+#[test]
+fn an_enrichment_that_hangs_shows_as_its_own_lag() -> Result<()> {
+    in_network(|network| {
+        let _server = NameServer::start(network, Kind::Knot)?;
+        let daemon = Daemon::start(network, "[pairing]\none_in = 1\n")?;
+        let mut tail = network.start(Side::Server, &binary()?, &["tail"])?;
+        daemon.subscribed()?;
+        let client = clients(network, 6)?;
+        eventually("exchanges", || {
+            let exchanges = consumed(&daemon.scrape()?, "enrich")?;
+            ensure!(exchanges > 100, "{exchanges} messages so far");
+            Ok(())
+        })?;
+        daemon.thread_stopped("enrich-stream", || {
+            thread::sleep(Duration::from_secs(2));
+            let samples = daemon.scrape()?;
+            let lag = |stage| samples.max("xdsc_stage_lag_seconds", &[("stage", stage)]);
+            ensure!(lag("enrich")? >= 1.9, "enrich: {} s", lag("enrich")?);
+            for stage in ["drain", "aggregate"] {
+                ensure!(lag(stage)? < 1.5, "{stage}: {} s", lag(stage)?);
+            }
+            let came = samples.count("xdsc_stage_produced_total", &[("stage", "enrich")])?;
+            let waits = samples.max("xdsc_stage_backlog", &[("stage", "enrich")])?;
+            let consumed = consumed(&samples, "enrich")?;
+            ensure!(waits > 1_000.0 && came > consumed, "{waits} of {came}");
+            Ok(())
+        })?;
+        eventually("the lag to fall back, under traffic", || {
+            let labels = [("stage", "enrich")];
+            let lag = daemon.scrape()?.max("xdsc_stage_lag_seconds", &labels)?;
+            ensure!(lag < 0.5, "{lag} s");
+            Ok(())
+        })?;
+        let tally = told(client)?;
+        let samples = daemon.quiet()?;
+        let longest = samples.max("xdsc_stage_max_lag_seconds", &[("stage", "enrich")])?;
+        ensure!((1.9..6.0).contains(&longest), "{longest} s");
+        everything_was_read(&samples, tally.sent)?;
+        tail.end_by(Signal::SIGINT)?;
         daemon.stop()?;
         Ok(())
     })

@@ -22,6 +22,7 @@ use integration_tests::{
     },
     traffic::{Exchange, Profile, Traffic, Truth, write_pcap},
 };
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 const PAIR_ALL: &str = "[pairing]\none_in = 1\n";
@@ -31,20 +32,8 @@ fn start_tail(network: &Network, daemon: &Daemon<'_>, arguments: &[&str]) -> Res
     let binary = binary()?;
     let arguments = [&["tail"], arguments].concat();
     let process = network.start(Side::Server, &binary, &arguments)?;
-    subscribed(daemon)?;
+    daemon.subscribed()?;
     Ok(process)
-}
-
-fn subscribed(daemon: &Daemon<'_>) -> Result<()> {
-    eventually("a subscriber", || {
-        let active = daemon.scrape()?.count("xdsc_enriched_stream_active", &[])?;
-        ensure!(active == 1, "nobody listens");
-        Ok(())
-    })?;
-    // The drain follows with its next batch; asking it makes one.
-    daemon.scrape()?;
-    daemon.scrape()?;
-    Ok(())
 }
 
 /// What a tail of so many lines printed, once it has ended by itself.
@@ -270,7 +259,7 @@ fn a_subscriber_that_stops_reading_slows_nothing_and_is_told_its_losses() -> Res
             stream.write_all(b"GET /api/v1/tail HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
             Ok(stream)
         })?;
-        subscribed(&daemon)?;
+        daemon.subscribed()?;
         let load = Load {
             server: SERVER[0],
             transport: Transport::Udp,
@@ -299,6 +288,11 @@ fn a_subscriber_that_stops_reading_slows_nothing_and_is_told_its_losses() -> Res
         ensure!(lost == 0.0, "{lost} records lost");
         let dropped = samples.count("xdsc_enriched_subscriber_dropped_exchanges_total", &[])?;
         ensure!(dropped > 0, "nothing dropped");
+        let backlog = samples.max("xdsc_enriched_subscriber_backlog_exchanges", &[])?;
+        let lag = samples.max("xdsc_enriched_subscriber_lag_seconds", &[])?;
+        ensure!(backlog == 64.0 && lag > 0.5, "{backlog} wait for {lag} s");
+        let lag = samples.max("xdsc_stage_lag_seconds", &[])?;
+        ensure!(lag < 0.5, "a stage is behind by {lag} s");
         let exchanges = samples.sum("xdsc_enriched_exchanges_total", &[])? as u64;
         let (read, missed) = read_all(stream, exchanges)?;
         ensure!(
@@ -329,6 +323,74 @@ fn read_all(stream: TcpStream, all: u64) -> Result<(u64, u64)> {
         }
     }
     Ok((read, missed))
+}
+
+/// Whoever ends a tail by Ctrl-C has what was shown by then, and made no mistake.
+#[test]
+fn a_tail_that_is_interrupted_ends_well() -> Result<()> {
+    in_network(|network| {
+        let _server = NameServer::start(network, Kind::Knot)?;
+        let daemon = Daemon::start(network, PAIR_ALL)?;
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            let mut tail = start_tail(network, &daemon, &["--format", "json"])?;
+            kdig(network, SERVER[0], &["www.example", "A"])?;
+            eventually("the line", || {
+                let lines = json_lines(&tail.log()?)?.len();
+                ensure!(lines == 1, "{lines} lines");
+                Ok(())
+            })?;
+            let status = tail.end_by(signal)?;
+            ensure!(status.code() == Some(0), "{signal}: {status}");
+            let lines = json_lines(&tail.log()?)?;
+            ensure!(lines.len() == 1, "{signal}: {lines:?}");
+            nobody_subscribes(&daemon)?;
+        }
+        daemon.stop()?;
+        Ok(())
+    })
+}
+
+/// A reader that has seen enough, as `head` has, ends the tail without complaint.
+#[test]
+fn a_tail_whose_output_is_closed_ends_well() -> Result<()> {
+    in_network(|network| {
+        let _server = NameServer::start(network, Kind::Knot)?;
+        let daemon = Daemon::start(network, PAIR_ALL)?;
+        let line = format!(
+            "set -o pipefail; {} tail --format json | head -n 1",
+            binary()?
+        );
+        let mut tail = network.start(Side::Server, "bash", &["-c", &line])?;
+        daemon.subscribed()?;
+        eventually("the end of the tail", || {
+            // The second line and those after it find nobody.
+            kdig(network, SERVER[0], &["www.example", "A"])?;
+            let status = tail.ended()?.context("it runs")?;
+            ensure!(status.success(), "{status}: {}", tail.log()?);
+            Ok(())
+        })?;
+        let lines = json_lines(&tail.log()?)?;
+        ensure!(lines.len() == 1, "{lines:?}");
+        nobody_subscribes(&daemon)?;
+        daemon.stop()?;
+        Ok(())
+    })
+}
+
+/// What was taken for the subscriber that has gone is in the account.
+fn nobody_subscribes(daemon: &Daemon<'_>) -> Result<()> {
+    eventually("the subscriber to be gone", || {
+        let samples = daemon.scrape()?;
+        let active = samples.count("xdsc_enriched_stream_active", &[])?;
+        ensure!(active == 0, "messages are taken");
+        let exchanges = |labels: &[_]| samples.count("xdsc_enriched_exchanges_total", labels);
+        // Two messages where there is an answer.
+        let told = exchanges(&[])? + exchanges(&[("kind", "answered")])?;
+        let left_out = samples.count("xdsc_enriched_left_out_records_total", &[])?;
+        let taken = samples.count("xdsc_enriched_records_total", &[("outcome", "taken")])?;
+        ensure!(taken == told + left_out, "{taken}, not {told} + {left_out}");
+        Ok(())
+    })
 }
 
 /// When xdsc stops, the stream ends at once, and the tail with it.

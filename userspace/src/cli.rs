@@ -272,6 +272,11 @@ pub struct TailArgs {
     #[arg(long, value_name = "N")]
     pub count: Option<NonZeroU64>,
 
+    /// Only what is asked of this host (server), or what it asks others (client),
+    /// as xdsc itself does for names of clients
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+
     /// Only these QTYPEs
     #[arg(long, value_name = "QTYPE,...")]
     pub qtype: Option<String>,
@@ -329,6 +334,7 @@ impl TailArgs {
     /// The conditions that are given, with their values.
     pub fn conditions(&self) -> impl Iterator<Item = (Condition, &str)> {
         let value = |condition| match condition {
+            Condition::Role => &self.role,
             Condition::Qtype => &self.qtype,
             Condition::Rcode => &self.rcode,
             Condition::Qname => &self.qname,

@@ -305,7 +305,8 @@ settings! {
 settings! {
     /// How clients are shown in metrics and in the enriched stream: their
     /// addresses, and the networks in their EDNS Client Subnet options. DSC's
-    /// files have them as DSC writes them.
+    /// files have them as DSC writes them. Names in reverse zones that this host
+    /// itself asks for, as xdsc does for clients, are shown as far as addresses are.
     pub struct Privacy {
         /// As prefixes, as pseudonyms, or by their addresses. The lengths of
         /// prefixes are `statistics.client_v4_prefix` and `client_v6_prefix`.

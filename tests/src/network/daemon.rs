@@ -167,6 +167,26 @@ impl<'a> Daemon<'a> {
         Ok(samples)
     }
 
+    /// Waits until it has a subscriber of the enriched stream, and takes messages
+    /// for it.
+    ///
+    /// # Errors
+    /// When nobody subscribes.
+    pub fn subscribed(&self) -> Result<()> {
+        eventually("a subscriber", || {
+            let samples = self.scrape()?;
+            for family in ["xdsc_enriched_subscribers", "xdsc_enriched_stream_active"] {
+                let value = samples.count(family, &[])?;
+                ensure!(value == 1, "{family} {value}");
+            }
+            Ok(())
+        })?;
+        // The drain follows with its next batch; asking it makes one.
+        self.scrape()?;
+        self.scrape()?;
+        Ok(())
+    }
+
     /// What it holds in the kernel.
     ///
     /// # Errors

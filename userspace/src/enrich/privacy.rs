@@ -24,6 +24,10 @@ const SHORTEST_SECRET: usize = 16;
 /// What the key is derived for: another use of the secret gets another key.
 const PURPOSE: &[u8] = b"xdsc pseudonyms of clients, ipcrypt-pfx";
 
+/// Where names are addresses (RFC 1035, section 3.5; RFC 3596, section 2.5), on the
+/// wire, and how many bits a label has.
+const REVERSE_ZONES: [(&[u8], u8); 2] = [(b"\x07in-addr\x04arpa\0", 8), (b"\x03ip6\x04arpa\0", 4)];
+
 /// How an address is shown.
 #[derive(Clone, Debug)]
 pub enum Privacy {
@@ -110,6 +114,27 @@ impl Privacy {
         }
     }
 
+    /// What is shown of a name that the observed host asks others for, on the wire:
+    /// a name in a reverse zone is mostly that of a client, which a mail server,
+    /// or xdsc itself, wants to know more of. It is shown as far as the client's
+    /// address is, and with pseudonyms not at all.
+    #[must_use]
+    pub fn asked_for<'n>(&self, name: &'n [u8]) -> &'n [u8] {
+        let bits = match self {
+            Self::Prefix { ipv4, ipv6 } => [*ipv4, *ipv6],
+            Self::Pseudonym(_) => [0, 0],
+            Self::Address => return name,
+        };
+        for ((zone, label_bits), bits) in REVERSE_ZONES.into_iter().zip(bits) {
+            let is_zone = |rest: &&[u8]| rest.eq_ignore_ascii_case(zone);
+            if let Some(before) = suffixes(name).position(|rest| is_zone(&rest)) {
+                let hidden = before.saturating_sub(usize::from(bits / label_bits));
+                return suffixes(name).nth(hidden).unwrap_or(zone);
+            }
+        }
+        name
+    }
+
     /// What stands for an address, or for a network by its first one: itself
     /// where there are no pseudonyms. Of a network, the first bits only count.
     #[must_use]
@@ -184,6 +209,14 @@ fn made_up_secret() -> Result<[u8; 32], PrivacyError> {
     Ok(*SECRET.get_or_init(|| secret))
 }
 
+/// A name on the wire, the same without its first label, and so on.
+fn suffixes(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(Some(name), |rest| {
+        let len = usize::from(*rest.first()?);
+        rest.get(len + 1..)
+    })
+}
+
 /// The first address of the network of so many bits.
 fn network(address: IpAddr, ipv4: u8, ipv6: u8) -> IpAddr {
     match address {
@@ -205,6 +238,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::names::text;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect(text)
@@ -250,6 +284,61 @@ mod tests {
             (&Privacy::Address, "2001:db8::1", "2001:db8::1"),
         ] {
             assert_eq!(privacy.show(ip(address)), expected);
+        }
+    }
+
+    #[test]
+    fn a_reverse_name_is_shown_as_far_as_the_address_is() {
+        let prefix = |ipv4, ipv6| Privacy::Prefix { ipv4, ipv6 };
+        let pseudonym = || Privacy::Pseudonym(Pseudonyms::of_secret(b"a secret of 24 octets .."));
+        let v6 = "3.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.2.0.0.0.1.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
+        for (privacy, name, expected) in [
+            (
+                prefix(24, 48),
+                "53.2.0.192.in-addr.arpa",
+                "2.0.192.in-addr.arpa",
+            ),
+            (
+                prefix(24, 48),
+                "53.2.0.192.IN-ADDR.arpa",
+                "2.0.192.IN-ADDR.arpa",
+            ),
+            (
+                prefix(24, 48),
+                "53.0/25.2.0.192.in-addr.arpa",
+                "2.0.192.in-addr.arpa",
+            ),
+            (prefix(24, 48), "0.192.in-addr.arpa", "0.192.in-addr.arpa"),
+            (
+                prefix(23, 48),
+                "53.2.0.192.in-addr.arpa",
+                "0.192.in-addr.arpa",
+            ),
+            (
+                prefix(32, 128),
+                "53.2.0.192.in-addr.arpa",
+                "53.2.0.192.in-addr.arpa",
+            ),
+            (prefix(24, 48), v6, "1.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa"),
+            (prefix(24, 128), v6, v6),
+            (prefix(0, 0), v6, "ip6.arpa"),
+            (pseudonym(), "53.2.0.192.in-addr.arpa", "in-addr.arpa"),
+            (pseudonym(), v6, "ip6.arpa"),
+            (
+                Privacy::Address,
+                "53.2.0.192.in-addr.arpa",
+                "53.2.0.192.in-addr.arpa",
+            ),
+            (prefix(24, 48), "in-addr.arpa", "in-addr.arpa"),
+            (prefix(0, 0), "a.notin-addr.arpa", "a.notin-addr.arpa"),
+            (prefix(0, 0), "www.example.com", "www.example.com"),
+            (prefix(0, 0), ".", "."),
+        ] {
+            let wire = |name| text::parse(name).expect(name);
+            assert_eq!(privacy.asked_for(&wire(name)), wire(expected), "{name}");
+        }
+        for broken in [&b""[..], b"\x07", b"\xff\x01a", b"\x01a"] {
+            assert_eq!(prefix(0, 0).asked_for(broken), broken);
         }
     }
 

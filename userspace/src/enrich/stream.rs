@@ -111,6 +111,7 @@ struct Counts {
     table_full: AtomicU64,
     narrowed: AtomicU64,
     too_early: AtomicU64,
+    unwanted: AtomicU64,
     exchanges: [AtomicU64; 3],
     thinning: AtomicU64,
     pending: AtomicU64,
@@ -215,6 +216,7 @@ impl Handle {
             table_full: count(&counts.table_full),
             narrowed: count(&counts.narrowed),
             too_early: count(&counts.too_early),
+            unwanted: count(&counts.unwanted),
             exchanges: counts.exchanges.each_ref().map(count),
             one_in: 1 << count(&counts.thinning),
             pending: count(&counts.pending),
@@ -337,7 +339,9 @@ impl Worker {
             count_kind(counts, &exchange);
             Some(exchange)
         });
-        self.shared.subscribers.send(exchanges);
+        // Whoever subscribes or scrapes waits for the sending, but for no look-up.
+        let exchanges: Vec<_> = exchanges.collect();
+        self.shared.subscribers.send(exchanges.into_iter());
     }
 
     fn tell(&self, taken: u64) {
@@ -346,12 +350,14 @@ impl Worker {
             table_full,
             narrowed,
             too_early,
+            unwanted,
         } = self.halves.left();
         counts.taken.fetch_add(taken, Ordering::Relaxed);
         for (count, value) in [
             (&counts.table_full, table_full),
             (&counts.narrowed, narrowed),
             (&counts.too_early, too_early),
+            (&counts.unwanted, unwanted),
             (&counts.thinning, u64::from(self.sampling.thinning())),
             (&counts.pending, self.halves.waiting() as u64),
         ] {
@@ -360,11 +366,12 @@ impl Worker {
     }
 
     /// Empties the queues: nobody is there any more.
-    fn discard(&self) {
+    fn discard(&mut self) {
         let intake = &self.shared.intake;
         let mut batch = Batch::default();
         intake.take(usize::MAX, |raw| batch.add(&Batch::one(raw.time_ns)));
         intake.lag().consumed(&batch, now_ns());
+        self.halves.unwanted(batch.count());
         self.tell(batch.count());
     }
 }

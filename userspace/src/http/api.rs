@@ -144,7 +144,7 @@ impl Tail {
         }
         Ok(Disclosure {
             privacy,
-            suffixes: self.disclosure.suffixes.clone(),
+            ..self.disclosure.clone()
         })
     }
 
@@ -218,8 +218,9 @@ impl Peer {
             || ["x-forwarded-for", "x-real-ip", "via"]
                 .iter()
                 .any(|name| headers.contains_key(*name));
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        if address.to_canonical().is_loopback() && !is_proxied && host.is_none_or(is_literal) {
+        let mut hosts = headers.get_all(HOST).iter();
+        let is_direct = hosts.all(|host| host.to_str().is_ok_and(is_literal));
+        if address.to_canonical().is_loopback() && !is_proxied && is_direct {
             Self::Local
         } else {
             Self::Remote

@@ -365,7 +365,11 @@ impl Values {
     #[inline]
     pub(super) fn name(&mut self, at: At<'_>) -> &Qname {
         if !self.name_known {
-            self.name.set(at.observed.name, at.rules.compat);
+            let name = match at.observed.role {
+                Role::Server => at.observed.name,
+                Role::Client => at.rules.privacy.asked_for(at.observed.name),
+            };
+            self.name.set(name, at.rules.compat);
             self.name_known = true;
         }
         &self.name

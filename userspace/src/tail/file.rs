@@ -115,7 +115,7 @@ impl<W: Write> Output<'_, '_, W> {
 
     fn print(&mut self, exchanges: Vec<Exchange>) -> ControlFlow<()> {
         for exchange in exchanges {
-            if !self.filter.matches(&exchange) {
+            if !self.filter.matches(&exchange, &self.disclosure) {
                 continue;
             }
             let shown = Shown::new(&exchange, &self.disclosure);

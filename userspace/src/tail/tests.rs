@@ -44,6 +44,7 @@ fn stream() -> String {
     let disclosure = Disclosure {
         privacy: Privacy::Prefix { ipv4: 24, ipv6: 48 },
         suffixes: None,
+        confirms_names: false,
     };
     let shown = Shown::new(&exchange(), &disclosure);
     let line = serde_json::to_string(&shown).expect("plain values");
@@ -227,6 +228,8 @@ fn a_capture_is_filtered_counted_and_shown_as_wanted() {
         (&["--rcode", "NXDOMAIN"][..], &["192.0.2.0/24"][..]),
         (&["--count", "1"], &["192.0.2.0/24"]),
         (&["--client", "203.0.113.5"], &["203.0.113.0/24"]),
+        (&["--role", "client"], &[]),
+        (&["--role", "server", "--count", "1"], &["192.0.2.0/24"]),
         (&["--qtype", "A"], &[]),
         (&["--qname", "example.net"], &[]),
         (

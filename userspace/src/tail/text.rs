@@ -159,6 +159,7 @@ mod tests {
         let disclosure = Disclosure {
             privacy: Privacy::Prefix { ipv4: 24, ipv6: 48 },
             suffixes: None,
+            confirms_names: false,
         };
         Shown::new(&exchange(), &disclosure)
     }

@@ -1,9 +1,12 @@
 //! Which exchanges a subscriber wants: conditions by name and value, as they stand
 //! in a URL or on the command line.
 
-use dns_wire::iana::{Qtype, Rcode};
+use dns_wire::{
+    counters::Role,
+    iana::{Qtype, Rcode},
+};
 
-use super::Exchange;
+use super::{Exchange, shown::Disclosure};
 use crate::{
     config::{InvalidValue, IpPrefix},
     enrich::customers::UNASSIGNED,
@@ -13,6 +16,7 @@ use crate::{
 /// Conditions, all of which an exchange must meet; none lets everything pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
+    role: Option<Role>,
     qtypes: Vec<Qtype>,
     rcodes: Vec<Rcode>,
     /// A suffix: labels in lower case, root label included.
@@ -26,6 +30,8 @@ pub struct Filter {
 /// What a condition is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
+    /// The observed host is the server, or the client.
+    Role,
     /// QTYPE is one of these, with commas between them.
     Qtype,
     /// There is a response with one of these RCODEs.
@@ -44,7 +50,8 @@ pub enum Condition {
 
 impl Condition {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::Role,
         Self::Qtype,
         Self::Rcode,
         Self::Qname,
@@ -58,6 +65,7 @@ impl Condition {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Role => "role",
             Self::Qtype => "qtype",
             Self::Rcode => "rcode",
             Self::Qname => "qname",
@@ -76,6 +84,7 @@ impl Filter {
     /// When the value is none of its kind.
     pub fn require(&mut self, condition: Condition, value: &str) -> Result<(), InvalidValue> {
         match condition {
+            Condition::Role => self.role = Some(role(value)?),
             Condition::Qtype => self.qtypes = list(value, qtype)?,
             Condition::Rcode => self.rcodes = list(value, rcode)?,
             Condition::Qname => self.qname = Some(qname(value)?),
@@ -93,18 +102,21 @@ impl Filter {
         self.client
     }
 
-    /// Whether an exchange meets all conditions.
+    /// Whether an exchange meets all conditions; a name as far as it is shown, or
+    /// the answer would tell the rest.
     #[must_use]
-    pub fn matches(&self, exchange: &Exchange) -> bool {
+    pub fn matches(&self, exchange: &Exchange, disclosure: &Disclosure) -> bool {
         let question = exchange.question.as_ref();
         let place = &exchange.place;
-        any(&self.qtypes, question.map(|question| question.qtype))
+        self.role.is_none_or(|role| exchange.role == role)
+            && any(&self.qtypes, question.map(|question| question.qtype))
             && any(
                 &self.rcodes,
                 exchange.response.map(|response| response.rcode),
             )
             && self.qname.as_ref().is_none_or(|suffix| {
-                question.is_some_and(|question| is_below(&question.name, suffix))
+                let qname = disclosure.qname(exchange);
+                qname.is_some_and(|qname| is_below(qname, suffix))
             })
             && self
                 .client
@@ -143,6 +155,16 @@ fn list<T>(
     one: impl Fn(&str) -> Result<T, InvalidValue>,
 ) -> Result<Vec<T>, InvalidValue> {
     text.split(',').map(|value| one(value.trim())).collect()
+}
+
+fn role(text: &str) -> Result<Role, InvalidValue> {
+    let mut known = Role::ALL.iter().copied();
+    known.find(|role| role.label() == text).ok_or_else(|| {
+        invalid(
+            "a role",
+            "write `server` for what is asked of this host, or `client` for what it asks others",
+        )
+    })
 }
 
 fn qtype(text: &str) -> Result<Qtype, InvalidValue> {
@@ -228,7 +250,13 @@ fn invalid(what: &str, hint: &str) -> InvalidValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::enrich::exchange::example::exchange;
+    use crate::enrich::{exchange::example::exchange, privacy::Privacy};
+
+    const ALL: Disclosure = Disclosure {
+        privacy: Privacy::Address,
+        suffixes: None,
+        confirms_names: false,
+    };
 
     fn filter(conditions: &[(Condition, &str)]) -> Filter {
         let mut filter = Filter::default();
@@ -238,11 +266,12 @@ mod tests {
         filter
     }
 
-    /// The example: AAAA, NOERROR, www.example.com, 192.0.2.77, NL, AS 64496,
+    /// The example: asked of a server, AAAA, NOERROR, www.example.com, 192.0.2.77, NL, AS 64496,
     /// customer Example.
     #[test]
     fn each_condition_lets_pass_what_it_names() {
         for (condition, passes, stops) in [
+            (Condition::Role, "server", "client"),
             (Condition::Qtype, "AAAA", "A"),
             (Condition::Qtype, "A, aaaa", "MX,TYPE27"),
             (Condition::Qtype, "TYPE28", "TYPE1"),
@@ -264,7 +293,7 @@ mod tests {
         ] {
             let name = condition.name();
             let exchange = exchange();
-            let matches = |value| filter(&[(condition, value)]).matches(&exchange);
+            let matches = |value| filter(&[(condition, value)]).matches(&exchange, &ALL);
             assert!(matches(passes), "{name}={passes}");
             assert!(!matches(stops), "{name}={stops}");
         }
@@ -273,8 +302,28 @@ mod tests {
     #[test]
     fn all_conditions_must_be_met() {
         let both = filter(&[(Condition::Qtype, "AAAA"), (Condition::Country, "DE")]);
-        assert!(!both.matches(&exchange()));
-        assert!(Filter::default().matches(&exchange()));
+        assert!(!both.matches(&exchange(), &ALL));
+        assert!(Filter::default().matches(&exchange(), &ALL));
+    }
+
+    #[test]
+    fn a_name_is_found_as_far_as_it_is_shown() {
+        let mut own = Exchange {
+            role: Role::Client,
+            ..exchange()
+        };
+        let question = own.question.as_mut().expect("a question");
+        question.name = text::parse("77.2.0.192.in-addr.arpa")
+            .expect("a name")
+            .into();
+        let prefix = Disclosure {
+            privacy: Privacy::Prefix { ipv4: 24, ipv6: 48 },
+            ..ALL
+        };
+        let whole = filter(&[(Condition::Qname, "77.2.0.192.in-addr.arpa")]);
+        let network = filter(&[(Condition::Qname, "2.0.192.in-addr.arpa")]);
+        assert!(whole.matches(&own, &ALL) && network.matches(&own, &ALL));
+        assert!(!whole.matches(&own, &prefix) && network.matches(&own, &prefix));
     }
 
     #[test]
@@ -295,14 +344,16 @@ mod tests {
             (Condition::Customer, "Example"),
         ] {
             let filter = filter(&[(condition, value)]);
-            assert!(!filter.matches(&bare), "{condition:?}");
+            assert!(!filter.matches(&bare, &ALL), "{condition:?}");
         }
-        assert!(filter(&[(Condition::Customer, "unassigned")]).matches(&bare));
+        assert!(filter(&[(Condition::Customer, "unassigned")]).matches(&bare, &ALL));
     }
 
     #[test]
     fn values_of_another_kind_are_refused() {
         for (condition, value) in [
+            (Condition::Role, "SERVER"),
+            (Condition::Role, "both"),
             (Condition::Qtype, "AAAAA"),
             (Condition::Qtype, ""),
             (Condition::Qtype, "TYPE65536"),

@@ -6,9 +6,10 @@
 
 use std::{path::Path, sync::Arc};
 
+use dns_wire::{counters::Role, iana::Qtype};
 use serde::{Deserialize, Serialize};
 
-use super::{Edns, Exchange, Query, Response};
+use super::{Edns, Exchange, Query, Question, Response};
 use crate::{
     config::Config,
     enrich::privacy::{Privacy, PrivacyError},
@@ -24,6 +25,8 @@ pub struct Disclosure {
     /// What tells where a client's domain begins; without, it is the last two
     /// labels of its name.
     pub suffixes: Option<Arc<SuffixList>>,
+    /// Whether xdsc asks for the addresses of clients' names.
+    pub confirms_names: bool,
 }
 
 /// Why it is not known how much may be shown.
@@ -50,6 +53,7 @@ impl Disclosure {
         Ok(Self {
             privacy: Privacy::from_config(config)?,
             suffixes: suffixes.map(Arc::new),
+            confirms_names: config.reverse_dns.enabled && config.reverse_dns.confirm,
         })
     }
 
@@ -60,6 +64,24 @@ impl Disclosure {
             Privacy::Address => true,
             Privacy::Prefix { .. } | Privacy::Pseudonym(_) => false,
         }
+    }
+}
+
+impl Disclosure {
+    /// QNAME as far as it is shown, on the wire. What this host itself asks others
+    /// for may be the address of a client, or its name.
+    #[must_use]
+    pub fn qname<'e>(&self, exchange: &'e Exchange) -> Option<&'e [u8]> {
+        let Question { name, qtype, .. } = exchange.question.as_ref()?;
+        let is_for_address = [Qtype::A, Qtype::AAAA].contains(qtype);
+        Some(match exchange.role {
+            Role::Client if self.names_clients() => name,
+            Role::Client if self.confirms_names && is_for_address => {
+                domain(name, self.suffixes.as_deref())
+            }
+            Role::Client => self.privacy.asked_for(name),
+            Role::Server => name,
+        })
     }
 }
 
@@ -207,7 +229,7 @@ impl Shown {
             server_port: exchange.server_port,
             id: named.then_some(exchange.id),
             opcode: exchange.opcode.to_string(),
-            qname: question.map(|question| presentation(&question.name)),
+            qname: disclosure.qname(exchange).map(presentation),
             qtype: question.map(|question| question.qtype.to_string()),
             qclass: question.map(|question| question.qclass.to_string()),
             query: exchange.query.as_ref().map(ShownQuery::new),
@@ -221,7 +243,8 @@ impl Shown {
             ptr: ptr.filter(|_| named).map(str::to_owned),
             ptr_domain: ptr
                 .filter(|_| !named)
-                .and_then(|ptr| domain(ptr, disclosure.suffixes.as_deref())),
+                .and_then(|ptr| text::parse(ptr).ok())
+                .map(|ptr| presentation(domain(&ptr, disclosure.suffixes.as_deref()))),
         }
     }
 }
@@ -282,13 +305,12 @@ fn rfc_3339(unix_ns: u64) -> String {
 }
 
 /// The part of a name under which others have theirs, and one label more.
-fn domain(name: &str, suffixes: Option<&SuffixList>) -> Option<String> {
-    let wire = text::parse(name).ok()?;
+fn domain<'n>(name: &'n [u8], suffixes: Option<&SuffixList>) -> &'n [u8] {
     let mut qname = Qname::default();
-    qname.set(&wire, Compat::None);
+    qname.set(name, Compat::None);
     let suffix = suffixes.map_or(1, |list| list.labels(qname.whole(), qname.starts()));
-    let labels = (suffix + 1).min(qname.starts().len());
-    Some(presentation(qname.last(labels)))
+    let hidden = name.len().saturating_sub(qname.last(suffix + 1).len());
+    name.get(hidden..).unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -304,6 +326,7 @@ mod tests {
         let disclosure = Disclosure {
             privacy,
             suffixes: None,
+            confirms_names: false,
         };
         serde_json::to_value(Shown::new(exchange, &disclosure)).expect("plain values")
     }
@@ -371,6 +394,43 @@ mod tests {
         }
     }
 
+    /// The daemon's own questions about a client have its address, or its name.
+    #[test]
+    fn what_this_host_asks_tells_no_more_of_clients_than_the_rest() {
+        let shown = |role, (qname, qtype): (&str, Qtype), privacy: &Privacy, confirms_names| {
+            let mut exchange = Exchange { role, ..exchange() };
+            let question = exchange.question.as_mut().expect("a question");
+            question.name = text::parse(qname).expect(qname).into();
+            question.qtype = qtype;
+            let disclosure = Disclosure {
+                privacy: privacy.clone(),
+                suffixes: None,
+                confirms_names,
+            };
+            Shown::new(&exchange, &disclosure).qname.expect("a name")
+        };
+        let reverse = ("77.2.0.192.in-addr.arpa", Qtype::PTR);
+        let forward = ("host-77.dsl.example.net", Qtype::A);
+        for (role, question, privacy, confirms, expected) in [
+            (
+                Role::Client,
+                reverse,
+                &PREFIX,
+                false,
+                "2.0.192.in-addr.arpa",
+            ),
+            (Role::Client, reverse, &Privacy::Address, true, reverse.0),
+            (Role::Server, reverse, &PREFIX, true, reverse.0),
+            (Role::Client, forward, &PREFIX, true, "example.net"),
+            (Role::Client, forward, &PREFIX, false, forward.0),
+            (Role::Client, forward, &Privacy::Address, true, forward.0),
+            (Role::Server, forward, &PREFIX, true, forward.0),
+        ] {
+            let qname = shown(role, question, privacy, confirms);
+            assert_eq!(qname, expected, "{role:?} {question:?} {confirms}");
+        }
+    }
+
     #[test]
     fn what_is_not_there_is_left_out() {
         let bare = Exchange {
@@ -418,11 +478,10 @@ mod tests {
             (".", ".", "."),
             (r"x.a\.b.com", r"a\.b.com", r"a\.b.com"),
         ] {
-            assert_eq!(domain(name, None).as_deref(), Some(plain), "{name}");
-            let by = domain(name, Some(&list));
-            assert_eq!(by.as_deref(), Some(by_list), "{name}");
+            let wire = text::parse(name).expect(name);
+            assert_eq!(presentation(domain(&wire, None)), plain, "{name}");
+            assert_eq!(presentation(domain(&wire, Some(&list))), by_list, "{name}");
         }
-        assert_eq!(domain("a..b", None), None);
     }
 
     #[test]
@@ -430,6 +489,7 @@ mod tests {
         let disclosure = Disclosure {
             privacy: PREFIX,
             suffixes: None,
+            confirms_names: false,
         };
         let shown = Shown::new(&exchange(), &disclosure);
         let text = serde_json::to_string(&shown).expect("plain values");

@@ -42,6 +42,8 @@ pub(super) struct Left {
     pub(super) narrowed: u64,
     /// Responses whose query may have come before anything was taken.
     pub(super) too_early: u64,
+    /// Nobody wanted exchanges any more.
+    pub(super) unwanted: u64,
 }
 
 /// What waits.
@@ -110,12 +112,18 @@ impl Halves {
 
     /// Forgets all that waits; from `now_ns` on, messages are taken again.
     pub(super) fn begin(&mut self, now_ns: u64) {
+        self.unwanted(self.waiting as u64);
         self.table.clear();
         self.queries.clear();
         self.responses.clear();
         self.waiting = 0;
         self.depth = Depth::default();
         self.began_ns = Some(now_ns);
+    }
+
+    /// So many messages are not taken in, as nobody wants them any more.
+    pub(super) const fn unwanted(&mut self, count: u64) {
+        self.left.unwanted += count;
     }
 
     /// Takes a message in. Time goes on by [`advance`](Self::advance) only: rings
@@ -207,7 +215,9 @@ impl Halves {
 
     fn wait(&mut self, key: Key, raw: &Raw) {
         let is_full = self.waiting >= self.capacity;
-        let halves = self.table.entry(key).or_default();
+        // Mostly there is one, and it is large.
+        let halves = self.table.entry(key);
+        let halves = halves.or_insert_with(|| VecDeque::with_capacity(1));
         if is_full || halves.len() >= SAME {
             self.left.table_full += 1;
             if halves.is_empty() {
@@ -543,6 +553,16 @@ mod tests {
         assert_eq!(halves.left().too_early, 1);
     }
 
+    #[test]
+    fn what_is_forgotten_is_counted() {
+        let mut halves = Halves::new(1000, 5 * SECOND);
+        for id in 0..3 {
+            halves.take(&ask(id, 0), &mut Vec::new());
+        }
+        halves.begin(START + SECOND);
+        assert_eq!((halves.waiting(), halves.left().unwanted), (0, 3));
+    }
+
     proptest::proptest! {
         /// Whatever comes, in whatever order: each message is in one exchange, or
         /// is counted as left out, and nothing panics.
@@ -574,8 +594,9 @@ mod tests {
             let told: u64 = out.iter().map(|met| {
                 u64::from(met.query.is_some()) + u64::from(met.response.is_some())
             }).sum();
-            let Left { table_full, narrowed, too_early } = halves.left();
+            let Left { table_full, narrowed, too_early, unwanted } = halves.left();
             proptest::prop_assert_eq!(told + table_full + narrowed + too_early, all);
+            proptest::prop_assert_eq!(unwanted, 0);
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct StreamStats {
     /// Responses left out since their queries may have come before anything was
     /// taken.
     pub too_early: u64,
+    /// Messages left out since nobody wanted exchanges any more.
+    pub unwanted: u64,
     /// Exchanges, by [`Kind`](crate::enrich::exchange::Kind): answered, unanswered,
     /// unsolicited.
     pub exchanges: [u64; 3],

@@ -377,6 +377,7 @@ proptest::proptest! {
                 let disclosure = crate::enrich::exchange::shown::Disclosure {
                     privacy: crate::enrich::privacy::Privacy::Address,
                     suffixes: None,
+                    confirms_names: false,
                 };
                 let shown = crate::enrich::exchange::shown::Shown::new(&exchange, &disclosure);
                 let text = serde_json::to_string(&shown).expect("plain values");

@@ -42,12 +42,13 @@ impl Families<'_> {
             }
             Ok(())
         })?;
-        let help = "Messages that were taken for the enriched stream and are in no exchange: too many waited for their other half, the share had become smaller since, or the stream had just begun and the query of a response was not taken";
+        let help = "Messages that were taken for the enriched stream and are in no exchange: too many waited for their other half, the share had become smaller since, the stream had just begun and the query of a response was not taken, or nobody wanted them any more";
         self.counter("enriched_left_out_records", help, |samples| {
             for (reason, count) in [
                 ("table_full", stream.table_full),
                 ("narrowed", stream.narrowed),
                 ("too_early", stream.too_early),
+                ("unwanted", stream.unwanted),
             ] {
                 samples.counter([("reason", reason)], count)?;
             }

@@ -102,7 +102,7 @@ impl Writer {
             };
             let written = match next {
                 Ok(Next::Exchange(exchange)) => {
-                    if self.view.filter.matches(&exchange) {
+                    if self.view.filter.matches(&exchange, &self.view.disclosure) {
                         left -= 1;
                         self.unsent += 1;
                         self.line(&Shown::new(&exchange, &self.view.disclosure));

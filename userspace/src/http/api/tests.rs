@@ -171,6 +171,8 @@ async fn who_speaks_for_others_is_not_this_machine() {
         (&[("host", "[::1]:9953")][..], 200),
         (&[("host", "::1")][..], 200),
         (&[("host", "evil.example:9953")][..], 403),
+        (&[("host", "localhost"), ("host", "evil.example")][..], 403),
+        (&[("host", "\u{e9}vil.example")][..], 403),
         (&[("x-forwarded-for", "203.0.113.9")][..], 403),
         (&[("forwarded", "for=203.0.113.9")][..], 403),
         (&[("via", "1.1 proxy")][..], 403),
@@ -203,7 +205,7 @@ async fn wrong_parameters_are_refused_with_the_cure() {
         ),
         (
             "x=1",
-            "there is no parameter `x`; there are `count`, `clients`, `qtype`, `rcode`, `qname`, `client`, `country`, `asn`, `customer`",
+            "there is no parameter `x`; there are `count`, `clients`, `role`, `qtype`, `rcode`, `qname`, `client`, `country`, `asn`, `customer`",
         ),
         (
             "qtype=AAAAA",
@@ -226,12 +228,16 @@ async fn wrong_parameters_are_refused_with_the_cure() {
             "`clients`: \"all\" is no way to show them; there are `prefix`, `pseudonym`, `address`",
         ),
         (
+            "role=both",
+            "`role`: \"both\" is not a role; write `server` for what is asked of this host, or `client` for what it asks others",
+        ),
+        (
             "client=192.0.2.1%2F24",
             "`client`: \"192.0.2.1/24\" has bits after its first 24; write `192.0.2.0/24`",
         ),
         (
             "%1b=1",
-            "there is no parameter `\\u{1b}`; there are `count`, `clients`, `qtype`, `rcode`, `qname`, `client`, `country`, `asn`, `customer`",
+            "there is no parameter `\\u{1b}`; there are `count`, `clients`, `role`, `qtype`, `rcode`, `qname`, `client`, `country`, `asn`, `customer`",
         ),
     ] {
         let response = site.get(LOCAL, query, &[]).await;

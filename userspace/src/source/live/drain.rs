@@ -340,7 +340,7 @@ impl Drain {
                 let handed_over = self.hand_over(stop);
                 // Whoever asks gets an answer when everything is handed over.
                 answered = if handed_over { request } else { answered };
-                self.report(answered, now_ns());
+                self.report(answered, now);
                 reported_ns = now;
             }
             if stop {
@@ -398,6 +398,7 @@ impl Drain {
         }
     }
 
+    /// Tells what was counted; all records up to `now` have been read.
     fn report(&mut self, request: u64, now: u64) {
         self.shard.advance(now);
         locked(&self.shared.pairing).advance(now);
