@@ -43,7 +43,8 @@ impl Watched {
             let Some(address) = interface.address.and_then(|address| ip_address(&address)) else {
                 continue;
             };
-            let attached = config.interfaces.contains(&interface.interface_name);
+            let device = device(&interface.interface_name);
+            let attached = config.interfaces.iter().any(|name| name == device);
             if attached && address.is_loopback() {
                 addresses.extend(loopback());
             } else if attached || (services.is_empty() && !address.is_loopback()) {
@@ -114,6 +115,12 @@ fn parse(text: &str) -> Option<SocketAddr> {
     with_port.or_else(|| Some(SocketAddr::new(text.parse().ok()?, PORT)))
 }
 
+/// The interface of an address, which is told by the label of the address: that may
+/// have more behind a colon, as in `eth0:1`, which is in no name of an interface.
+fn device(label: &str) -> &str {
+    label.split_once(':').map_or(label, |(device, _)| device)
+}
+
 fn ip_address(address: &SockaddrStorage) -> Option<IpAddr> {
     let ipv4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
     ipv4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
@@ -132,6 +139,13 @@ fn loopback() -> [IpPrefix; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_with_a_label_are_of_their_interface() {
+        for (label, expected) in [("eth0", "eth0"), ("eth0:1", "eth0"), ("lo:a:b", "lo")] {
+            assert_eq!(device(label), expected);
+        }
+    }
 
     fn watched() -> Watched {
         let parse = |text: &str| text.parse().expect(text);
