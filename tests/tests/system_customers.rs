@@ -140,7 +140,7 @@ fn the_daemon_outlives_its_database() -> Result<()> {
         postgres.stop()?;
         let log = daemon.stop()?;
         for expected in [
-            "customers.postgres: cannot connect: ",
+            "customers.postgres: cannot connect to ",
             "customers.postgres: read 1 zones and 1 prefixes",
             "customers.postgres: 1 zones or prefixes have another customer in customers.file",
             "has the name `other`, which says something else in the metrics",

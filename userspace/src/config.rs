@@ -291,10 +291,13 @@ settings! {
         pub negative_ttl_min: Duration = (duration(SECOND..=604_800 * SECOND), 300 * SECOND),
         /// That there is no name is kept at most so long.
         pub negative_ttl_max: Duration = (duration(SECOND..=604_800 * SECOND), 3600 * SECOND),
-        /// A file that keeps the names over restarts. Empty: none.
+        /// A file that keeps the names over restarts, with the addresses of
+        /// clients: only its owner may read it. xdsc writes beside it first, and
+        /// must be allowed to. Empty: none.
         pub cache_file: String = (text("the path of a file", names::path), String::new()),
         /// A cache that a fleet shares over the protocol of Redis, as in
-        /// `redis://192.0.2.1/0`. xdsc goes on without it. Empty: none.
+        /// `redis://192.0.2.1/0`. It gets the addresses of clients. xdsc goes on
+        /// without it. Empty: none.
         pub redis: String = (text("a URL", names::path), String::new()),
     }
 }

@@ -1,6 +1,8 @@
 //! Texts that other parts of the system restrict: the kernel its interface
 //! names, the router its paths. The command line has the same rules.
 
+use std::net::SocketAddr;
+
 use super::error::InvalidValue;
 
 /// The kernel's IFNAMSIZ, without the closing zero byte.
@@ -72,8 +74,10 @@ pub(super) fn path(text: &str) -> Result<String, InvalidValue> {
 
 /// Accepts the address of a resolver: an IP address, with or without a port.
 pub(super) fn resolver(text: &str) -> Result<String, InvalidValue> {
-    let is_address = text.parse::<std::net::IpAddr>().is_ok();
-    if is_address || text.parse::<std::net::SocketAddr>().is_ok() {
+    let address = text.parse().map(|address| SocketAddr::new(address, 53));
+    let address = address.or_else(|_| text.parse::<SocketAddr>());
+    // To nowhere is to this host, which may be the one that is watched.
+    if address.is_ok_and(|it| it.port() != 0 && !it.ip().is_unspecified()) {
         return Ok(text.to_owned());
     }
     Err(InvalidValue {
@@ -109,6 +113,23 @@ fn path_error(message: &str) -> InvalidValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn resolvers_are_addresses_of_somebody() {
+        for (text, fits) in [
+            ("192.0.2.1", true),
+            ("192.0.2.1:5353", true),
+            ("2001:db8::1", true),
+            ("[2001:db8::1]:5353", true),
+            ("resolver.example", false),
+            ("192.0.2.1:0", false),
+            ("0.0.0.0", false),
+            ("[::]:53", false),
+            ("", false),
+        ] {
+            assert_eq!(resolver(text).is_ok(), fits, "{text}");
+        }
+    }
 
     #[test]
     fn interface_names_are_the_kernels() {

@@ -37,7 +37,6 @@ const MAX_TYPE_CHARACTERS: usize = 64;
 #[derive(Debug, Default)]
 pub struct Databases {
     databases: Vec<Arc<Database>>,
-    generation: u64,
 }
 
 /// What databases say of an address.
@@ -56,6 +55,8 @@ pub struct Location {
 /// One MMDB file, in memory and verified.
 #[derive(Debug)]
 pub struct Database {
+    /// No other one has it: an offset means something in its own file only.
+    number: u64,
     reader: Reader<Image>,
     state: DatabaseState,
 }
@@ -97,7 +98,7 @@ impl Databases {
             }
         }
         if errors.is_empty() {
-            Ok(Self::of(databases))
+            Ok(Self { databases })
         } else {
             Err(errors)
         }
@@ -120,7 +121,9 @@ impl Databases {
             };
             Arc::clone(of)
         };
-        Ok(Self::of(self.databases.iter().map(replace).collect()))
+        Ok(Self {
+            databases: self.databases.iter().map(replace).collect(),
+        })
     }
 
     /// What is known of an address. Two values that go together come from
@@ -128,11 +131,11 @@ impl Databases {
     /// is told.
     #[must_use]
     pub fn locate(&self, address: IpAddr, cache: &mut RecordCache) -> Location {
-        let records = cache.of_generation(self.generation);
         let mut location = Location::default();
-        for (index, database) in self.databases.iter().enumerate() {
+        for database in &self.databases {
             if let Some(offset) = database.offset(address) {
-                let told = records.get_or_decode((index, offset), || database.decode(address));
+                let place = (database.number, offset);
+                let told = cache.get_or_decode(place, || database.decode(address));
                 location.complete(told);
             }
             if location.is_complete() {
@@ -159,15 +162,6 @@ impl Databases {
     pub fn states(&self) -> Vec<DatabaseState> {
         let state = |database: &Arc<Database>| database.state.clone();
         self.databases.iter().map(state).collect()
-    }
-
-    fn of(databases: Vec<Arc<Database>>) -> Self {
-        // Zero is the empty set's, of which nothing is ever kept.
-        static GENERATIONS: AtomicU64 = AtomicU64::new(1);
-        Self {
-            databases,
-            generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
-        }
     }
 }
 
@@ -210,6 +204,7 @@ impl Database {
     }
 
     fn read(file: &Path) -> Result<Self, Reason> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let image = Image::copy(file)?;
         let size = image.as_ref().len() as u64;
         let reader = Reader::from_source(image.clone())?;
@@ -228,7 +223,11 @@ impl Database {
             knows_country: found.knows_country,
             knows_asn: found.knows_asn,
         };
-        Ok(Self { reader, state })
+        Ok(Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            reader,
+            state,
+        })
     }
 
     /// Where the record of an address is; none where there is no record.

@@ -141,16 +141,10 @@ impl ReverseDns {
             "" => None,
             url => Some(SharedCache::new(url).map_err(ReverseDnsError::SharedCache)?),
         };
-        let file = match settings.cache_file.as_str() {
-            "" => None,
-            path => Some(PathBuf::from(path)),
-        };
+        let file = file(settings);
         if let Some(path) = &file {
             let loaded = cache_file::load(path, SystemTime::now(), &requests);
-            loaded.map_err(|error| ReverseDnsError::CacheFile {
-                path: path.clone(),
-                error,
-            })?;
+            loaded.map_err(|error| unusable(path, error))?;
         }
         let service = Self(Arc::new(Service {
             requests,
@@ -231,6 +225,36 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.abort();
+    }
+}
+
+/// What would keep reverse DNS from starting: all of it, and nothing is started.
+/// Whether the configuration enables it is the caller's concern.
+#[must_use]
+pub fn check(settings: &config::ReverseDns, watched: &Watched) -> Vec<ReverseDnsError> {
+    let resolvers = resolvers::resolvers(&settings.resolvers, watched).err();
+    let shared = match settings.redis.as_str() {
+        "" => None,
+        url => SharedCache::check(url).err(),
+    };
+    let file = file(settings).and_then(|path| {
+        let error = cache_file::check(&path).err()?;
+        Some(unusable(&path, error))
+    });
+    let shared = shared.map(ReverseDnsError::SharedCache);
+    [resolvers, shared, file].into_iter().flatten().collect()
+}
+
+/// The cache file, where one is named.
+fn file(settings: &config::ReverseDns) -> Option<PathBuf> {
+    let path = settings.cache_file.as_str();
+    (!path.is_empty()).then(|| path.into())
+}
+
+fn unusable(path: &Path, error: io::Error) -> ReverseDnsError {
+    ReverseDnsError::CacheFile {
+        path: path.to_owned(),
+        error,
     }
 }
 

@@ -263,6 +263,8 @@ impl Worker {
     fn run(mut self) {
         let mut is_on = false;
         while !self.shared.stop.load(Ordering::Acquire) {
+            // With nothing to enrich, too: tables of before take as much memory.
+            self.enricher.refresh(unix_offset_ns());
             let wanted = self.always || self.shared.subscribers.is_any();
             if wanted != is_on {
                 is_on = wanted;
@@ -331,7 +333,6 @@ impl Worker {
         if self.met.is_empty() {
             return;
         }
-        self.enricher.refresh(unix_offset_ns());
         let (enricher, counts) = (&mut self.enricher, &self.shared.counts);
         let exchanges = self.met.drain(..).filter_map(|met| {
             let exchange = enricher.exchange(&met)?;

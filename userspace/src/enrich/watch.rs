@@ -26,8 +26,10 @@ enum Fingerprint {
         device: u64,
         inode: u64,
         size: u64,
-        modified_s: i64,
-        modified_ns: i64,
+        modified: (i64, i64),
+        /// Of its permissions, too: a file that could not be read may be readable
+        /// now.
+        changed: (i64, i64),
     },
     /// It cannot be looked at, for this reason.
     Absent(io::ErrorKind),
@@ -73,8 +75,8 @@ impl Fingerprint {
                 device: metadata.dev(),
                 inode: metadata.ino(),
                 size: metadata.size(),
-                modified_s: metadata.mtime(),
-                modified_ns: metadata.mtime_nsec(),
+                modified: (metadata.mtime(), metadata.mtime_nsec()),
+                changed: (metadata.ctime(), metadata.ctime_nsec()),
             },
             Err(cause) => Self::Absent(cause.kind()),
         }
@@ -85,7 +87,7 @@ impl Fingerprint {
 mod tests {
     use std::{
         fs::File,
-        os::unix::fs::symlink,
+        os::unix::fs::{PermissionsExt as _, symlink},
         time::{Duration, SystemTime},
     };
 
@@ -144,12 +146,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_whose_permissions_are_set_right_changes() {
+        let (_folder, file, mut watched) = watched();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("permissions");
+        assert_eq!(looks(&mut watched), [false, true, false]);
+    }
+
+    #[test]
     fn a_change_that_is_taken_back_is_none() {
-        let (folder, file, mut watched) = watched();
-        let aside = folder.path().join("aside");
-        fs::rename(&file, &aside).expect("away");
+        let (folder, file, _) = watched();
+        let link = folder.path().join("link");
+        symlink(&file, &link).expect("a link");
+        let mut watched = Watched::new(&link);
+        fs::remove_file(&link).expect("away");
         assert!(!watched.look());
-        fs::rename(&aside, &file).expect("back");
+        symlink(&file, &link).expect("back");
         assert_eq!(looks(&mut watched), [false; 3]);
     }
 

@@ -15,7 +15,10 @@ use tokio_postgres::{
 };
 
 use super::Customers;
-use crate::enrich::table_file::{MAX_ROWS, RowErrors};
+use crate::{
+    config::printable,
+    enrich::table_file::{MAX_ROWS, RowErrors},
+};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -52,11 +55,21 @@ pub enum PostgresError {
         "customers.postgres: xdsc speaks no TLS with PostgreSQL; leave `sslmode` out, and use a socket of this host or a tunnel"
     )]
     Tls,
+    /// Nothing to ask.
+    #[error(
+        "customers.query: it is empty; write one as in `SELECT match, customer FROM customers`"
+    )]
+    NoQuery,
     /// No connection.
     #[error(
-        "customers.postgres: cannot connect: {0}; is PostgreSQL running there, and does it let this user in?"
+        "customers.postgres: cannot connect to {place}: {cause}; see that PostgreSQL runs there and lets this user in"
     )]
-    Connect(String),
+    Connect {
+        /// Where the database should be.
+        place: String,
+        /// Why not.
+        cause: String,
+    },
     /// The query failed.
     #[error("customers.query: {0}")]
     Query(String),
@@ -80,7 +93,8 @@ impl Source {
     /// A database by its connection string, and the query whose rows are taken.
     ///
     /// # Errors
-    /// When the string is none, names no host, or asks for TLS.
+    /// When the string is none, names no host, or asks for TLS, and when there is no
+    /// query.
     pub fn new(connection: &str, query: &str) -> Result<Self, PostgresError> {
         let mut connection: Config = connection
             .parse()
@@ -92,6 +106,9 @@ impl Source {
         if connection.get_ssl_mode() == SslMode::Require {
             return Err(PostgresError::Tls);
         }
+        if query.trim().is_empty() {
+            return Err(PostgresError::NoQuery);
+        }
         if connection.get_connect_timeout().is_none() {
             connection.connect_timeout(CONNECT);
         }
@@ -102,18 +119,6 @@ impl Source {
             connection,
             query: query.to_owned(),
         })
-    }
-
-    /// Where the database is, without what is secret.
-    #[must_use]
-    pub fn place(&self) -> String {
-        let hosts = self.connection.get_hosts().iter().map(|host| match host {
-            Host::Tcp(name) => name.clone(),
-            Host::Unix(path) => path.display().to_string(),
-        });
-        let addresses = self.connection.get_hostaddrs().iter();
-        let mut places = hosts.chain(addresses.map(ToString::to_string));
-        places.next().unwrap_or_default()
     }
 
     /// Reads the table.
@@ -141,10 +146,26 @@ impl Source {
         fetched
     }
 
+    /// Where the database is, without what is secret.
+    fn place(&self) -> String {
+        let hosts = self.connection.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let addresses = self.connection.get_hostaddrs().iter();
+        let places: Vec<_> = hosts
+            .chain(addresses.map(ToString::to_string))
+            .map(|place| printable(&place))
+            .collect();
+        places.join(", ")
+    }
+
     async fn rows(&self) -> Result<Vec<(String, String)>, PostgresError> {
         let connected = self.connection.connect(NoTls).await;
-        let (client, connection) =
-            connected.map_err(|error| PostgresError::Connect(with_causes(&error)))?;
+        let (client, connection) = connected.map_err(|error| PostgresError::Connect {
+            place: self.place(),
+            cause: with_causes(&error),
+        })?;
         let mut connection = pin!(connection);
         let rows = tokio::select! {
             rows = query(&client, &self.query) => rows,
@@ -174,8 +195,10 @@ async fn query(client: &Client, query: &str) -> Result<Vec<(String, String)>, Po
             if row.len() != 2 {
                 return Err(PostgresError::Columns(row.len()));
             }
-            let column = |index| row.get(index).unwrap_or_default().to_owned();
-            rows.push((column(0), column(1)));
+            // Not `get`, which panics where a column is no UTF-8.
+            let column = |index| row.try_get(index).map_err(failed);
+            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            rows.push((text(column(0)?), text(column(1)?)));
         }
         // One more than there may be is enough to be refused.
         if rows.len() == before || rows.len() as u64 > MAX_ROWS {
@@ -202,6 +225,18 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
+    const QUERY: &str = "SELECT match, customer FROM customers";
+
+    #[test]
+    fn a_query_of_nothing_is_told_at_once() {
+        let error = Source::new("host=192.0.2.1", " ").expect_err("no query");
+        assert!(
+            error
+                .to_string()
+                .starts_with("customers.query: it is empty; ")
+        );
+    }
+
     #[test]
     fn connections_that_cannot_be_are_told_at_once() {
         for (connection, expected) in [
@@ -221,7 +256,7 @@ mod tests {
                  leave `sslmode` out, and use a socket of this host or a tunnel",
             ),
         ] {
-            let error = Source::new(connection, "").expect_err(connection);
+            let error = Source::new(connection, QUERY).expect_err(connection);
             assert_eq!(error.to_string(), expected);
         }
     }
@@ -233,7 +268,7 @@ mod tests {
             ("postgresql://b:secret@db.example.com/a", "db.example.com"),
             ("hostaddr=192.0.2.1 user=b", "192.0.2.1"),
         ] {
-            let source = Source::new(connection, "").expect(connection);
+            let source = Source::new(connection, QUERY).expect(connection);
             assert_eq!(source.place(), place);
             assert!(!format!("{source:?}").contains("secret"), "{source:?}");
         }
@@ -243,11 +278,13 @@ mod tests {
     fn a_server_that_is_away_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
         let connection = format!("host={} user=xdsc", folder.path().display());
-        let source = Source::new(&connection, "SELECT 1").expect("a source");
+        let source = Source::new(&connection, QUERY).expect("a source");
         let told = source.fetch_now().expect_err("nobody there").to_string();
         assert!(
-            told.starts_with("customers.postgres: cannot connect: ")
-                && told.contains("No such file"),
+            told.starts_with(&format!(
+                "customers.postgres: cannot connect to {}: ",
+                folder.path().display()
+            )) && told.contains("No such file"),
             "{told}"
         );
     }

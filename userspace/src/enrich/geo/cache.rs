@@ -1,7 +1,9 @@
 //! Records that one thread has decoded.
 //!
 //! Thousands of networks share a record, so what a lookup in the tree costs is
-//! paid for each new address, and what decoding costs for each record only.
+//! paid for each new address, and what decoding costs for each record only. The
+//! records of a database that was replaced are asked for no more, and make room
+//! one by one: to forget them all at once would hold the messages up.
 
 use std::num::NonZeroUsize;
 
@@ -13,11 +15,13 @@ use crate::enrich::locator::CacheStats;
 /// As many as there are autonomous systems of some weight, with room.
 const DEFAULT_CAPACITY: usize = 16_384;
 
+/// The number of a database, and an offset in it.
+type Place = (u64, usize);
+
 /// Records that were decoded, by database and offset: of one thread.
 #[derive(Debug)]
 pub struct RecordCache {
-    generation: u64,
-    records: LruCache<(usize, usize), Location>,
+    records: LruCache<Place, Location>,
     hits: u64,
     misses: u64,
     evictions: u64,
@@ -29,7 +33,6 @@ impl RecordCache {
     pub fn new(capacity: usize) -> Self {
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
         Self {
-            generation: 0,
             records: LruCache::new(capacity),
             hits: 0,
             misses: 0,
@@ -49,20 +52,10 @@ impl RecordCache {
         }
     }
 
-    /// The cache, without the records of another set of databases: an offset
-    /// means something in its own file only.
-    pub(super) fn of_generation(&mut self, generation: u64) -> &mut Self {
-        if self.generation != generation {
-            self.records.clear();
-            self.generation = generation;
-        }
-        self
-    }
-
     /// The record of a database at an offset.
     pub(super) fn get_or_decode(
         &mut self,
-        place: (usize, usize),
+        place: Place,
         decode: impl FnOnce() -> Location,
     ) -> &Location {
         let full = self.records.len() == self.records.cap().get();
@@ -88,8 +81,8 @@ impl Default for RecordCache {
 mod tests {
     use super::*;
 
-    const FIRST: (usize, usize) = (0, 100);
-    const SECOND: (usize, usize) = (1, 100);
+    const FIRST: Place = (0, 100);
+    const SECOND: Place = (1, 100);
 
     fn of(country: [u8; 2]) -> Location {
         Location {
@@ -134,14 +127,6 @@ mod tests {
         assert_eq!(cache.get_or_decode(SECOND, known), &of(*b"FR"));
         assert_eq!(cache.stats().evictions, 1);
         assert_eq!(cache.stats().entries, 1);
-    }
-
-    #[test]
-    fn another_generation_finds_nothing_of_the_one_before() {
-        let mut cache = RecordCache::new(8);
-        cache.of_generation(1).get_or_decode(FIRST, || of(*b"DE"));
-        let found = cache.of_generation(2).get_or_decode(FIRST, || of(*b"FR"));
-        assert_eq!(found, &of(*b"FR"));
     }
 
     #[test]

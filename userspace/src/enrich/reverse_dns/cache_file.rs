@@ -7,7 +7,7 @@
 //! left out, and nothing is kept for longer than the configuration has it.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, BufWriter, Read as _},
     net::IpAddr,
     path::Path,
@@ -17,6 +17,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::{
     names::{Entry, Known},
@@ -47,14 +48,25 @@ struct Line {
 /// Reads the file, if there is one.
 ///
 /// # Errors
-/// When it is there and cannot be read, or is something else.
+/// When it is there and cannot be read, or is something else, and when it could
+/// not be written.
 pub(super) fn load(path: &Path, now: SystemTime, requests: &Requests) -> io::Result<()> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return check_folder(path),
-        Err(error) => return Err(error),
-    };
-    read(&mut BufReader::new(file), seconds(now), requests)
+    match open(path)? {
+        Some(mut file) => read(&mut file, seconds(now), requests),
+        None => Ok(()),
+    }
+}
+
+/// Whether the file can be used, as far as can be told without reading it.
+///
+/// # Errors
+/// When it is there and cannot be read, or is something else, and when it could
+/// not be written.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    match open(path)? {
+        Some(mut file) => head(&mut file).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Writes the names that were asked for last.
@@ -73,13 +85,13 @@ pub(super) fn save(path: &Path, now: SystemTime, requests: &Requests) -> io::Res
 }
 
 fn read(file: &mut impl BufRead, now: u64, requests: &Requests) -> io::Result<()> {
-    let head = next_line(file)?.unwrap_or_default();
-    let version = serde_json::from_slice(&head).map(|head: Head| head.xdsc_reverse_dns);
-    if !version.is_ok_and(|version| version == VERSION) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "it is no cache of names, or that of another version of xdsc",
-        ));
+    match head(file)? {
+        Some(VERSION) => {}
+        Some(_) => {
+            warn!("`reverse_dns.cache_file` is of another version of xdsc: it begins anew");
+            return Ok(());
+        }
+        None => return Ok(()),
     }
     let counters = &requests.counters;
     for _ in 0..MAX_LINES {
@@ -100,6 +112,21 @@ fn read(file: &mut impl BufRead, now: u64, requests: &Requests) -> io::Result<()
         }
     }
     Ok(())
+}
+
+/// The version of the format that the first line tells; none in an empty file,
+/// which somebody may have made to set its owner.
+fn head(file: &mut impl BufRead) -> io::Result<Option<u32>> {
+    let Some(line) = next_line(file)? else {
+        return Ok(None);
+    };
+    match serde_json::from_slice::<Head>(&line) {
+        Ok(head) => Ok(Some(head.xdsc_reverse_dns)),
+        Err(_) => {
+            let told = "it is no cache of names";
+            Err(io::Error::new(io::ErrorKind::InvalidData, told))
+        }
+    }
 }
 
 /// A line without its end; an empty one for any that is too long.
@@ -156,9 +183,23 @@ fn write_line(to: &mut impl io::Write, line: &impl Serialize) -> io::Result<()> 
     to.write_all(b"\n")
 }
 
-/// A folder that is not there is better told at the start than at the end.
-fn check_folder(path: &Path) -> io::Result<()> {
-    folder(path).read_dir().map(drop)
+/// The file, if there is one. That nothing can be written beside it is better told
+/// at the start than at the end.
+fn open(path: &Path) -> io::Result<Option<BufReader<File>>> {
+    NamedTempFile::new_in(folder(path)).map_err(|error| {
+        let told = format!("nothing can be written beside it: {error}");
+        io::Error::new(error.kind(), told)
+    })?;
+    match fs::metadata(path) {
+        // A pipe would keep us waiting for its other end.
+        Ok(metadata) if !metadata.is_file() => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file",
+        )),
+        Ok(_) => Ok(Some(BufReader::new(File::open(path)?))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn folder(path: &Path) -> &Path {
@@ -249,10 +290,40 @@ mod tests {
 
     #[test]
     fn other_files_are_refused() {
-        for text in ["", "{}\n", "{\"xdsc_reverse_dns\":2}\n", "\u{0}\u{1}\n"] {
+        for text in ["\n", "{}\n", "root:x:0:0::/root:/bin/sh\n", "\u{0}\u{1}\n"] {
             let error = read(&mut text.as_bytes(), NOW, &requests()).expect_err(text);
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         }
+    }
+
+    #[test]
+    fn files_of_nothing_and_of_other_versions_are_begun_anew() {
+        let line = r#"{"address":"192.0.2.1","name":"a.example","expires":1800000010}"#;
+        for text in ["", &format!("{{\"xdsc_reverse_dns\":2}}\n{line}\n")] {
+            let requests = requests();
+            read(&mut text.as_bytes(), NOW, &requests).expect(text);
+            assert_eq!(requests.counters.file().loaded, 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_told_and_waited_for_by_nobody() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        for path in [folder.path(), &pipe] {
+            for told in [load(path, at(NOW), &requests()), check(path)] {
+                let told = told.expect_err("no file").to_string();
+                assert_eq!(told, "it is no regular file", "{}", path.display());
+            }
+        }
+        let written_by_nobody = Path::new("/proc/names");
+        let told = check(written_by_nobody).expect_err("a folder of the kernel");
+        let told = told.to_string();
+        assert!(
+            told.starts_with("nothing can be written beside it: "),
+            "{told}"
+        );
     }
 
     #[test]

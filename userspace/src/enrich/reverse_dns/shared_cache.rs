@@ -88,6 +88,14 @@ impl SharedCache {
         })
     }
 
+    /// Whether it could be made.
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub(super) fn check(url: &str) -> Result<(), RedisError> {
+        Client::open(url).map(drop)
+    }
+
     pub(super) fn state(&self) -> BreakerState {
         self.breaker().state(Instant::now())
     }

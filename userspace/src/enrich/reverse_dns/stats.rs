@@ -119,7 +119,7 @@ pub struct FileStats {
     pub loaded: u64,
     /// Lines that had expired.
     pub expired: u64,
-    /// Lines that could not be read, were too many, or are not to be asked for.
+    /// Lines that could not be read, or are of addresses not to be asked for.
     pub dropped: u64,
     /// When it was written last, in seconds since the Unix epoch; 0 before that.
     pub written_s: f64,

@@ -117,6 +117,15 @@ async fn a_subscriber_gets_what_was_asked_and_answered() {
 }
 
 #[test]
+fn tables_are_let_go_while_nobody_listens() {
+    let tables = nothing_known();
+    let enricher = Enricher::new(&tables, 1024, Vec::new());
+    let _stream = Stream::start(&OPTIONS, enricher).expect("a thread");
+    let old = tables.swap(Arc::default());
+    wait_for("the thread to let go", || Arc::strong_count(&old) == 1);
+}
+
+#[test]
 fn nothing_is_taken_while_nobody_listens() {
     let stream = stream(&OPTIONS);
     let handle = stream.handle();
