@@ -172,6 +172,14 @@ impl Folder {
         self.0.path().join(name)
     }
 
+    fn privacy(&self, clients: ClientsShown) -> Privacy {
+        std::fs::write(self.path("key"), "0123456789abcdef").expect("a file");
+        let mut config = Config::default();
+        config.privacy.clients = clients;
+        config.privacy.key_file = self.path("key").display().to_string();
+        Privacy::from_config(&config).expect("a key")
+    }
+
     fn tables(&self, customers: &str) -> SharedTables {
         let text = |path: &Path| path.display().to_string();
         let mut config = Config::default();
@@ -460,15 +468,34 @@ const ECS_IPV6: [u8; 15] = [
 ];
 
 #[test]
+fn what_this_host_asks_about_a_client_tells_no_more_of_it() {
+    use ClientsShown::{Address, Prefix, Pseudonym};
+    let folder = Folder::new();
+    let whole = "77.100.51.198.in-addr.arpa";
+    for (clients, role, expected) in [
+        (Prefix, Role::Client, "100.51.198.in-addr.arpa"),
+        (Pseudonym, Role::Client, "in-addr.arpa"),
+        (Address, Role::Client, whole),
+        (Prefix, Role::Server, whole),
+    ] {
+        let told = Told {
+            role,
+            name: whole,
+            ..Told::default()
+        };
+        let rules = Rules {
+            privacy: folder.privacy(clients),
+            ..Rules::default()
+        };
+        let qname = value(&told, Indexer::Qname, rules);
+        assert_eq!(qname, expected, "{clients:?} {role:?}");
+    }
+}
+
+#[test]
 fn clients_are_shown_as_the_operator_wants() {
     let folder = Folder::new();
-    let privacy = |clients| {
-        std::fs::write(folder.path("key"), "0123456789abcdef").expect("a file");
-        let mut config = Config::default();
-        config.privacy.clients = clients;
-        config.privacy.key_file = folder.path("key").display().to_string();
-        Privacy::from_config(&config).expect("a key")
-    };
+    let privacy = |clients| folder.privacy(clients);
     let shown = |clients, indexer, options: &[u8]| {
         let rules = Rules {
             privacy: privacy(clients),
@@ -525,24 +552,6 @@ fn clients_are_shown_as_the_operator_wants() {
         );
         assert_eq!(pseudonym.contains('/'), plain.contains('/'), "{indexer:?}");
     }
-    // What this host asks for about a client tells no more of it.
-    let asked = |clients, role| {
-        let told = Told {
-            role,
-            name: "77.100.51.198.in-addr.arpa",
-            ..Told::default()
-        };
-        let rules = Rules {
-            privacy: privacy(clients),
-            ..Rules::default()
-        };
-        value(&told, Indexer::Qname, rules)
-    };
-    let whole = "77.100.51.198.in-addr.arpa";
-    assert_eq!(asked(Prefix, Role::Client), "100.51.198.in-addr.arpa");
-    assert_eq!(asked(Pseudonym, Role::Client), "in-addr.arpa");
-    assert_eq!(asked(Address, Role::Client), whole);
-    assert_eq!(asked(Prefix, Role::Server), whole);
     // Two ways to tell one network have one pseudonym.
     let text = |indexer, options| shown(Pseudonym, indexer, options);
     let network: IpAddr = ip(&text(Indexer::EdnsEcsSubnet, &ECS_IPV4));

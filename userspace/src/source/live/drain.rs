@@ -155,21 +155,13 @@ impl Drains {
         };
         let watches = rings.iter().map(|ring| Arc::clone(ring.watch()));
         let watches = watches.collect();
-        // Both rings of a CPU go to the same thread: queries and responses of a
-        // CPU are then read close to each other.
-        let mut owned: Vec<Vec<Ring>> = (0..threads).map(|_| Vec::new()).collect();
-        for ring in rings {
-            if let Some(owned) = owned.get_mut(ring.watch().cpu() as usize % threads) {
-                owned.push(ring);
-            }
-        }
         let mut drains = Self {
             threads: Vec::new(),
             aggregator: Some(aggregator(Arc::clone(&shared))?),
             rings: watches,
             shared,
         };
-        for (index, rings) in owned.into_iter().enumerate() {
+        for (index, rings) in by_thread(rings, threads).into_iter().enumerate() {
             let drain = Drain {
                 rings,
                 shard: Shard::new(
@@ -290,6 +282,18 @@ impl Drop for Drains {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Both rings of a CPU go to the same thread: queries and responses of a CPU are
+/// then read close to each other.
+fn by_thread(rings: Vec<Ring>, threads: usize) -> Vec<Vec<Ring>> {
+    let mut owned: Vec<Vec<Ring>> = (0..threads).map(|_| Vec::new()).collect();
+    for ring in rings {
+        if let Some(owned) = owned.get_mut(ring.watch().cpu() as usize % threads) {
+            owned.push(ring);
+        }
+    }
+    owned
 }
 
 /// The thread that collects even when nobody asks.
