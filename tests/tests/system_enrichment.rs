@@ -348,6 +348,94 @@ fn own_queries_are_nobodys(samples: &Samples, resolver: &Unbound<'_>) -> Result<
     Ok(())
 }
 
+/// Queries per second and seconds of a phase, and what may differ between two on
+/// a busy machine.
+const RATE: u32 = 2_000;
+const PHASE: Duration = Duration::from_secs(5);
+const RATIO: std::ops::RangeInclusive<f64> = 0.8..=1.25;
+/// The longest lag that a ring may have, in seconds, whatever the resolver does.
+const CALM: f64 = 0.5;
+
+#[test]
+fn a_resolver_that_stops_does_not_slow_the_drain() -> Result<()> {
+    in_network(|network| {
+        route_clients(network)?;
+        let _server = NameServer::start(network, Kind::Knot)?;
+        let resolver = Unbound::start_at(network, (Side::Client, RESOLVER))?;
+        let daemon = Daemon::start(
+            network,
+            &format!(
+                "[reverse_dns]\nenabled = true\nresolvers = [\"{RESOLVER}\"]\n\
+                 min_seen = 1\nqueue = 64\ntimeout = \"100ms\"\nallow = [\"10.0.0.0/16\"]\n"
+            ),
+        )?;
+        let state = |state| [("state", state)];
+        let with = phase(network, &daemon, 0)?;
+        let samples = daemon.scrape()?;
+        ensure!(samples.sum("xdsc_reverse_dns_breaker_state", &state("closed"))? == 1.0);
+        resolver.suspend()?;
+        let without = phase(network, &daemon, 20_000)?;
+        let samples = daemon.scrape()?;
+        ensure!(samples.sum("xdsc_reverse_dns_breaker_state", &state("closed"))? == 0.0);
+        let ratio = without / with;
+        ensure!(RATIO.contains(&ratio), "{without} records/s, {with} before");
+        let lag = samples.max("xdsc_ring_max_lag_seconds", &[])?;
+        ensure!(lag < CALM, "{lag} s");
+        resolver.resume()?;
+        let mut number = 40_000;
+        eventually("the resolver to be asked again", || {
+            number += 1;
+            ask_once(network, number)?;
+            let samples = daemon.scrape()?;
+            let closed = samples.sum("xdsc_reverse_dns_breaker_state", &state("closed"))?;
+            ensure!(closed == 1.0, "the breaker is not closed");
+            Ok(())
+        })?;
+        let lost = daemon.quiet()?.count(
+            "xdsc_records_total",
+            &[("hook", "ingress"), ("outcome", "ring_full")],
+        )?;
+        ensure!(lost == 0, "{lost} are lost");
+        daemon.stop()?;
+        Ok(())
+    })
+}
+
+/// Each query comes from another client, from this one on. Records that the drain
+/// has read per second, the queries' and the responses'.
+fn phase(network: &Network, daemon: &Daemon<'_>, from: u32) -> Result<f64> {
+    let consumed = || {
+        daemon
+            .scrape()?
+            .count("xdsc_stage_consumed_total", &[("stage", "drain")])
+    };
+    let (before, start) = (consumed()?, Instant::now());
+    network.within(Side::Client, || {
+        let query = Dns::query(&name("www.example"), 1).bytes();
+        for number in from.. {
+            let due = Duration::from_secs(1) * (number - from) / RATE;
+            if due > PHASE {
+                return Ok(());
+            }
+            std::thread::sleep(due.saturating_sub(start.elapsed()));
+            let socket = UdpSocket::bind((address(number), 0))?;
+            socket.send_to(&query, (SERVER[0], 53))?;
+        }
+        Ok(())
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    Ok((consumed()? - before) as f64 / seconds)
+}
+
+fn ask_once(network: &Network, number: u32) -> Result<()> {
+    network.within(Side::Client, || {
+        let query = Dns::query(&name("www.example"), 1).bytes();
+        let socket = UdpSocket::bind((address(number), 0))?;
+        socket.send_to(&query, (SERVER[0], 53))?;
+        Ok(())
+    })
+}
+
 #[test]
 fn databases_that_are_replaced_or_broken_cost_nothing() -> Result<()> {
     in_network(|network| {
