@@ -4,6 +4,7 @@
 //! kernel programs on them, [`corpora`] starts the fuzzers with them. [`network`]
 //! stands the whole daemon beside real servers and clients.
 
+pub mod bench;
 pub mod corpora;
 pub mod kernel;
 pub mod mutation;
