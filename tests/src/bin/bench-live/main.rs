@@ -13,11 +13,12 @@ use std::{
 use anyhow::{Result, bail};
 use integration_tests::{
     bench::{
+        generator::Passing,
         rounded,
         stage::{Account, Load, Run, Stage},
         usage::peak,
     },
-    network::{Network, daemon::Daemon, in_network},
+    network::{INTERFACES, Network, Side, daemon::Daemon, in_network},
 };
 use serde_json::{Map, Value, json};
 
@@ -33,22 +34,35 @@ const SETS: [(&str, &str); 2] = [("default", ""), ("full", FULL)];
 const FULL: &str = "[statistics]\ndatasets = [\"all\"]\n";
 
 fn main() -> Result<()> {
-    let seconds = match env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => SECONDS,
-        [seconds] => seconds.parse()?,
-        _ => bail!("usage: bench-live [SECONDS]"),
+    let (seconds, only) = match env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [] => (SECONDS, None),
+        [seconds] => (seconds.parse()?, None),
+        [seconds, set] => (seconds.parse()?, Some(set.clone())),
+        _ => bail!("usage: bench-live [SECONDS [default|full|dnscap]]"),
     };
+    let is_wanted = |set: &str| only.as_ref().is_none_or(|only| only == set);
     let duration = Duration::from_secs(seconds);
     in_network(|network| {
         let mut stage = Stage::new(network, SEED)?;
         let mut figures = Map::new();
         let mut out = io::stdout().lock();
         writeln!(out, "{}", Line::HEAD)?;
-        for (set, config) in SETS {
+        for (set, config) in SETS.into_iter().filter(|(set, _)| is_wanted(set)) {
             for line in lines(network, &mut stage, set, config, duration)? {
                 writeln!(out, "{line}")?;
                 line.note(&mut figures);
             }
+        }
+        if is_wanted("dnscap") {
+            let run = beside_dnscap(network, &mut stage, duration)?;
+            let microseconds = run.microseconds();
+            writeln!(
+                out,
+                "dnscap at {:.0}/s: {microseconds:.3} us/message",
+                run.rate()
+            )?;
+            let key = "dnscap_us_per_msg_100k".to_owned();
+            figures.insert(key, rounded(microseconds, 3));
         }
         writeln!(out, "{}", json!({ "bench": "live", "figures": figures }))?;
         Ok(())
@@ -85,6 +99,19 @@ fn lines(
     }
     daemon.stop()?;
     Ok(lines)
+}
+
+/// The tool that captures, where the daemon was.
+fn beside_dnscap(network: &Network, stage: &mut Stage<'_>, duration: Duration) -> Result<Run> {
+    let [interface, _] = INTERFACES;
+    // XDP at the server's end is what lets the generator's packets in.
+    let mut passing = Passing::load()?;
+    network.within(Side::Server, || passing.attach(interface))?;
+    let capture = network.directory().join("dnscap").display().to_string();
+    let arguments = ["-N", "-i", interface, "-w", &capture];
+    let dnscap = network.start(Side::Server, "dnscap", &arguments)?;
+    stage.run(Load::Paced(100_000), WARM_UP, dnscap.pid())?;
+    stage.run(Load::Paced(100_000), duration, dnscap.pid())
 }
 
 /// What is told of a load.

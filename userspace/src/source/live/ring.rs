@@ -33,6 +33,17 @@ pub struct Ring {
     tail: u64,
     /// Records read.
     consumed: u64,
+    /// What the program is told.
+    wishes: Wishes,
+}
+
+/// What the daemon asks of the program that fills a ring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// One transaction in `2^share_bits` is to be paired.
+    pub share_bits: u8,
+    /// One record in `2^floor` at most is to be put in.
+    pub floor: u8,
 }
 
 /// What a ring says of itself.
@@ -99,6 +110,7 @@ impl Ring {
             geometry,
             tail: 0,
             consumed: 0,
+            wishes: Wishes::default(),
         }
     }
 
@@ -147,8 +159,28 @@ impl Ring {
 
     /// Sets the share of transactions that the program pairs: one in
     /// `2^share_bits`.
-    pub fn set_share(&self, share_bits: u32) {
-        self.store(word::SHARE, u64::from(share_bits));
+    pub fn set_share(&mut self, share_bits: u8) {
+        self.wish(Wishes {
+            share_bits,
+            ..self.wishes
+        });
+    }
+
+    /// Sets the lowest level of sampling: one record in `2^floor` or fewer.
+    pub fn set_floor(&mut self, floor: u8) {
+        self.wish(Wishes {
+            floor,
+            ..self.wishes
+        });
+    }
+
+    /// The share of it that is in use now, 0 to 1, and the level of sampling at
+    /// the last message.
+    #[must_use]
+    pub fn pressure(&self) -> (f64, u8) {
+        let used = self.load(word::HEAD) - self.tail;
+        let lines = ring::lines(self.geometry.chunks);
+        (used as f64 / lines as f64, self.load(word::LEVEL) as u8)
     }
 
     /// What the ring says of itself now.
@@ -165,6 +197,12 @@ impl Ring {
                 .then(|| self.record(self.tail).map(|record| record.time_ns()))
                 .flatten(),
         }
+    }
+
+    fn wish(&mut self, wishes: Wishes) {
+        self.wishes = wishes;
+        let Wishes { share_bits, floor } = wishes;
+        self.store(word::WISHES, ring::wishes(share_bits, floor));
     }
 
     fn publish(&self) {
