@@ -165,6 +165,7 @@ impl LiveState {
                 fill: 0.0,
                 lag_seconds: 0.0,
                 one_in: 1,
+                sampling_variance: 0,
                 bytes: 1 << 22,
             }],
             programs: vec![ProgramCost {
@@ -207,6 +208,9 @@ pub struct RingReport {
     pub lag_seconds: f64,
     /// One record in so many is kept at the moment.
     pub one_in: u64,
+    /// Variance, by sampling, of the number of messages that its records stand
+    /// for.
+    pub sampling_variance: u64,
     /// Size of its data in octets.
     pub bytes: u64,
 }

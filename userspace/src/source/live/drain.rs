@@ -454,6 +454,7 @@ fn ring_report(ring: &Ring, floor: u8, now: u64) -> RingReport {
         cpu: ring.cpu(),
         produced: state.produced,
         consumed: state.consumed,
+        sampling_variance: state.variance,
         // The kernel counts them; see `Live::snapshot`.
         dropped: 0,
         fill: state.used_lines as f64 / state.lines as f64,

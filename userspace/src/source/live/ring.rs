@@ -33,6 +33,8 @@ pub struct Ring {
     tail: u64,
     /// Records read.
     consumed: u64,
+    /// What sampling has added to the variance of numbers of records.
+    variance: u64,
     /// What the program is told.
     wishes: Wishes,
 }
@@ -53,6 +55,8 @@ pub struct RingState {
     pub produced: u64,
     /// Records taken out.
     pub consumed: u64,
+    /// Variance, by sampling, of the number of messages that they stand for.
+    pub variance: u64,
     /// Lines in use.
     pub used_lines: u64,
     /// Lines in all.
@@ -110,6 +114,7 @@ impl Ring {
             geometry,
             tail: 0,
             consumed: 0,
+            variance: 0,
             wishes: Wishes::default(),
         }
     }
@@ -147,6 +152,7 @@ impl Ring {
                 });
             };
             sink(&record);
+            self.variance += variance(record.level());
             let lines = record.lines() as u64;
             self.tail = ring::advance(self.tail, lines);
             self.consumed += 1;
@@ -190,6 +196,7 @@ impl Ring {
         RingState {
             produced: self.load(word::RECORDS),
             consumed: self.consumed,
+            variance: self.variance,
             used_lines: head - self.tail,
             lines: ring::lines(self.geometry.chunks),
             level: self.load(word::LEVEL) as u8,
@@ -261,6 +268,13 @@ impl Ring {
         // as long as `self`; and all access from this side is atomic.
         unsafe { std::sync::atomic::AtomicU64::from_ptr(word.cast()) }
     }
+}
+
+/// Of a message that is kept with a probability of 1 in w, and then counts as w
+/// messages, the variance is w - 1: so each that was kept stands for w (w - 1).
+fn variance(level: u8) -> u64 {
+    let weight = 1_u64 << level;
+    weight * (weight - 1)
 }
 
 fn map(data: &MapData, name: &'static str, len: usize) -> Result<MmapRaw, LoadError> {
