@@ -76,7 +76,7 @@ impl Flood {
         let daemon = Daemon::start(network, &format!("[ring]\ncpu_budget = {SHARE}\n"))?;
         let pid = daemon.pid();
         // As much as makes every table as large as it gets.
-        stage.run(Load::Paced(CALM), Duration::from_secs(4), pid)?;
+        stage.run(Load::Paced(FLOOD), Duration::from_secs(4), pid)?;
         let before = Moment::of(stage, &daemon)?;
         let calm = resident(pid)?;
         let throttle = Throttle::new(pid, SHARE)?;

@@ -152,8 +152,8 @@ impl Ring {
                 });
             };
             sink(&record);
-            self.variance += variance(record.level());
-            let lines = record.lines() as u64;
+            let (lines, level) = (record.lines() as u64, record.level());
+            self.variance += variance(level);
             self.tail = ring::advance(self.tail, lines);
             self.consumed += 1;
         }
