@@ -14,7 +14,7 @@ use xdsc::{
     export::dsc::Format,
     read::{DatasetError, DatasetOptions, DatasetReading},
     stats::{
-        dataset::{Dataset, Dimension, Filter, Indexer, Layer, Predicate},
+        dataset::{Dataset, Dimension, Filter, Indexer, Layer, Measure, Predicate},
         plan::{Compat, Plan, Rules},
         table::{Interval, Table},
     },
@@ -125,6 +125,7 @@ fn dataset(layer: Layer, indexers: [Indexer; 2], predicate: Predicate) -> Datase
         layer,
         dimensions: [dimension("row", first), dimension("column", second)],
         filters: vec![Filter::Is(predicate)],
+        measure: Measure::Messages,
         min_count: None,
         max_cells: None,
     }

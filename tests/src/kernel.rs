@@ -8,6 +8,7 @@ use dns_wire::{
     record::Record,
 };
 use xdsc::source::live::{
+    clock::now_ns,
     probe::{LoadOptions, Probe},
     ring::Ring,
     test_run::Program,
@@ -97,7 +98,8 @@ impl Kernel {
             .with_context(|| format!("{} on {} octets", program.name(), frame.len()))?;
         let mut records = Vec::new();
         for ring in &mut self.rings {
-            ring.drain(|record| records.push(Seen::from(record)))?;
+            ring.look();
+            ring.drain(now_ns(), |record| records.push(Seen::from(record)))?;
         }
         Ok(Run {
             verdict: verdict.code,

@@ -1,12 +1,14 @@
 //! What the tests of the whole system share.
 //!
 //! [`packet`] builds frames, [`mutation`] damages them, [`kernel`] runs the
-//! kernel programs on them, [`corpora`] starts the fuzzers with them. [`network`]
-//! stands the whole daemon beside real servers and clients.
+//! kernel programs on them, [`corpora`] starts the fuzzers with them. [`mmdb`] writes
+//! databases of countries and autonomous systems. [`network`] stands the whole
+//! daemon beside real servers and clients.
 
 pub mod bench;
 pub mod corpora;
 pub mod kernel;
+pub mod mmdb;
 pub mod mutation;
 pub mod network;
 pub mod packet;

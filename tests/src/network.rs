@@ -10,8 +10,10 @@ pub mod daemon;
 pub mod exposition;
 pub mod frame;
 pub mod kernel_objects;
+pub mod postgres;
 pub mod process;
 pub mod prometheus;
+pub mod resolver;
 pub mod server;
 
 use std::{

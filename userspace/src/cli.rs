@@ -4,15 +4,17 @@
 //! (`--web.listen-address`), as Prometheus exporters name theirs, and take the
 //! same values as the key.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{
-    InvalidValue, IpPrefix, ListenAddress, LogLevel, MAX_PORTS, interface_name, telemetry_path,
+    ClientsShown, InvalidValue, IpPrefix, ListenAddress, LogLevel, MAX_PORTS, interface_name,
+    telemetry_path,
 };
+use crate::enrich::exchange::filter::Condition;
 
 /// Where packages install the configuration.
 pub const CONFIG_PATH: &str = "/etc/xdsc/xdsc.toml";
@@ -34,6 +36,8 @@ const EXAMPLES: &str = "\
 Examples:
   xdsc run --interface eth0
           Watch eth0 and serve http://localhost:9953/metrics
+  xdsc tail
+          See queries and responses as they come
   xdsc read --format json capture.pcap
           The same statistics from a capture, without privileges";
 
@@ -44,6 +48,8 @@ pub enum Command {
     Run(RunArgs),
     /// Print the statistics of capture files
     Read(ReadArgs),
+    /// Show queries with their responses as they come, and who asks
+    Tail(TailArgs),
     /// Write the files that root server operators publish of each day (RSSAC002)
     Rssac002(Rssac002Args),
     /// Check the configuration, or show what it can be
@@ -146,6 +152,13 @@ pub struct ReadArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["service_addresses", "ports", "decapsulate"])]
     pub dsc_conf: Option<PathBuf>,
 
+    /// Tell the datasets of this configuration of xdsc, by its lists, tables and
+    /// rules of privacy, its ports and its service addresses; with --dataset,
+    /// those that are named. Without it, clients are shown as they are in the
+    /// captures
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dsc_conf", "compat", "service_addresses", "ports", "decapsulate"])]
+    pub config: Option<PathBuf>,
+
     /// Give the answers of that program, its defects included (see
     /// docs/deviations.md); it knows one port, and no service addresses
     #[arg(long, value_name = "PROGRAM", value_enum)]
@@ -167,6 +180,7 @@ impl ReadArgs {
     pub const fn wants_datasets(&self) -> bool {
         !self.datasets.is_empty()
             || self.dsc_conf.is_some()
+            || self.config.is_some()
             || self.compat.is_some()
             || self.output.is_some()
             || matches!(self.format, ReadFormat::DscXml | ReadFormat::DscJson)
@@ -188,6 +202,8 @@ Examples:
           What /metrics would have shown after these packets
   xdsc read --dataset qtype_vs_tld --dataset client_subnet capture.pcap
           Two datasets as tables
+  xdsc read --config /etc/xdsc/xdsc.toml --dataset asn_vs_rcode capture.pcap
+          A dataset by the databases that the configuration names
   xdsc read --dsc-conf dsc.conf --format dsc-xml --output /var/lib/dsc *.pcap
           The files that DSC would have written";
 
@@ -233,6 +249,120 @@ fn ports_error(message: String) -> InvalidValue {
         message,
         hint: format!("write up to {MAX_PORTS} different numbers from 1 to 65535, as in `53,5353`"),
     }
+}
+
+/// What `xdsc tail` accepts.
+#[derive(Debug, Args)]
+#[command(after_help = TAIL_EXAMPLES)]
+pub struct TailArgs {
+    /// Capture files to read (pcap or pcapng; gzip, xz or zstd) [default: none,
+    /// the traffic that a running xdsc sees]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Where the running xdsc serves HTTP
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9953")]
+    pub url: String,
+
+    /// How to print
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = TailFormat::Text)]
+    pub format: TailFormat,
+
+    /// End after so many
+    #[arg(long, value_name = "N")]
+    pub count: Option<NonZeroU64>,
+
+    /// Only these QTYPEs
+    #[arg(long, value_name = "QTYPE,...")]
+    pub qtype: Option<String>,
+
+    /// Only responses with these RCODEs
+    #[arg(long, value_name = "RCODE,...")]
+    pub rcode: Option<String>,
+
+    /// Only this name and names below it
+    #[arg(long, value_name = "NAME")]
+    pub qname: Option<String>,
+
+    /// Only clients in this network, no longer than the prefixes that are shown
+    #[arg(long, value_name = "PREFIX")]
+    pub client: Option<String>,
+
+    /// Only clients in these countries (ISO 3166-1)
+    #[arg(long, value_name = "CC,...")]
+    pub country: Option<String>,
+
+    /// Only clients in these autonomous systems
+    #[arg(long, value_name = "ASN,...")]
+    pub asn: Option<String>,
+
+    /// Only this customer; `unassigned` is nobody
+    #[arg(long, value_name = "NAME")]
+    pub customer: Option<String>,
+
+    /// How to show clients; a running xdsc shows no more than its configuration
+    /// allows [default: `clients` in [privacy] of the configuration]
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub clients: Option<ClientsShown>,
+
+    /// For captures: configuration file, whose tables, ports and service
+    /// addresses apply [default: none]
+    #[arg(long, value_name = "FILE", requires = "files")]
+    pub config: Option<PathBuf>,
+
+    /// For captures: UDP and TCP ports on which DNS is spoken [default: those of
+    /// the configuration, else 53]
+    #[arg(long, value_name = "PORT,...", requires = "files")]
+    pub ports: Option<PortList>,
+
+    /// For captures: look into tunnels (IP in IP, 6in4, GRE)
+    #[arg(long, requires = "files")]
+    pub decapsulate: bool,
+
+    /// For captures: address or prefix of the server; may be repeated [default:
+    /// those of the configuration, else whoever has the DNS port is the server]
+    #[arg(long = "service-address", value_name = "PREFIX", requires = "files")]
+    pub service_addresses: Vec<IpPrefix>,
+}
+
+impl TailArgs {
+    /// The conditions that are given, with their values.
+    pub fn conditions(&self) -> impl Iterator<Item = (Condition, &str)> {
+        let value = |condition| match condition {
+            Condition::Qtype => &self.qtype,
+            Condition::Rcode => &self.rcode,
+            Condition::Qname => &self.qname,
+            Condition::Client => &self.client,
+            Condition::Country => &self.country,
+            Condition::Asn => &self.asn,
+            Condition::Customer => &self.customer,
+        };
+        let given = move |condition| Some((condition, value(condition).as_deref()?));
+        Condition::ALL.into_iter().filter_map(given)
+    }
+}
+
+const TAIL_EXAMPLES: &str = "\
+Examples:
+  xdsc tail
+          What clients ask the server here, and what they are told
+  xdsc tail --rcode SERVFAIL,REFUSED --qname example.com --count 20
+          Twenty failures below example.com
+  xdsc tail --format json --country NL | jq -r .qname
+          Lines of JSON, for other programs
+  xdsc tail --config /etc/xdsc/xdsc.toml capture.pcap.zst
+          The same from a capture, with countries and customers
+
+A running xdsc shows a share of the traffic when there is much: see `max_rate` in
+[stream] of the configuration. The weight of a line says how many it stands for.";
+
+/// How `xdsc tail` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TailFormat {
+    /// A line for people
+    Text,
+    /// A JSON object per line
+    Json,
 }
 
 /// What `xdsc rssac002` accepts.
@@ -361,7 +491,10 @@ mod tests {
         let command = Cli::try_parse_from([&["xdsc", "run"], args].concat())?.command;
         match command {
             Command::Run(args) => Ok(args),
-            other @ (Command::Read(_) | Command::Rssac002(_) | Command::Config(_)) => {
+            other @ (Command::Read(_)
+            | Command::Tail(_)
+            | Command::Rssac002(_)
+            | Command::Config(_)) => {
                 panic!("{other:?}")
             }
         }
@@ -371,7 +504,10 @@ mod tests {
         let command = Cli::try_parse_from([&["xdsc", "read"], args].concat())?.command;
         match command {
             Command::Read(args) => Ok(args),
-            other @ (Command::Run(_) | Command::Rssac002(_) | Command::Config(_)) => {
+            other @ (Command::Run(_)
+            | Command::Tail(_)
+            | Command::Rssac002(_)
+            | Command::Config(_)) => {
                 panic!("{other:?}")
             }
         }

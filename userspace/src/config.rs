@@ -28,13 +28,15 @@ use std::time::Duration;
 use clap::ValueEnum;
 use toml_edit::Document;
 
-pub use datasets::{Builtin, DimensionSetting, FilterSetting, datasets};
+pub use datasets::{Builtin, DimensionSetting, FilterSetting, datasets, datasets_named};
 pub use error::{ConfigError, ConfigErrors, InvalidValue, LoadError};
 pub use ip_prefix::IpPrefix;
 pub use listen_address::{ListenAddress, ListenHost};
 pub use names::{interface_name, telemetry_path};
 
 pub(crate) use nearest::{enumerated, excerpt, nearest, printable};
+
+use crate::stats::dataset::Measure;
 
 use error::Source;
 use kind::{Flag, auto, duration, integer, list, one_of, power_of_two, size, text};
@@ -206,18 +208,21 @@ settings! {
         pub databases: Vec<String> = (list(0..=16, text("the path of a file", names::path)), vec![]),
         /// Each thread keeps what is known of so many addresses.
         pub cache: u32 = (integer(1024..=16_777_216), 65_536),
-        /// How often files are looked at: databases, networks and customers.
+        /// How often files are looked at: databases, networks and customers. One
+        /// that has changed is read when two looks in a row saw the same.
         pub reload_interval: Duration = (duration(SECOND..=86_400 * SECOND), 10 * SECOND),
     }
 }
 
 settings! {
     /// Clients' networks that are known by name, such as public resolvers and
-    /// crawlers. With a file, the dataset `network` is counted.
+    /// crawlers. With a file, the datasets `network` and
+    /// `network_vs_rcode` are counted.
     pub struct Networks {
         /// A CSV file: lines of a prefix and a name, as in
-        /// `192.0.2.0/24,example-resolver`; `#` begins a comment. Of several
-        /// prefixes of an address the longest one counts. Empty: none.
+        /// `192.0.2.0/24,example-resolver`; lines that begin with `#` are
+        /// comments. Of several prefixes of an address the longest one counts.
+        /// docs/tables.md has the whole format. Empty: none.
         pub file: String = (text("the path of a file", names::path), String::new()),
     }
 }
@@ -228,11 +233,13 @@ settings! {
     /// `customer_vs_qname` are counted. What belongs to nobody is `unassigned`.
     pub struct Customers {
         /// A CSV file: lines of a zone or a prefix, and a name, as in
-        /// `example.com,Example` or `192.0.2.0/24,Example`; `#` begins a comment.
-        /// The longest match counts. Empty: none.
+        /// `example.com,Example` or `192.0.2.0/24,Example`; lines that begin with
+        /// `#` are comments. The longest match counts. docs/tables.md has the
+        /// whole format. Empty: none.
         pub file: String = (text("the path of a file", names::path), String::new()),
         /// A PostgreSQL database to read the table from, too, as in
-        /// `host=/run/postgresql dbname=billing user=xdsc`. Empty: none.
+        /// `host=/run/postgresql dbname=billing user=xdsc`; without TLS. What is
+        /// in the file as well is as the file says. Empty: none.
         pub postgres: String = (text("a connection string", names::path), String::new()),
         /// The query whose rows are the table: two columns of text, zone or
         /// prefix, and name.
@@ -301,10 +308,14 @@ settings! {
 }
 
 settings! {
-    /// How clients are shown in metrics and in the enriched stream.
+    /// How clients are shown in metrics and in the enriched stream: their
+    /// addresses, and the networks in their EDNS Client Subnet options. DSC's
+    /// files have them as DSC writes them.
     pub struct Privacy {
         /// As prefixes, as pseudonyms, or by their addresses. The lengths of
         /// prefixes are `statistics.client_v4_prefix` and `client_v6_prefix`.
+        /// Datasets of networks show networks in any case, with pseudonyms those
+        /// of pseudonyms; datasets by `client` do not go with prefixes.
         pub clients: ClientsShown = (one_of(), ClientsShown::Prefix),
         /// A file with a secret of at least 16 octets that pseudonyms are made
         /// with: all nodes with the same secret make the same ones. Empty: one
@@ -358,6 +369,8 @@ settings! {
             list(0..=16, text("a filter", |text| text.parse())),
             vec![]
         ),
+        /// What is added up: messages, or the octets of them.
+        pub measure: DatasetMeasure = (one_of(), DatasetMeasure::Messages),
         /// The most cells; `"auto"` is `export.max_cells`.
         pub max_cells: Option<u32> = (auto(integer(1..=1_000_000)), None),
     }
@@ -435,6 +448,24 @@ pub enum DscFormat {
     Xml,
     /// DSC JSON.
     Json,
+}
+
+/// What a dataset adds up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DatasetMeasure {
+    /// Messages.
+    Messages,
+    /// Octets of messages.
+    Bytes,
+}
+
+impl From<DatasetMeasure> for Measure {
+    fn from(measure: DatasetMeasure) -> Self {
+        match measure {
+            DatasetMeasure::Messages => Self::Messages,
+            DatasetMeasure::Bytes => Self::Bytes,
+        }
+    }
 }
 
 /// What a customer is told by.

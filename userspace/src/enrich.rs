@@ -8,9 +8,15 @@
 //! is not known yet is told without it, and counted.
 
 pub mod customers;
+pub mod exchange;
 pub mod geo;
 pub mod locator;
 pub mod networks;
 pub mod prefixes;
 pub mod privacy;
+pub mod reload;
+pub mod reverse_dns;
+pub mod stream;
+pub mod table_file;
 pub mod tables;
+pub mod watch;

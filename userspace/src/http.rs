@@ -1,7 +1,7 @@
 //! The HTTP endpoint: metrics, health, and a page to land on.
 //!
 //! The daemon says what there is to serve through [`Telemetry`]; this module
-//! decides how. `listen` opens the sockets, early, while an error still
+//! decides how. `api` has the stream. `listen` opens the sockets, early, while an error still
 //! stops the start; `routes` answers requests; `connection` carries them
 //! and keeps slow or many clients within bounds. A scrape runs beside the async
 //! workers and never on the packets' path.
@@ -11,6 +11,7 @@
 //! around the [`Router`] that [`router`] returns; each request carries its
 //! peer's address as `ConnectInfo<SocketAddr>`.
 
+mod api;
 mod connection;
 mod landing;
 mod listen;
@@ -19,6 +20,7 @@ mod scrape;
 #[cfg(test)]
 mod tests;
 
+pub use api::Tail;
 pub use axum::Router;
 pub use connection::serve;
 pub use listen::{ListenError, Listeners};
@@ -36,6 +38,11 @@ pub trait Telemetry: Send + Sync + 'static {
     /// Facts for the landing page, as names and values: node, interfaces with
     /// their attach mode, uptime, version.
     fn facts(&self) -> Vec<(String, String)>;
+
+    /// The stream to subscribe to, where there is one.
+    fn tail(&self) -> Option<Tail> {
+        None
+    }
 }
 
 /// Why there are no metrics to serve. The text goes to the scraper.

@@ -18,3 +18,4 @@ pub mod run;
 pub mod source;
 pub mod statistics;
 pub mod stats;
+pub mod tail;

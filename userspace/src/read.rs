@@ -5,6 +5,7 @@
 //! `summary` puts that into words and numbers, `text` lays those out for people.
 
 mod command;
+mod configured;
 mod datasets;
 mod days;
 mod summary;
@@ -14,6 +15,7 @@ mod text;
 use std::{
     fmt,
     io::{self, Write},
+    ops::ControlFlow,
     path::Path,
     process::ExitCode,
     sync::Arc,
@@ -31,10 +33,11 @@ use foldhash::quality::RandomState;
 use crate::{
     cli::{ReadArgs, ReadFormat},
     config::{Config, IpPrefix},
+    enrich::stream::{Raw, tap::Tap},
     export::{
         exposition,
         prometheus::openmetrics,
-        snapshot::{FileStates, HookCounts, Snapshot},
+        snapshot::{HookCounts, Snapshot},
     },
     source::{
         file::{Capture, CaptureError, LinkType, Packet},
@@ -261,6 +264,19 @@ impl Reading {
         }
     }
 
+    /// The same for whoever wants the messages themselves, too: each call of
+    /// [`take_raws`](Self::take_raws) tells them.
+    #[must_use]
+    pub fn with_tap(mut self) -> Self {
+        self.shard = self.shard.with_tap(Tap::keeping());
+        self
+    }
+
+    /// The messages since the last call, in the order in which they were complete.
+    pub fn take_raws(&mut self) -> Vec<Raw> {
+        self.shard.take_raws()
+    }
+
     /// The same for whoever does not ask for transactions.
     #[must_use]
     fn without_pairing(mut self) -> Self {
@@ -270,15 +286,34 @@ impl Reading {
 
     /// Reads a file to its end, or to where it breaks; what was wrong with it.
     pub fn file(&mut self, path: &Path) -> Vec<ReadError> {
+        self.file_while(path, |_| ControlFlow::Continue(()))
+    }
+
+    /// Reads a file likewise, and calls `after` behind each packet, which may end
+    /// it.
+    pub fn file_while(
+        &mut self,
+        path: &Path,
+        after: impl FnMut(&mut Self) -> ControlFlow<()>,
+    ) -> Vec<ReadError> {
         let name = path.display().to_string();
         match Capture::open(path) {
-            Ok(capture) => self.capture(name, capture),
+            Ok(capture) => self.capture_while(name, capture, after),
             Err(error) => self.end_file(name, 0, Skipped::default(), Some(error)),
         }
     }
 
     /// Reads an open capture likewise; `name` stands for it in errors.
-    pub fn capture(&mut self, name: String, mut capture: Capture) -> Vec<ReadError> {
+    pub fn capture(&mut self, name: String, capture: Capture) -> Vec<ReadError> {
+        self.capture_while(name, capture, |_| ControlFlow::Continue(()))
+    }
+
+    fn capture_while(
+        &mut self,
+        name: String,
+        mut capture: Capture,
+        mut after: impl FnMut(&mut Self) -> ControlFlow<()>,
+    ) -> Vec<ReadError> {
         let mut skipped = Skipped::default();
         let error = loop {
             match capture.next_packet() {
@@ -288,6 +323,9 @@ impl Reading {
                 },
                 Ok(None) => break None,
                 Err(error) => break Some(error),
+            }
+            if after(self).is_break() {
+                break None;
             }
         };
         self.end_file(name, capture.packets_read(), skipped, error)
@@ -318,8 +356,7 @@ impl Reading {
                 .unwrap_or_default(),
             streams: self.shard.stream_stats(),
             statistics,
-            live: None,
-            files: FileStates::default(),
+            ..Snapshot::default()
         };
         Report {
             snapshot,
@@ -379,7 +416,8 @@ impl Reading {
             });
     }
 
-    fn finish_fragments(&mut self) {
+    /// Takes in what fragments are left without an end.
+    pub fn finish_fragments(&mut self) {
         while let Some(datagram) = self.fragments.finish() {
             self.datagram(&datagram);
         }

@@ -2,6 +2,7 @@
 
 mod enrichment;
 mod files;
+mod stream;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,13 +12,16 @@ use std::{
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, level_filters::LevelFilter, warn};
+use tracing_subscriber::{
+    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::{
     cli::RunArgs,
     config::{Config, ListenAddress, ListenHost, LogLevel},
     export::{process::ProcessCollector, prometheus, snapshot::Snapshot},
-    http::{self, Listeners, Telemetry, TelemetryError},
-    source::live::{Ended, Live, probe::Variant},
+    http::{self, Listeners, Tail, Telemetry, TelemetryError},
+    source::live::{Beside, Ended, Live, probe::Variant},
 };
 
 use enrichment::Enrichment;
@@ -47,18 +51,23 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     } else {
         Variant::Plain
     };
-    let enrichment = Enrichment::start(&config)?;
-    let live = Live::start(&config, variant, files.dsc_plan(), enrichment.tables())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("cannot start the HTTP threads")?;
+        .context("cannot start the threads of HTTP and reverse DNS")?;
+    let enrichment = Enrichment::start(&config, runtime.handle())?;
+    let beside = Beside {
+        tables: enrichment.tables(),
+        stream: &enrichment.tail().stream,
+    };
+    let live = Live::start(&config, variant, files.dsc_plan(), &beside)?;
     let daemon = Arc::new(Daemon::new(live, files.states(), enrichment));
     let observed = Arc::clone(&daemon);
     let writing = (files.start(move || observed.live())).context("cannot start a thread")?;
     let served = runtime.block_on(serve(&config, listeners, Arc::clone(&daemon)));
     runtime.shutdown_timeout(SHUTDOWN);
+    daemon.enrichment.stop();
     let files = writing.stop();
     let ended = daemon.stop()?;
     if let Some(files) = files {
@@ -69,6 +78,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
 
 async fn serve(config: &Config, listeners: Listeners, daemon: Arc<Daemon>) -> anyhow::Result<()> {
     let path = config.web.telemetry_path.parse()?;
+    let stream = daemon.enrichment.tail().stream.clone();
     let router = http::router(daemon, &path);
     for address in listeners.local_addresses()? {
         info!("serving http://{address}{}", path.as_str());
@@ -80,6 +90,8 @@ async fn serve(config: &Config, listeners: Listeners, daemon: Arc<Daemon>) -> an
             _ = terminate.recv() => info!("SIGTERM: stopping"),
             _ = interrupt.recv() => info!("SIGINT: stopping"),
         }
+        // Or they would hold the end up.
+        stream.close();
     };
     http::serve(listeners, router, shutdown).await?;
     Ok(())
@@ -140,14 +152,21 @@ fn log_to_stderr(level: LogLevel) {
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_target(false);
+    // The libraries behind reverse DNS log responses that they do not like, and
+    // anyone can send those. They are counted.
+    let targets = Targets::new()
+        .with_default(level)
+        .with_target("hickory_net", LevelFilter::OFF)
+        .with_target("hickory_proto", LevelFilter::OFF)
+        .with_target("hickory_resolver", LevelFilter::OFF);
     // The journal stamps and colours by itself.
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     if journal {
-        subscriber.without_time().with_ansi(false).init();
+        let subscriber = subscriber.without_time().with_ansi(false).finish();
+        subscriber.with(targets).init();
     } else {
-        subscriber
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .init();
+        let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        subscriber.with_ansi(ansi).finish().with(targets).init();
     }
 }
 
@@ -204,7 +223,7 @@ fn log_end(snapshot: &Snapshot) {
         let rings = snapshot.live.iter().flat_map(|live| &live.rings);
         let rings = rings.filter(|ring| ring.hook == *hook);
         let (produced, consumed) = rings.fold((0, 0), |(produced, consumed), ring| {
-            (produced + ring.produced, consumed + ring.consumed)
+            (produced + ring.lag.produced, consumed + ring.lag.consumed)
         });
         info!(
             hook = hook.label(),
@@ -260,5 +279,9 @@ impl Telemetry for Daemon {
             facts.push(("Attached".to_owned(), live.places()));
         }
         facts
+    }
+
+    fn tail(&self) -> Option<Tail> {
+        Some(self.enrichment.tail().clone())
     }
 }

@@ -9,10 +9,14 @@ use std::{
 
 use crate::{
     config::{Config, Rssac002, datasets},
-    enrich::tables::SharedTables,
+    enrich::{
+        privacy::{Privacy, PrivacyError},
+        tables::SharedTables,
+    },
     names::{list_file::ListError, suffix::SuffixList, tld::KnownTlds},
     stats::{
         aggregate::Limits,
+        dataset::Dataset,
         plan::{Plan, Rules},
         sketches::ClientKey,
         zones::{Zones, ZonesError},
@@ -41,6 +45,9 @@ pub enum StatisticsError {
     /// Of zones.
     #[error("statistics.zones: {0}")]
     Zones(#[from] ZonesError),
+    /// The secret of pseudonyms.
+    #[error(transparent)]
+    Privacy(#[from] PrivacyError),
 }
 
 /// All lists that cannot be used. Never empty.
@@ -64,6 +71,18 @@ impl fmt::Display for StatisticsErrors {
 /// # Errors
 /// All lists that cannot be read.
 pub fn statistics(config: &Config, tables: &SharedTables) -> Result<Plan, StatisticsErrors> {
+    counting(config, tables, datasets(config))
+}
+
+/// The same with other datasets.
+///
+/// # Errors
+/// All lists that cannot be read.
+pub fn counting(
+    config: &Config,
+    tables: &SharedTables,
+    datasets: Vec<Dataset>,
+) -> Result<Plan, StatisticsErrors> {
     let settings = &config.statistics;
     let mut rules = Rules {
         client_v4_mask: mask_of(settings.client_v4_prefix.into()) as u32,
@@ -71,6 +90,8 @@ pub fn statistics(config: &Config, tables: &SharedTables) -> Result<Plan, Statis
             .checked_shr(settings.client_v6_prefix.into())
             .unwrap_or(0),
         tables: Arc::clone(tables),
+        places: config.geoip.cache as usize,
+        customers_by: config.customers.by.clone(),
         ..Rules::default()
     };
     let mut errors = Vec::new();
@@ -93,12 +114,16 @@ pub fn statistics(config: &Config, tables: &SharedTables) -> Result<Plan, Statis
             Err(cause) => errors.push(cause.into()),
         }
     }
+    match Privacy::from_config(config) {
+        Ok(privacy) => rules.privacy = privacy,
+        Err(cause) => errors.push(cause.into()),
+    }
     let key = client_key(&config.rssac002).unwrap_or_else(|error| {
         errors.push(error);
         ClientKey::random()
     });
     if errors.is_empty() {
-        let plan = Plan::new(datasets(config), rules).with_distinct_counts();
+        let plan = Plan::new(datasets, rules).with_distinct_counts();
         Ok(plan.with_client_key(key))
     } else {
         Err(StatisticsErrors(errors))

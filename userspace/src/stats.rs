@@ -6,15 +6,16 @@
 pub mod aggregate;
 pub mod builtin;
 pub mod cells;
+pub mod choice;
 pub mod classify;
 pub mod dataset;
 pub mod distinct;
 pub mod engine;
 pub mod flood;
 pub mod frequent;
-pub mod geo;
 pub mod intervals;
 pub mod label;
+pub mod lag;
 pub mod locals;
 pub mod observed;
 pub mod pairing;

@@ -18,7 +18,7 @@ use xdsc::{
     dsc_conf::DscConf,
     export::dsc::{to_json, to_xml},
     stats::{
-        dataset::{Dataset, Dimension, Indexer, Layer},
+        dataset::{Dataset, Dimension, Indexer, Layer, Measure},
         table::{CaptureCounts, Cell, Interval, Row, Table},
     },
 };
@@ -56,6 +56,7 @@ fn table(array: Array) -> Table {
         layer: Layer::Dns,
         dimensions: [(); 2].map(|()| labels.next().expect("two dimensions")),
         filters: Vec::new(),
+        measure: Measure::Messages,
         min_count: None,
         max_cells: None,
     };

@@ -16,7 +16,7 @@ use dns_wire::{
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use xdsc::stats::{
-    dataset::{Dataset, Dimension, Filter, Indexer, Layer, Predicate},
+    dataset::{Dataset, Dimension, Filter, Indexer, Layer, Measure, Predicate},
     engine::Engine,
     label::Style,
     observed::Observed,
@@ -456,6 +456,7 @@ fn dataset(first: Indexer, second: Indexer, filters: &[Predicate]) -> Dataset {
         layer: Layer::Dns,
         dimensions: [dimension(first), dimension(second)],
         filters: filters.iter().copied().map(Filter::Is).collect(),
+        measure: Measure::Messages,
         min_count: None,
         max_cells: None,
     }

@@ -310,3 +310,101 @@ fn what_of_a_dsc_conf_has_no_effect_is_told() {
         ]
     );
 }
+
+#[test]
+fn a_configuration_brings_its_tables_and_its_privacy() {
+    let folder = Folder::new();
+    let capture = folder.file("good.pcap", &capture(101, 3));
+    let networks = folder.file("networks.csv", b"192.0.2.0/24,example-resolver\n");
+    let customers = folder.file("customers.csv", b"192.0.2.1,Example\n");
+    let config = |more: &str| {
+        let (networks, customers) = (networks.display(), customers.display());
+        let text = format!(
+            "[networks]\nfile = \"{networks}\"\n[customers]\nfile = \"{customers}\"\n{more}"
+        );
+        folder.file("xdsc.toml", text.as_bytes())
+    };
+    let read = |config: &Path, names: &[&str]| {
+        let config = config.display().to_string();
+        let names = names.iter().flat_map(|name| ["--dataset", *name]);
+        let args = ["read", "--format", "json", "--config", &config];
+        xdsc(
+            &args.into_iter().chain(names).collect::<Vec<_>>(),
+            &[&capture],
+        )
+    };
+
+    let output = read(&config(""), &["network", "customer_bytes", "client_subnet"]);
+    assert_eq!(complaint(&output), "");
+    let datasets = &json(&output)[0]["datasets"];
+    let cell = |value: &str, measure: &str, amount: u64| serde_json::json!([{ "values": ["ALL", value], measure: amount }]);
+    assert_eq!(
+        datasets[0]["cells"],
+        cell("example-resolver", "messages", 3)
+    );
+    // DNS messages of 17 octets.
+    assert_eq!(datasets[1]["cells"], cell("Example", "bytes", 51));
+    assert_eq!(datasets[1]["bytes"], 51);
+    assert_eq!(datasets[2]["cells"], cell("192.0.2.0/24", "messages", 3));
+
+    let all = read(&config(""), &[]);
+    let datasets = json(&all)[0]["datasets"].clone();
+    let names = datasets.as_array().expect("datasets").iter();
+    let names: Vec<_> = names.filter_map(|one| one["name"].as_str()).collect();
+    assert!(
+        names.contains(&"customer_vs_qname") && names.contains(&"tld"),
+        "{names:?}"
+    );
+
+    let refused = read(&config(""), &["client"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(
+        complaint(&refused),
+        "xdsc: `client` has `client`, but clients are shown as prefixes; take `client_subnet`, \
+         or set `privacy.clients` to \"pseudonym\" or \"address\"\n"
+    );
+
+    let key = folder.file("key", b"0123456789abcdef");
+    let privacy = format!(
+        "[privacy]\nclients = \"pseudonym\"\nkey_file = \"{}\"\n",
+        key.display()
+    );
+    let output = read(&config(&privacy), &["client", "client_subnet"]);
+    let datasets = json(&output)[0]["datasets"].clone();
+    let shown = |index: usize| {
+        let value = &datasets[index]["cells"][0]["values"][1];
+        value.as_str().expect("a value").to_owned()
+    };
+    let (client, subnet) = (shown(0), shown(1));
+    assert_ne!(client, "192.0.2.1");
+    // The network of a pseudonym is the pseudonym of the network.
+    let (network, _) = client.rsplit_once('.').expect("IPv4");
+    assert_eq!(subnet, format!("{network}.0/24"));
+
+    // Without a configuration nobody has asked for anything else.
+    let output = xdsc(
+        &["read", "--format", "json", "--dataset", "client"],
+        &[&capture],
+    );
+    assert_eq!(
+        json(&output)[0]["datasets"][0]["cells"],
+        cell("192.0.2.1", "messages", 3)
+    );
+}
+
+#[test]
+fn a_configuration_with_a_broken_table_reads_nothing() {
+    let folder = Folder::new();
+    let capture = folder.file("good.pcap", &capture(101, 3));
+    let text = b"[geoip]\ndatabases = [\"/absent/country.mmdb\"]\n[customers]\nfile = \"/absent/customers\"\n";
+    let config = folder.file("xdsc.toml", text);
+    let output = xdsc(
+        &["read", "--config", &config.display().to_string()],
+        &[&capture],
+    );
+    let complaint = complaint(&output);
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    for expected in ["/absent/country.mmdb", "/absent/customers"] {
+        assert!(complaint.contains(expected), "{complaint}");
+    }
+}

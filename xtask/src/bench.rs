@@ -41,7 +41,10 @@ impl Bench {
             !is_all || (self.names.len() == 1 && self.arguments.is_empty()),
             "`{ALL}` stands alone, and with no arguments"
         );
-        if WITH_OTHERS.iter().any(|with| self.names.iter().any(|name| name == with)) {
+        if WITH_OTHERS
+            .iter()
+            .any(|with| self.names.iter().any(|name| name == with))
+        {
             setup::ensure(Scope::Bench, Report::Changes)?;
         }
         build_probe()?;

@@ -14,7 +14,11 @@ use dns_wire::{
     message::EdnsState,
     reject::Reject,
 };
-use xdsc::export::{process::ProcessCollector, prometheus::openmetrics, snapshot::Snapshot};
+use xdsc::export::{
+    process::ProcessCollector,
+    prometheus::openmetrics,
+    snapshot::{Snapshot, Stage},
+};
 
 fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -69,6 +73,30 @@ xdsc_packet_outcomes_total{not_dns}    = sum(xdsc_not_dns_packets_total)
 
 The second one is of the records: each packet with outcome `dns` or `segment`
 makes one, which is delivered, left out on purpose, or lost, and counted as such.
+
+## Lag
+
+A ring or a stage is behind by the age of the oldest record that waits for it.
+Where nothing waits there is no lag: an idle server shows 0.
+
+- `xdsc_stage_max_lag_seconds` and `xdsc_ring_max_lag_seconds` are the worst of the
+  last minute, so that a peak between two scrapes is seen: alert on these. Usual are
+  some milliseconds, when idle up to `ring.poll_max`; for `aggregate` up to two
+  seconds, since the threads hand over once a second, and when a scrape asks.
+- `xdsc_stage_lag_seconds`, `xdsc_ring_lag_seconds` and the backlogs are of the moment:
+  for rings and `drain` as a scrape finds them, before it has them emptied, for
+  `aggregate` what is missing in this very scrape. They grow while a thread hangs,
+  and are told all the same.
+- A stage that is given more than it can do has a rate of `produced` above that of
+  `consumed`. The stage `drain` is all rings together.
+- A ring that fills does not lag for ever, it samples: `xdsc_ring_sampling_interval`
+  above 1, and records `sampled_out`, for which others stand. Lost are only those of
+  `xdsc_ring_dropped_records_total`. At the level at which a ring is full, a record
+  stands for 256 messages; so many are missing in the datasets for each `ring_full`.
+
+Times are those of `CLOCK_MONOTONIC`: setting the clock does not matter, and the
+time that a machine sleeps is no lag. The kernel stamps most records with its tick,
+so that a lag may be up to a tick (1 to 10 ms) too long.
 ";
 
 fn metrics() -> Result<String> {
@@ -172,6 +200,7 @@ fn values() -> Vec<(&'static str, Rows)> {
         ("`hook`", rows!(Hook)),
         ("`outcome` of packets", rows!(Outcome)),
         ("`outcome` of records", rows!(Delivery)),
+        ("`stage`", rows!(Stage)),
         ("`protocol` of packets that are not DNS", rows!(NotDns)),
         ("`reason` of rejection", rows!(Reject)),
         ("`type` of ICMP", rows!(IcmpType)),

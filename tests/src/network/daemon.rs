@@ -1,9 +1,16 @@
 //! The `xdsc` binary: started in the server's namespace, scraped, stopped.
 
-use std::{env, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{env, fs, path::PathBuf, process::ExitStatus, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use nix::sys::signal::Signal;
+use nix::{
+    sys::{
+        ptrace,
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, waitpid},
+    },
+    unistd::Pid,
+};
 use ureq::Agent;
 
 use super::{
@@ -174,6 +181,47 @@ impl<'a> Daemon<'a> {
         self.process.pid()
     }
 
+    /// Keeps it from running, all of its threads, while `meanwhile` is done.
+    ///
+    /// # Errors
+    /// Those of `meanwhile`, or when it cannot be stopped or continued.
+    pub fn stopped<T>(&self, meanwhile: impl FnOnce() -> Result<T>) -> Result<T> {
+        let pid = Pid::from_raw(i32::try_from(self.pid())?);
+        kill(pid, Signal::SIGSTOP)?;
+        let done = meanwhile();
+        kill(pid, Signal::SIGCONT)?;
+        done
+    }
+
+    /// Keeps one of its threads from running while `meanwhile` is done.
+    ///
+    /// # Errors
+    /// Those of `meanwhile`, or when there is no such thread, or the kernel does
+    /// not let it be traced.
+    pub fn thread_stopped<T>(
+        &self,
+        name: &str,
+        meanwhile: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let thread = self.thread(name)?;
+        ptrace::attach(thread)?;
+        waitpid(thread, Some(WaitPidFlag::__WALL))?;
+        let done = meanwhile();
+        ptrace::detach(thread, None)?;
+        done
+    }
+
+    fn thread(&self, name: &str) -> Result<Pid> {
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+            let thread = thread?;
+            if fs::read_to_string(thread.path().join("comm"))?.trim() == name {
+                let number = thread.file_name().to_string_lossy().parse()?;
+                return Ok(Pid::from_raw(number));
+            }
+        }
+        bail!("xdsc has no thread {name}")
+    }
+
     /// What it has logged so far.
     ///
     /// # Errors
@@ -231,7 +279,10 @@ pub fn refusal(network: &Network, prefix: &[&str], arguments: &[&str]) -> Result
 
 /// The binary that cargo has built beside this test, which lies in `deps/`, or
 /// beside this benchmark.
-fn binary() -> Result<String> {
+///
+/// # Errors
+/// When it was not built.
+pub fn binary() -> Result<String> {
     let own = env::current_exe()?;
     let mut folders = own.ancestors().skip(1);
     let mut folder = folders.next().context("a program lies in a folder")?;

@@ -4,7 +4,7 @@
 use std::{collections::HashSet, fmt, str::FromStr};
 
 use super::{
-    Config, DatasetSettings,
+    ClientsShown, Config, DatasetSettings,
     error::InvalidValue,
     nearest::{enumerated, nearest},
     section::Walk,
@@ -57,9 +57,6 @@ impl FromStr for Builtin {
         if known.contains(&text) {
             return Ok(Self(text.to_owned()));
         }
-        if builtin::named(text).is_some_and(|dataset| needs_database(&dataset)) {
-            return Err(no_database());
-        }
         if builtin::named(text).is_some() {
             return Err(InvalidValue {
                 message: "counts packets, which the kernel does not hand on".to_owned(),
@@ -87,9 +84,6 @@ impl FromStr for DimensionSetting {
                 message: "is no dataset of its own here".to_owned(),
                 hint: "xdsc_response_time_seconds has the response times".to_owned(),
             });
-        }
-        if is_of_database(indexer) {
-            return Err(no_database());
         }
         let dimension = Dimension {
             label: label.to_owned(),
@@ -158,6 +152,36 @@ pub fn datasets(config: &Config) -> Vec<Dataset> {
     datasets
 }
 
+/// The datasets of a name in a configuration: of a group, built in, or its own.
+///
+/// # Errors
+/// When there is no such dataset, or the configuration lacks what it needs.
+pub fn datasets_named(config: &Config, name: &str) -> Result<Vec<Dataset>, InvalidValue> {
+    if builtin::GROUPS.contains(&name) {
+        let mut config = config.clone();
+        config.statistics.datasets = vec![Builtin(name.to_owned())];
+        return Ok(builtins(&config));
+    }
+    let mut own = config.datasets.iter().filter_map(own);
+    let dataset = own.find(|dataset| dataset.name == name);
+    let Some(dataset) = dataset.or_else(|| builtin::named(name)) else {
+        let mut known: Vec<&str> = config.datasets.iter().map(|own| &*own.name).collect();
+        known.extend(builtin::GROUPS);
+        known.extend(builtin::names().map(|name| -> &str { name }));
+        return Err(unknown("is no dataset", name, known.iter().copied()));
+    };
+    match Lacking::of(&dataset, config) {
+        Some(lacking) => {
+            let (message, hint) = lacking.told();
+            Err(InvalidValue {
+                message: format!("has {message}"),
+                hint: hint.to_owned(),
+            })
+        }
+        None => Ok(vec![dataset]),
+    }
+}
+
 /// What no single key of the datasets can tell.
 pub(super) fn cross_check(config: &Config, walk: &mut Walk) {
     let mut families: HashSet<_> = builtins(config).iter().map(family_name).collect();
@@ -189,12 +213,13 @@ pub(super) fn cross_check(config: &Config, walk: &mut Walk) {
             let message = format!("have `{one}` and `{other}`, which no message passes");
             refuse(walk, index, "filters", &message, "leave out one of them");
         }
-        if config.statistics.zones.is_empty() && uses_zones(&dataset) {
-            let hint = "name a file or folder in `statistics.zones`";
-            let message = "have `zone`, but no zones are known";
-            refuse(walk, index, "dimensions", message, hint);
+        if let Some(lacking) = Lacking::of(&dataset, config) {
+            let (message, hint) = lacking.told();
+            let message = format!("have {message}");
+            refuse(walk, index, "dimensions", &message, hint);
         }
     }
+    named_alone(config, walk);
     let least = LEAST_CELLS * datasets(config).len();
     walk.require(
         &["export.max_series"],
@@ -206,13 +231,99 @@ pub(super) fn cross_check(config: &Config, walk: &mut Walk) {
     );
 }
 
+/// A built-in dataset that is named must be one that can be counted; those of
+/// zones have always been left out.
+fn named_alone(config: &Config, walk: &mut Walk) {
+    for (index, Builtin(name)) in config.statistics.datasets.iter().enumerate() {
+        let dataset = builtin::named(name);
+        let lacking = dataset.and_then(|dataset| Lacking::of(&dataset, config));
+        if let Some(lacking) = lacking.filter(|lacking| *lacking != Lacking::Zones) {
+            let (message, hint) = lacking.told();
+            let invalid = InvalidValue {
+                message: format!("is {name:?}, which has {message}"),
+                hint: hint.to_owned(),
+            };
+            let key = format!("statistics.datasets[{index}]");
+            walk.refuse(key, "statistics.datasets", invalid);
+        }
+    }
+}
+
+/// Why a dataset cannot be counted as the configuration is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lacking {
+    Zones,
+    Databases,
+    Networks,
+    Customers,
+    /// Clients are shown as prefixes.
+    Addresses,
+}
+
+impl Lacking {
+    fn of(dataset: &Dataset, config: &Config) -> Option<Self> {
+        let lacks = |is_absent: bool, wanted: fn(Indexer) -> bool, lacking| {
+            (is_absent && dataset.is_by(wanted)).then_some(lacking)
+        };
+        let customers = &config.customers;
+        let no_customers = customers.file.is_empty() && customers.postgres.is_empty();
+        let is_prefix = config.privacy.clients == ClientsShown::Prefix;
+        lacks(
+            config.statistics.zones.is_empty(),
+            |one| one == Indexer::Zone,
+            Self::Zones,
+        )
+        .or_else(|| {
+            let is_absent = config.geoip.databases.is_empty();
+            lacks(is_absent, Indexer::reads_geo, Self::Databases)
+        })
+        .or_else(|| {
+            let is_absent = config.networks.file.is_empty();
+            lacks(is_absent, |one| one == Indexer::Network, Self::Networks)
+        })
+        .or_else(|| {
+            lacks(
+                no_customers,
+                |one| one == Indexer::Customer,
+                Self::Customers,
+            )
+        })
+        .or_else(|| lacks(is_prefix, |one| one == Indexer::Client, Self::Addresses))
+    }
+
+    /// What is in its place, and what to do.
+    const fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Zones => (
+                "`zone`, but no zones are known",
+                "name a file or folder in `statistics.zones`",
+            ),
+            Self::Databases => (
+                "what databases of addresses tell, but there is none",
+                "name MMDB files in `geoip.databases`",
+            ),
+            Self::Networks => (
+                "`network`, but no networks are known",
+                "name a file in `networks.file`",
+            ),
+            Self::Customers => (
+                "`customer`, but no customers are known",
+                "name a file in `customers.file`, or a database in `customers.postgres`",
+            ),
+            Self::Addresses => (
+                "`client`, but clients are shown as prefixes",
+                "take `client_subnet`, or set `privacy.clients` to \"pseudonym\" or \"address\"",
+            ),
+        }
+    }
+}
+
 fn builtins(config: &Config) -> Vec<Dataset> {
     let mut datasets: Vec<Dataset> = Vec::new();
     let mut add = |more: Vec<Dataset>| {
         for dataset in more {
             let is_new = datasets.iter().all(|known| known.name != dataset.name);
-            let has_zones = !config.statistics.zones.is_empty() || !uses_zones(&dataset);
-            let can_count = has_zones && !needs_database(&dataset);
+            let can_count = Lacking::of(&dataset, config).is_none();
             if is_new && can_count && dataset.layer == Layer::Dns {
                 datasets.push(dataset);
             }
@@ -225,8 +336,10 @@ fn builtins(config: &Config) -> Vec<Dataset> {
             name => add(builtin::named(name).into_iter().collect()),
         }
     }
-    let of_zones = builtin::OF_ZONES.iter().copied();
-    add(of_zones.filter_map(builtin::named).collect());
+    for of_table in builtin::OF_TABLES {
+        let names = of_table.iter().copied();
+        add(names.filter_map(builtin::named).collect());
+    }
     datasets
 }
 
@@ -247,6 +360,7 @@ fn own(settings: &DatasetSettings) -> Option<Dataset> {
         layer: Layer::Dns,
         dimensions,
         filters: filters.map(|FilterSetting(one)| Filter::Is(*one)).collect(),
+        measure: settings.measure.into(),
         min_count: None,
         max_cells: settings.max_cells.and_then(std::num::NonZeroU32::new),
     })
@@ -276,28 +390,6 @@ fn refuse(walk: &mut Walk, index: usize, key: &str, message: &str, hint: &str) {
     walk.refuse(format!("dataset[{index}].{key}"), "dataset", invalid);
 }
 
-fn uses_zones(dataset: &Dataset) -> bool {
-    let mut dimensions = dataset.dimensions.iter();
-    dimensions.any(|dimension| dimension.indexer == Indexer::Zone)
-}
-
-fn no_database() -> InvalidValue {
-    InvalidValue {
-        message: "needs a database of addresses, which the daemon does not read".to_owned(),
-        hint: "`xdsc read --dsc-conf` counts it in captures".to_owned(),
-    }
-}
-
-fn needs_database(dataset: &Dataset) -> bool {
-    let mut dimensions = dataset.dimensions.iter();
-    dimensions.any(|dimension| is_of_database(dimension.indexer))
-}
-
-/// Whether the values of an indexer are those of a database of addresses.
-const fn is_of_database(indexer: Indexer) -> bool {
-    matches!(indexer, Indexer::Country | Indexer::Asn)
-}
-
 /// Two filters that no message passes both of.
 fn contradiction(filters: &[FilterSetting]) -> Option<(Predicate, Predicate)> {
     let has = |wanted: &Predicate| filters.iter().any(|FilterSetting(one)| one == wanted);
@@ -307,10 +399,8 @@ fn contradiction(filters: &[FilterSetting]) -> Option<(Predicate, Predicate)> {
 
 /// The built-in datasets that messages are enough for.
 fn live_names() -> impl Iterator<Item = &'static str> {
-    builtin::names().filter(|name| {
-        builtin::named(name)
-            .is_some_and(|dataset| dataset.layer == Layer::Dns && !needs_database(&dataset))
-    })
+    builtin::names()
+        .filter(|name| builtin::named(name).is_some_and(|dataset| dataset.layer == Layer::Dns))
 }
 
 fn is_name(text: &str) -> bool {
@@ -343,8 +433,63 @@ mod tests {
         let config = Config::from_toml(text, "f").expect("a group");
         let names: Vec<_> = datasets(&config).into_iter().map(|one| one.name).collect();
         assert!(names.iter().any(|name| name == "edns_nsid"), "{names:?}");
-        for name in ["country_code", "asn_all", "zone", "direction_vs_ipproto"] {
+        for name in [
+            "country_code",
+            "asn_all",
+            "zone",
+            "network",
+            "customer",
+            "client",
+            "direction_vs_ipproto",
+        ] {
             assert!(!names.iter().any(|one| one == name), "{name}");
         }
+    }
+
+    #[test]
+    fn each_table_brings_its_datasets_along() {
+        let geo = [
+            "country_code",
+            "continent",
+            "asn",
+            "asn_vs_rcode",
+            "country_vs_qtype",
+        ];
+        let customers = [
+            "customer",
+            "customer_bytes",
+            "customer_vs_rcode",
+            "customer_vs_qname",
+        ];
+        for (text, expected) in [
+            ("", &[][..]),
+            ("[geoip]\ndatabases = [\"a.mmdb\"]\n", &geo),
+            (
+                "[networks]\nfile = \"a.csv\"\n",
+                &["network", "network_vs_rcode"],
+            ),
+            ("[customers]\nfile = \"a.csv\"\n", &customers),
+            ("[customers]\npostgres = \"dbname=a\"\n", &customers),
+        ] {
+            let text = format!("[statistics]\ndatasets = [\"qtype\"]\n{text}");
+            let config = Config::from_toml(&text, "f").expect("a table");
+            let names: Vec<_> = datasets(&config).into_iter().map(|one| one.name).collect();
+            let [first, rest @ ..] = &*names else {
+                panic!("{names:?}");
+            };
+            assert_eq!((first.as_str(), rest), ("qtype", &*strings(expected)));
+        }
+    }
+
+    fn strings(names: &[&str]) -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_dataset_may_add_octets_up() {
+        let text = "[[dataset]]\nname = \"x\"\ndimensions = [\"tld\"]\nmeasure = \"bytes\"\n";
+        let config = Config::from_toml(text, "f").expect("a dataset");
+        let dataset = datasets(&config).pop().expect("it is the last one");
+        assert_eq!(family_name(&dataset), "dataset_x_bytes");
     }
 }

@@ -38,6 +38,8 @@ pub fn telemetry_path(text: &str) -> Result<String, InvalidValue> {
         Err(path_error("is the path of the landing page"))
     } else if path.split('/').next() == Some("-") {
         Err(path_error("is under `/-/`, which has the pages for health"))
+    } else if path.split('/').next() == Some("api") {
+        Err(path_error("is under `/api/`, which is for programs"))
     } else if path.split('/').all(is_plain_segment) {
         Ok(text.to_owned())
     } else {
@@ -151,6 +153,8 @@ mod tests {
             ("/", "is the path of the landing page"),
             ("/-", "is under `/-/`, which has the pages for health"),
             ("/-/ready", "is under `/-/`, which has the pages for health"),
+            ("/api", "is under `/api/`, which is for programs"),
+            ("/api/v1/tail", "is under `/api/`, which is for programs"),
             ("/metrics/", "is not a plain path"),
             ("//metrics", "is not a plain path"),
             ("/a/../b", "is not a plain path"),

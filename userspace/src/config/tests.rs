@@ -250,6 +250,7 @@ cells = 1024
 name = "mail"
 dimensions = ["zone", "type:qtype"]
 filters = ["queries-only", "server-only"]
+measure = "bytes"
 max_cells = 50
 
 [[dataset]]
@@ -375,12 +376,14 @@ fn other_than_default() -> Config {
                 name: "mail".to_owned(),
                 dimensions: vec![parsed("zone"), parsed("type:qtype")],
                 filters: vec![parsed("queries-only"), parsed("server-only")],
+                measure: DatasetMeasure::Bytes,
                 max_cells: Some(50),
             },
             DatasetSettings {
                 name: "bits".to_owned(),
                 dimensions: vec![parsed("ad_bit")],
                 filters: vec![],
+                measure: DatasetMeasure::Messages,
                 max_cells: None,
             },
         ],
@@ -553,7 +556,8 @@ fn names_like_no_other_get_the_list() {
         (
             "zzz = 1\n",
             "f:1:1: `zzz` is not a known key; the keys here are `interfaces`, `node`, `site`, \
-             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
+             `probe`, `ring`, `pairing`, `tcp`, `statistics`, `geoip`, `networks`, `customers`, \
+             `reverse_dns`, `privacy`, `stream`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
         ),
         (
             "[log.xyz]\n",
@@ -562,7 +566,8 @@ fn names_like_no_other_get_the_list() {
         (
             "\"a\\u001b[31m\" = 1\n",
             "f:1:1: `a\\u{1b}[31m` is not a known key; the keys here are `interfaces`, `node`, \
-             `site`, `probe`, `ring`, `pairing`, `tcp`, `statistics`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
+             `site`, `probe`, `ring`, `pairing`, `tcp`, `statistics`, `geoip`, `networks`, `customers`, \
+             `reverse_dns`, `privacy`, `stream`, `export`, `rssac002`, `dsc`, `web`, `log`, `dataset`",
         ),
     ]);
 }
@@ -771,16 +776,6 @@ fn datasets_say_what_to_write() {
              xdsc_packets_total and xdsc_not_dns_packets_total have them",
         ),
         (
-            "[statistics]\ndatasets = [\"country_code\"]\n\
-             [[dataset]]\nname = \"x\"\ndimensions = [\"asn\"]\n",
-            "f:2:13: `statistics.datasets[0]` is \"country_code\", which needs a database of \
-             addresses, which the daemon does not read; \
-             `xdsc read --dsc-conf` counts it in captures\n\
-             f:5:15: `dataset[0].dimensions[0]` is \"asn\", which needs a database of \
-             addresses, which the daemon does not read; \
-             `xdsc read --dsc-conf` counts it in captures",
-        ),
-        (
             "[[dataset]]\nname = \"a b\"\ndimensions = [\"qtipe\", \"response_time\"]\n\
              filters = [\"queries-onli\"]\n",
             "f:2:8: `dataset[0].name` is \"a b\", which cannot be a part of a metric's name; \
@@ -839,6 +834,33 @@ fn datasets_fit_together() {
             "[[dataset]]\nname = \"x\"\ndimensions = [\"zone\"]\n",
             "f:3:1: `dataset[0].dimensions` have `zone`, but no zones are known; \
              name a file or folder in `statistics.zones`",
+        ),
+        (
+            "[statistics]\ndatasets = [\"country_code\", \"customer_bytes\", \"client\"]\n",
+            "f:2:1: `statistics.datasets[0]` is \"country_code\", which has what databases of \
+             addresses tell, but there is none; name MMDB files in `geoip.databases`\n\
+             f:2:1: `statistics.datasets[1]` is \"customer_bytes\", which has `customer`, but no \
+             customers are known; name a file in `customers.file`, or a database in \
+             `customers.postgres`\n\
+             f:2:1: `statistics.datasets[2]` is \"client\", which has `client`, but clients are \
+             shown as prefixes; take `client_subnet`, or set `privacy.clients` to \"pseudonym\" \
+             or \"address\"",
+        ),
+        (
+            "[[dataset]]\nname = \"x\"\ndimensions = [\"as_org\"]\n\
+             [[dataset]]\nname = \"y\"\ndimensions = [\"network\"]\n\
+             [[dataset]]\nname = \"z\"\ndimensions = [\"client\"]\n",
+            "f:3:1: `dataset[0].dimensions` have what databases of addresses tell, but there is \
+             none; name MMDB files in `geoip.databases`\n\
+             f:6:1: `dataset[1].dimensions` have `network`, but no networks are known; \
+             name a file in `networks.file`\n\
+             f:9:1: `dataset[2].dimensions` have `client`, but clients are shown as prefixes; \
+             take `client_subnet`, or set `privacy.clients` to \"pseudonym\" or \"address\"",
+        ),
+        (
+            "[[dataset]]\nname = \"uncounted\"\ndimensions = [\"tld\"]\nmeasure = \"bytes\"\n",
+            "f:2:1: `dataset[0].name` is \"uncounted\", \
+             but xdsc_dataset_uncounted_bytes is a metric already; give it another name",
         ),
         (
             "[export]\nmax_series = 16\n",

@@ -6,7 +6,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use super::QnameFilter;
 use super::judge::Judge;
 use super::statement::{Statement, Word};
-use crate::stats::dataset::{Dataset, Dimension, Filter, Indexer, Layer, Predicate};
+use crate::stats::dataset::{Dataset, Dimension, Filter, Indexer, Layer, Measure, Predicate};
 
 /// The dataset that the statement declares; `None` when there are errors.
 pub(super) fn read(
@@ -39,6 +39,7 @@ pub(super) fn read(
         layer: layer?,
         dimensions: [first_dimension, second_dimension],
         filters: options.filters,
+        measure: Measure::Messages,
         min_count: options.min_count,
         max_cells: options.max_cells,
     };

@@ -1,12 +1,16 @@
 //! What a dsc.conf asks for, ready to run.
 
+use std::sync::Arc;
+
 use super::DscConf;
 use crate::{
-    enrich::tables::nothing_known,
+    enrich::{
+        geo::{Databases, GeoError},
+        tables::{Tables, shared},
+    },
     names::{list_file::ListError, suffix::SuffixList, tld::KnownTlds},
     stats::{
         dataset::{Dataset, Filter, Indexer, Layer, Predicate},
-        geo::{Geo, GeoError},
         locals::Locals,
         plan::{Compat, Plan, Rules},
         response_time,
@@ -20,9 +24,9 @@ pub enum PlanError {
     /// A list of suffixes or of top-level domains.
     #[error(transparent)]
     List(#[from] ListError),
-    /// A database of countries or autonomous systems.
-    #[error(transparent)]
-    Geo(#[from] GeoError),
+    /// Databases of countries or autonomous systems.
+    #[error("{}", lines(.0))]
+    Geo(Vec<GeoError>),
 }
 
 impl DscConf {
@@ -67,12 +71,18 @@ impl DscConf {
                 .iter()
                 .map(|filter| filter.regex.clone())
                 .collect(),
-            geo: Geo::open(
-                self.maxminddb_country.as_deref(),
-                self.maxminddb_asn.as_deref(),
-            )?,
-            tables: nothing_known(),
+            tables: shared(Tables {
+                geo: Arc::new(self.databases()?),
+                ..Tables::default()
+            }),
+            ..Rules::default()
         })
+    }
+
+    fn databases(&self) -> Result<Databases, PlanError> {
+        let files = [&self.maxminddb_country, &self.maxminddb_asn];
+        let files: Vec<_> = files.into_iter().flatten().cloned().collect();
+        Databases::open(&files).map_err(PlanError::Geo)
     }
 
     const fn times(&self, compat: Compat) -> response_time::Settings {
@@ -84,6 +94,11 @@ impl DscConf {
             ..self.response_time
         }
     }
+}
+
+fn lines(errors: &[GeoError]) -> String {
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 fn leave_out_own_queries(mut dataset: Dataset) -> Dataset {

@@ -1,8 +1,20 @@
 //! Looks addresses up in the tables, through a cache of one thread.
+//!
+//! A thread that counts asks for the same clients again and again: what is known
+//! of each is kept, with a note that the asker makes of it once, so that nothing
+//! is hashed or decoded for a client that is known. When the tables are replaced,
+//! the places of the old ones stay where they are and count as misses: nothing
+//! has to be freed at once.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, num::NonZeroUsize, sync::Arc};
 
-use super::tables::SharedTables;
+use foldhash::fast::RandomState;
+use lru::LruCache;
+
+use super::{
+    geo::RecordCache,
+    tables::{SharedTables, Tables},
+};
 
 /// What is known of an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,14 +33,57 @@ pub struct Place {
     pub customer: Option<Arc<str>>,
 }
 
-/// The tables and the places found in them, of one thread.
-#[derive(Debug)]
-pub struct Locator {
-    tables: SharedTables,
-    place: Arc<Place>,
+/// A place, and what its asker has noted of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Located<N> {
+    /// What the tables say.
+    pub place: Arc<Place>,
+    /// What was made of it.
+    pub note: N,
 }
 
-/// How the cache did.
+/// What is made of a place when it is found.
+type Noting<N> = Box<dyn Fn(&Tables, IpAddr, &Place) -> N + Send>;
+
+/// The tables and the places found in them, of one thread.
+pub struct Locator<N = ()> {
+    shared: SharedTables,
+    tables: Arc<Tables>,
+    /// How often the tables have changed: places of before count as absent.
+    generation: u32,
+    places: LruCache<IpAddr, Kept<N>, RandomState>,
+    records: RecordCache,
+    noting: Noting<N>,
+    stats: CacheStats,
+}
+
+struct Kept<N> {
+    generation: u32,
+    located: Located<N>,
+}
+
+/// How the caches of locators did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caches {
+    /// Of what is known of addresses.
+    pub places: CacheStats,
+    /// Of records of databases, which many addresses share.
+    pub records: CacheStats,
+}
+
+impl Caches {
+    /// Those of several threads together; none of none.
+    #[must_use]
+    pub fn sum(caches: impl IntoIterator<Item = Self>) -> Option<Self> {
+        caches.into_iter().reduce(|mut sum, caches| {
+            sum.places.merge(&caches.places);
+            sum.records.merge(&caches.records);
+            sum
+        })
+    }
+}
+
+/// How a cache did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStats {
     /// Lookups that found their value in it.
@@ -43,23 +98,225 @@ pub struct CacheStats {
     pub capacity: u64,
 }
 
+impl CacheStats {
+    /// Adds those of another thread's cache.
+    const fn merge(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.evictions += other.evictions;
+        self.entries += other.entries;
+        self.capacity += other.capacity;
+    }
+}
+
 impl Locator {
-    /// A locator that keeps so many places.
+    /// A locator that keeps so many places, one at least.
     #[must_use]
-    pub fn new(tables: SharedTables, _capacity: usize) -> Self {
+    pub fn new(tables: SharedTables, capacity: usize) -> Self {
+        Self::noting(tables, capacity, |_, _, _| ())
+    }
+}
+
+impl<N> Locator<N> {
+    /// Likewise, with a note that is made of each place when it is found.
+    #[must_use]
+    pub fn noting(
+        tables: SharedTables,
+        capacity: usize,
+        noting: impl Fn(&Tables, IpAddr, &Place) -> N + Send + 'static,
+    ) -> Self {
+        let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
         Self {
-            tables,
-            place: Arc::default(),
+            tables: tables.load_full(),
+            shared: tables,
+            generation: 0,
+            places: LruCache::with_hasher(capacity, RandomState::default()),
+            records: RecordCache::default(),
+            noting: Box::new(noting),
+            stats: CacheStats::default(),
         }
+    }
+
+    /// Whether there are newer tables than those that are looked up.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        !Arc::ptr_eq(&self.tables, &self.shared.load())
     }
 
     /// Goes over to the tables of now: to be called between two batches.
     pub fn refresh(&mut self) {
-        let _ = self.tables.load();
+        if self.is_behind() {
+            self.tables = self.shared.load_full();
+            self.generation = self.generation.wrapping_add(1);
+        }
+    }
+
+    /// The tables that are looked up.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// What is known of an address.
-    pub fn locate(&mut self, _address: IpAddr) -> &Arc<Place> {
-        &self.place
+    pub fn locate(&mut self, address: IpAddr) -> &Arc<Place> {
+        &self.noted(address).place
+    }
+
+    /// Likewise, with the note.
+    #[inline]
+    pub fn noted(&mut self, address: IpAddr) -> &Located<N> {
+        let Self {
+            tables,
+            generation,
+            places,
+            records,
+            noting,
+            stats,
+            ..
+        } = self;
+        let mut find = || {
+            let place = Arc::new(find(tables, address, records));
+            let note = noting(tables, address, &place);
+            Kept {
+                generation: *generation,
+                located: Located { place, note },
+            }
+        };
+        let before = places.len();
+        let is_full = before == places.cap().get();
+        let mut is_new = false;
+        let kept = places.get_or_insert_mut(address, || {
+            is_new = true;
+            find()
+        });
+        if is_new {
+            stats.misses += 1;
+            stats.evictions += u64::from(is_full);
+        } else if kept.generation == *generation {
+            stats.hits += 1;
+        } else {
+            stats.misses += 1;
+            *kept = find();
+        }
+        &kept.located
+    }
+
+    /// How the caches did.
+    #[must_use]
+    pub fn caches(&self) -> Caches {
+        Caches {
+            places: CacheStats {
+                entries: self.places.len() as u64,
+                capacity: self.places.cap().get() as u64,
+                ..self.stats
+            },
+            records: self.records.stats(),
+        }
+    }
+}
+
+impl<N> fmt::Debug for Locator<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Locator")
+            .field("generation", &self.generation)
+            .field("caches", &self.caches())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cold]
+fn find(tables: &Tables, address: IpAddr, records: &mut RecordCache) -> Place {
+    let location = tables.geo.locate(address, records);
+    Place {
+        country: location.country,
+        continent: location.continent,
+        asn: location.asn,
+        as_org: location.as_org,
+        network: tables.networks.find(address).cloned(),
+        customer: tables.customers.of_address(address).cloned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::enrich::{customers::Customers, networks::Networks, tables::shared};
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect(text)
+    }
+
+    /// Tables of one network and one customer of these names.
+    fn tables(network: &str, customer: &str) -> Tables {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("networks");
+        fs::write(&file, format!("192.0.2.0/24,{network}\n")).expect("a file");
+        let row = ("2001:db8::/32", customer);
+        Tables {
+            networks: Arc::new(Networks::read(&file).expect("a network")),
+            customers: Arc::new(Customers::of_rows("a test", [row].into_iter()).expect("a row")),
+            ..Tables::default()
+        }
+    }
+
+    fn stats(hits: u64, misses: u64, evictions: u64, entries: u64) -> CacheStats {
+        CacheStats {
+            hits,
+            misses,
+            evictions,
+            entries,
+            capacity: 2,
+        }
+    }
+
+    #[test]
+    fn an_address_is_looked_up_once_and_noted_once() {
+        let notes = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counted = Arc::clone(&notes);
+        let mut locator = Locator::noting(shared(tables("r", "c")), 2, move |_, address, place| {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            format!("{address} {:?}", place.network)
+        });
+        for _ in 0..3 {
+            let located = locator.noted(ip("192.0.2.1"));
+            assert_eq!(located.place.network.as_deref(), Some("r"));
+            assert_eq!(located.note, "192.0.2.1 Some(\"r\")");
+        }
+        let place = locator.locate(ip("2001:db8::1"));
+        assert_eq!(place.customer.as_deref(), Some("c"));
+        assert_eq!(locator.locate(ip("192.0.2.1")).customer, None);
+        assert_eq!(notes.load(std::sync::atomic::Ordering::Relaxed), 2);
+        assert_eq!(locator.caches().places, stats(3, 2, 0, 2));
+    }
+
+    #[test]
+    fn what_was_not_asked_for_the_longest_time_makes_room() {
+        let mut locator = Locator::new(shared(tables("r", "c")), 2);
+        for address in ["192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"] {
+            locator.locate(ip(address));
+        }
+        assert_eq!(locator.caches().places, stats(1, 3, 1, 2));
+        locator.locate(ip("192.0.2.1"));
+        assert_eq!(locator.caches().places, stats(2, 3, 1, 2));
+        locator.locate(ip("192.0.2.2"));
+        assert_eq!(locator.caches().places, stats(2, 4, 2, 2));
+    }
+
+    #[test]
+    fn new_tables_are_looked_up_after_a_refresh_and_old_ones_let_go() {
+        let shared = shared(tables("old", "c"));
+        let mut locator = Locator::new(Arc::clone(&shared), 2);
+        let network = |locator: &mut Locator| locator.locate(ip("192.0.2.1")).network.clone();
+        assert_eq!(network(&mut locator).as_deref(), Some("old"));
+        let old = shared.swap(Arc::new(tables("new", "c")));
+        assert!(locator.is_behind());
+        assert_eq!(network(&mut locator).as_deref(), Some("old"));
+        locator.refresh();
+        assert!(!locator.is_behind());
+        assert_eq!(network(&mut locator).as_deref(), Some("new"));
+        assert_eq!(locator.caches().places, stats(1, 2, 0, 1));
+        assert_eq!(Arc::strong_count(&old), 1);
     }
 }

@@ -5,8 +5,13 @@
 //! packets, bounded and escaped by `stats::aggregate`; all others are from closed
 //! sets, but for interface names and CPU numbers, which are the machine's.
 
+mod caches;
 pub mod datasets;
 mod files;
+mod lag;
+mod reverse_dns;
+mod stream;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -86,7 +91,20 @@ impl Collector for Statistics {
             families.live(live)?;
             families.rings(live)?;
         }
+        families.stages(&self.0.stages)?;
         families.files(&self.0.files)?;
+        if let Some(tables) = &self.0.tables {
+            families.tables(tables)?;
+        }
+        if let Some(reverse_dns) = &self.0.reverse_dns {
+            families.reverse_dns(reverse_dns)?;
+        }
+        if let Some(caches) = &self.0.caches {
+            families.caches(caches)?;
+        }
+        if let Some(stream) = &self.0.stream {
+            families.enriched_stream(stream)?;
+        }
         Ok(())
     }
 }
@@ -441,12 +459,6 @@ impl Families<'_> {
             })
         })?;
         let help =
-            "Seconds between an event and its passing of a stage; 0 when there was none of late";
-        self.gauge("stage_lag", help, Some(&Unit::Seconds), |samples| {
-            samples.gauge([("stage", "drain")], live.drain_lag_seconds)?;
-            samples.gauge([("stage", "aggregate")], live.aggregate_lag_seconds)
-        })?;
-        let help =
             "Times that a ring held a damaged record; what followed it in the batch was skipped";
         self.counter("ring_damaged", help, |samples| {
             samples.counter([], live.damaged_records)
@@ -460,18 +472,11 @@ impl Families<'_> {
             .map(|ring| (ring, ring.cpu.to_string()))
             .collect();
         let labels = |hook: Hook, cpu| [("hook", hook.label()), ("cpu", cpu)];
-        let help = "Records that the kernel put into a ring";
-        self.counter("ring_produced_records", help, |samples| {
-            rings.iter().try_for_each(|(ring, cpu)| {
-                samples.counter(labels(ring.hook, cpu.as_str()), ring.produced)
-            })
-        })?;
-        let help = "Records taken out of a ring";
-        self.counter("ring_consumed_records", help, |samples| {
-            rings.iter().try_for_each(|(ring, cpu)| {
-                samples.counter(labels(ring.hook, cpu.as_str()), ring.consumed)
-            })
-        })?;
+        let lags = rings.iter();
+        let lags: Vec<_> = lags
+            .map(|(ring, cpu)| (labels(ring.hook, cpu.as_str()), ring.lag))
+            .collect();
+        self.lag(&lag::RINGS, &lags)?;
         let help =
             "Records that were lost since a ring was full at the highest sampling level, or in use";
         self.counter("ring_dropped_records", help, |samples| {
@@ -479,13 +484,7 @@ impl Families<'_> {
                 samples.counter(labels(ring.hook, cpu.as_str()), ring.dropped)
             })
         })?;
-        let help = "Age of the oldest record in a ring; 0 when it is empty";
-        self.gauge("ring_lag", help, Some(&Unit::Seconds), |samples| {
-            rings.iter().try_for_each(|(ring, cpu)| {
-                samples.gauge(labels(ring.hook, cpu.as_str()), ring.lag_seconds)
-            })
-        })?;
-        let help = "Share of a ring that is in use, 0 to 1";
+        let help = "Share of a ring that was in use when the scrape came, 0 to 1";
         self.gauge("ring_fill_ratio", help, None, |samples| {
             rings.iter().try_for_each(|(ring, cpu)| {
                 samples.gauge(labels(ring.hook, cpu.as_str()), ring.fill)
@@ -539,6 +538,9 @@ impl Samples<'_> {
     }
 
     fn counter_f64<const N: usize>(&mut self, labels: Labels<'_, N>, value: f64) -> fmt::Result {
+        if N == 0 {
+            return self.0.encode_counter::<NoLabelSet, _, f64>(&value, None);
+        }
         self.0
             .encode_family(&labels)?
             .encode_counter::<NoLabelSet, _, f64>(&value, None)
@@ -558,6 +560,11 @@ impl Samples<'_> {
         count: u64,
         buckets: &[(f64, u64)],
     ) -> fmt::Result {
+        if N == 0 {
+            return self
+                .0
+                .encode_histogram::<NoLabelSet>(sum, count, buckets, None);
+        }
         self.0
             .encode_family(&labels)?
             .encode_histogram::<NoLabelSet>(sum, count, buckets, None)

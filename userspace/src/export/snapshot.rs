@@ -7,8 +7,12 @@ use dns_wire::{
     message,
 };
 
+use crate::enrich::{
+    locator::Caches, reload::TablesState, reverse_dns::ReverseDnsStats,
+    stream::StreamStats as EnrichedStats,
+};
 use crate::source::stream::StreamStats;
-use crate::stats::{aggregate::Report, pairing::PairingStats};
+use crate::stats::{aggregate::Report, lag::LagReport, pairing::PairingStats};
 
 /// The statistics of a source, and of the live one what it says of itself.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +29,52 @@ pub struct Snapshot {
     pub live: Option<LiveState>,
     /// What a daemon writes beside.
     pub files: FileStates,
+    /// How far a daemon's stages are behind; whoever has one adds it.
+    pub stages: Vec<(Stage, LagReport)>,
+    /// The tables that clients and names are looked up in, where there are any.
+    pub tables: Option<TablesState>,
+    /// Reverse DNS, where it is enabled.
+    pub reverse_dns: Option<ReverseDnsStats>,
+    /// The caches of what is known of addresses, where datasets ask for it.
+    pub caches: Option<Caches>,
+    /// The enriched stream, where there is one.
+    pub stream: Option<EnrichedStats>,
+}
+
+/// What every event passes in a daemon, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// From the rings into the threads that count.
+    Drain,
+    /// From there into the statistics that are shown.
+    Aggregate,
+    /// Through the enrichment of the stream.
+    Enrich,
+}
+
+impl Stage {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Drain, Self::Aggregate, Self::Enrich];
+
+    /// The label's value.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Aggregate => "aggregate",
+            Self::Enrich => "enrich",
+        }
+    }
+
+    /// What it is, for the documentation.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Drain => "From the rings into the threads that count.",
+            Self::Aggregate => "From these threads into the datasets that a scrape shows.",
+            Self::Enrich => "Through the enrichment of the stream, while that is wanted.",
+        }
+    }
 }
 
 /// The files that a daemon writes; none where it was not asked to.
@@ -97,6 +147,11 @@ impl Snapshot {
             live: Some(LiveState::example()),
             statistics: Some(Report::example()),
             files: FileStates::example(),
+            tables: Some(TablesState::example()),
+            stages: Stage::ALL.map(|stage| (stage, LagReport::default())).into(),
+            reverse_dns: Some(ReverseDnsStats::example()),
+            stream: Some(EnrichedStats::example()),
+            caches: Some(Caches::default()),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {
@@ -138,10 +193,6 @@ pub struct LiveState {
     pub rings: Vec<RingReport>,
     /// What the programs cost.
     pub programs: Vec<ProgramCost>,
-    /// Seconds between an event and its passing of the drain.
-    pub drain_lag_seconds: f64,
-    /// Seconds since the statistics that are shown were handed over.
-    pub aggregate_lag_seconds: f64,
     /// Records that contradicted the ring's protocol.
     pub damaged_records: u64,
 }
@@ -159,11 +210,9 @@ impl LiveState {
             rings: vec![RingReport {
                 hook: Hook::Ingress,
                 cpu: 0,
-                produced: 0,
-                consumed: 0,
+                lag: LagReport::default(),
                 dropped: 0,
                 fill: 0.0,
-                lag_seconds: 0.0,
                 one_in: 1,
                 sampling_variance: 0,
                 bytes: 1 << 22,
@@ -196,16 +245,13 @@ pub struct RingReport {
     pub hook: Hook,
     /// The CPU that fills it.
     pub cpu: u64,
-    /// Records put in by the kernel.
-    pub produced: u64,
-    /// Records taken out.
-    pub consumed: u64,
+    /// The records that the kernel put in, those taken out, and those found
+    /// waiting when somebody came to look.
+    pub lag: LagReport,
     /// Records that were lost before it.
     pub dropped: u64,
     /// Share of the ring in use.
     pub fill: f64,
-    /// Age of the oldest record in it, in seconds; 0 when it is empty.
-    pub lag_seconds: f64,
     /// One record in so many is kept at the moment.
     pub one_in: u64,
     /// Variance, by sampling, of the number of messages that its records stand

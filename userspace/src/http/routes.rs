@@ -16,6 +16,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
 use super::Telemetry;
+use super::api::{self, TAIL_PATH};
 use super::landing;
 use super::scrape::{Encoding, Scrape, ScrapeError, Scraper, Wanted};
 use crate::export::accepts_gzip;
@@ -34,6 +35,7 @@ pub fn router(telemetry: Arc<dyn Telemetry>, path: &TelemetryPath) -> Router {
     };
     let mut router = Router::new()
         .route(path.as_str(), get(metrics))
+        .route(TAIL_PATH, get(api::tail))
         .route(HEALTHY_PATH, get(healthy))
         .route(READY_PATH, get(ready));
     if path.as_str() != LANDING_PATH {
@@ -56,9 +58,9 @@ pub enum TelemetryPathError {
     /// It does not begin as a path does.
     #[error("the telemetry path `{0}` does not begin with `/`; write `/{0}`")]
     NotAbsolute(String),
-    /// It would take the place of the health checks.
+    /// It would take the place of the health checks, or of the API.
     #[error(
-        "the telemetry path `{0}` is taken: everything under `/-/` is for management; choose another, such as `/metrics`"
+        "the telemetry path `{0}` is taken: under `/-/` is what is for management, under `/api/` what is for programs; choose another, such as `/metrics`"
     )]
     Reserved(String),
     /// It has characters that would need encoding or mean something else.
@@ -100,7 +102,8 @@ impl FromStr for TelemetryPath {
         if !path.starts_with('/') {
             return Err(TelemetryPathError::NotAbsolute(path));
         }
-        if path == "/-" || path.starts_with("/-/") {
+        let taken = ["/-", "/api"];
+        if taken.contains(&&*path) || path.starts_with("/-/") || path.starts_with("/api/") {
             return Err(TelemetryPathError::Reserved(path));
         }
         match path.chars().find(|&character| !is_plain(character)) {
@@ -117,9 +120,15 @@ fn is_plain(character: char) -> bool {
 
 /// What the handlers share.
 #[derive(Clone)]
-struct Site {
+pub(super) struct Site {
     scraper: Scraper,
     path: TelemetryPath,
+}
+
+impl Site {
+    pub(super) fn telemetry(&self) -> &dyn Telemetry {
+        self.scraper.telemetry()
+    }
 }
 
 async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response {
@@ -267,7 +276,7 @@ mod tests {
         assert_eq!("/{all}".parse::<TelemetryPath>(), character("/{all}", '{'));
         assert_eq!("/a b".parse::<TelemetryPath>(), character("/a b", ' '));
         assert_eq!("/ä".parse::<TelemetryPath>(), character("/ä", 'ä'));
-        for path in ["/-", "/-/healthy", "/-/anything"] {
+        for path in ["/-", "/-/healthy", "/-/anything", "/api", "/api/v1/tail"] {
             let reserved = TelemetryPathError::Reserved(path.to_owned());
             assert_eq!(path.parse::<TelemetryPath>(), Err(reserved));
         }

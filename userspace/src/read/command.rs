@@ -1,10 +1,19 @@
 //! `xdsc read` with datasets: from the arguments to what is printed or written.
 
-use std::{fs, io, io::Write, num::NonZeroU32, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    fs, io,
+    io::Write,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use dns_wire::Settings;
 
-use super::{DatasetOptions, DatasetReading, Reading, datasets::Sink, tables};
+use super::{
+    DatasetOptions, DatasetReading, Reading, configured::Configured, datasets::Sink, tables,
+};
 use crate::{
     cli::{CompatArg, ReadArgs, ReadFormat},
     dsc_conf::{DscConf, Use},
@@ -21,6 +30,11 @@ use crate::{
 
 /// So long that a capture is one interval.
 const WHOLE: NonZeroU32 = NonZeroU32::MAX;
+/// An interval where nothing else is said.
+const MINUTE: NonZeroU32 = match NonZeroU32::new(60) {
+    Some(minute) => minute,
+    None => WHOLE,
+};
 
 /// Why the datasets cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -189,7 +203,10 @@ fn options(args: &ReadArgs, conf: Option<&DscConf>) -> Result<DatasetOptions, Re
     let mut options = match conf {
         Some(conf) => DatasetOptions::of_dsc(conf, compat)
             .map_err(|error| Refused::Told(error.to_string()))?,
-        None => of_names(args, compat)?,
+        None => match &args.config {
+            Some(file) => of_config(args, file)?,
+            None => of_names(args, compat)?,
+        },
     };
     options.style = if is_dsc(args.format) {
         Style::Dsc
@@ -209,6 +226,19 @@ const fn compat(args: &ReadArgs) -> Compat {
         Some(CompatArg::Dsc) => Compat::Dsc,
         None => Compat::None,
     }
+}
+
+/// What the daemon would count, or what is named of it.
+fn of_config(args: &ReadArgs, file: &Path) -> Result<DatasetOptions, Refused> {
+    let configured = Configured::load(file).map_err(Refused::Told)?;
+    Ok(DatasetOptions {
+        plan: configured.plan(&args.datasets).map_err(Refused::Told)?,
+        settings: configured.settings(),
+        service_addresses: configured.service_addresses(),
+        front: dsc_front::Settings::default(),
+        interval: MINUTE,
+        style: Style::Named,
+    })
 }
 
 /// Built-in datasets by their names; all of DSC's samples where none is named.
@@ -239,7 +269,7 @@ fn of_names(args: &ReadArgs, compat: Compat) -> Result<DatasetOptions, Refused> 
             port: args.ports.0.first().copied().unwrap_or(53),
             ..dsc_front::Settings::default()
         },
-        interval: NonZeroU32::new(60).unwrap_or(WHOLE),
+        interval: MINUTE,
         style: Style::Named,
     })
 }

@@ -22,7 +22,7 @@ use crate::{
     rssac002::{Day, date_of},
     source::file::{Capture, CaptureError, Packet},
     stats::{
-        dataset::{Dataset, Dimension, Filter, Indexer, Layer, Predicate},
+        dataset::{Dataset, Dimension, Filter, Indexer, Layer, Measure, Predicate},
         engine::Counts,
         plan::{Plan, Rules},
         sketches::ClientKey,
@@ -190,6 +190,7 @@ fn rcodes() -> Dataset {
         filters: [Predicate::Replies, Predicate::Server]
             .map(Filter::Is)
             .to_vec(),
+        measure: Measure::Messages,
         min_count: None,
         max_cells: None,
     }

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer as _, ser::SerializeSeq as _};
 
 use super::datasets::Sink;
-use crate::stats::table::{Cell, Interval, Row, Table};
+use crate::stats::{
+    dataset::Measure,
+    table::{Cell, Interval, Row, Table},
+};
 
 /// Columns of a row that has no bound of its own; the rest is added up.
 const TOP: usize = 20;
@@ -30,7 +33,7 @@ fn text_table(table: &Table, out: &mut impl Write) -> io::Result<()> {
     } else {
         format!("{} and {}", rows.label, columns.label)
     };
-    writeln!(out, "{name}, by {by}: {} messages", table.total)?;
+    writeln!(out, "{name}, by {by}: {} {}", table.total, unit(table))?;
     for row in &table.rows {
         let value = printable(&row.value);
         let row_name = if table.dataset.is_flat() { "" } else { &value };
@@ -40,6 +43,11 @@ fn text_table(table: &Table, out: &mut impl Write) -> io::Result<()> {
         text_cell("", "(no room in memory)", table.uncounted, table.total, out)?;
     }
     Ok(())
+}
+
+/// As JSON names it, too.
+fn unit(table: &Table) -> &'static str {
+    table.dataset.measure.label()
 }
 
 fn text_row(name: &str, row: &Row, table: &Table, out: &mut impl Write) -> io::Result<()> {
@@ -122,8 +130,9 @@ struct JsonInterval<'a> {
 struct JsonTable<'a> {
     name: &'a str,
     dimensions: [&'a str; 2],
-    /// Messages that passed the filters.
-    messages: u64,
+    /// Messages that passed the filters, or octets of them.
+    #[serde(flatten)]
+    total: JsonAmount,
     /// Those of them that are in no cell.
     uncounted: u64,
     cells: Vec<JsonCell>,
@@ -132,7 +141,24 @@ struct JsonTable<'a> {
 #[derive(Serialize)]
 struct JsonCell {
     values: [String; 2],
-    messages: u64,
+    #[serde(flatten)]
+    count: JsonAmount,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum JsonAmount {
+    Messages(u64),
+    Bytes(u64),
+}
+
+impl JsonAmount {
+    const fn new(amount: u64, measure: Measure) -> Self {
+        match measure {
+            Measure::Messages => Self::Messages(amount),
+            Measure::Bytes => Self::Bytes(amount),
+        }
+    }
 }
 
 impl<'a> JsonInterval<'a> {
@@ -151,18 +177,20 @@ impl<'a> JsonTable<'a> {
         Self {
             name: &table.dataset.name,
             dimensions: [&rows.label, &columns.label],
-            messages: table.total,
+            total: JsonAmount::new(table.total, table.dataset.measure),
             uncounted: table.uncounted,
-            cells: table.rows.iter().flat_map(json_cells).collect(),
+            cells: (table.rows.iter())
+                .flat_map(|row| json_cells(row, table.dataset.measure))
+                .collect(),
         }
     }
 }
 
-fn json_cells(row: &Row) -> impl Iterator<Item = JsonCell> {
+fn json_cells(row: &Row, measure: Measure) -> impl Iterator<Item = JsonCell> {
     let value = utf8(&row.value);
     let cell = move |cell: &Cell| JsonCell {
         values: [value.clone(), utf8(&cell.value)],
-        messages: cell.count,
+        count: JsonAmount::new(cell.count, measure),
     };
     row.cells.iter().map(cell)
 }

@@ -39,12 +39,12 @@ use self::{
 };
 use crate::{
     config::Config,
-    enrich::tables::SharedTables,
-    export::snapshot::{FileStates, HookCounts, LiveState, RingReport, Snapshot},
+    enrich::{locator::Caches, stream, tables::SharedTables},
+    export::snapshot::{HookCounts, LiveState, RingReport, Snapshot, Stage},
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
     stats::{
-        engine::Counts, pairing::Pairing, plan::Plan, response_time::ResponseTime,
+        engine::Counts, lag::LagReport, pairing::Pairing, plan::Plan, response_time::ResponseTime,
         sketches::Clients,
     },
 };
@@ -64,6 +64,15 @@ pub enum LiveError {
     /// No threads.
     #[error("cannot start the threads that read the rings: {0}")]
     Threads(#[from] io::Error),
+}
+
+/// What runs beside, and the threads that count use or feed.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<'a> {
+    /// What is looked up.
+    pub tables: &'a SharedTables,
+    /// The enriched stream.
+    pub stream: &'a stream::Handle,
 }
 
 /// What messages there were.
@@ -118,10 +127,10 @@ impl Live {
         config: &Config,
         variant: Variant,
         files: Option<&FilePlan>,
-        tables: &SharedTables,
+        beside: &Beside<'_>,
     ) -> Result<Self, LiveError> {
         // Before anything is loaded: a list that cannot be read costs no traffic.
-        let plan = Arc::new(statistics(config, tables)?);
+        let plan = Arc::new(statistics(config, beside.tables)?);
         let mut probe = Probe::load(&load_options(config, variant, &plan, files))?;
         if variant == Variant::Trace {
             probe.log_packets();
@@ -134,7 +143,14 @@ impl Live {
         if let Some((times, role)) = files.and_then(|files| files.times) {
             pairing = pairing.with_times(times, role);
         }
-        let drains = Drains::start(rings, pairing, drain_options(config), &plan, files)?;
+        let drains = Drains::start(
+            rings,
+            pairing,
+            drain_options(config),
+            &plan,
+            files,
+            beside.stream,
+        )?;
         let mut attachments = Attachments::default();
         for interface in &config.interfaces {
             let (ingress, egress) = (config.probe.xdp_mode, config.probe.egress);
@@ -155,10 +171,14 @@ impl Live {
     /// # Errors
     /// When the kernel does not hand out its counters.
     pub fn snapshot(&self) -> Result<Snapshot, LoadError> {
+        // As they are found: what a scrape has them emptied of had waited.
+        let found = self.drains.rings();
         // The rings are emptied first, so that the kernel's counters, read
         // after, are never behind what was taken out.
         let (reports, pairing) = self.drains.report();
+        let emptied = self.drains.rings();
         let statistics = self.drains.statistics();
+        let aggregate = self.drains.aggregate_lag();
         let (ingress, egress, programs) = {
             let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
             (
@@ -167,7 +187,6 @@ impl Live {
                 probe.costs(),
             )
         };
-        let now = now_ns();
         let (ingress, ingress_losses) = ingress;
         let (egress, egress_losses) = egress;
         let mut hooks = [ingress, egress].map(|packets| HookCounts {
@@ -180,29 +199,26 @@ impl Live {
             }
         }
         let streams = sum_streams(&reports);
-        let drain_lag_seconds = longest(reports.iter().map(|report| report.drain_lag_ns));
-        let waits = reports
-            .iter()
-            .map(|report| now.saturating_sub(report.time_ns));
-        let aggregate_lag_seconds = longest(waits);
+        let caches = Caches::sum(reports.iter().filter_map(|report| report.caches));
         let damaged_records = reports.iter().map(|report| report.damaged).sum();
-        let rings = ring_reports(reports, [ingress_losses, egress_losses]);
+        let rings = ring_reports(found, &emptied, [&ingress_losses, &egress_losses]);
+        let drain = LagReport::sum(rings.iter().map(|ring| &ring.lag));
         Ok(Snapshot {
             hooks,
             pairing,
             streams,
             statistics: Some(statistics),
+            caches,
             live: Some(LiveState {
                 node: self.node.clone(),
                 site: self.site.clone(),
                 attachments: self.attachments.states.clone(),
-                drain_lag_seconds,
-                aggregate_lag_seconds,
                 damaged_records,
                 rings,
                 programs,
             }),
-            files: FileStates::default(),
+            stages: vec![(Stage::Drain, drain), (Stage::Aggregate, aggregate)],
+            ..Snapshot::default()
         })
     }
 
@@ -385,23 +401,27 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn longest(nanoseconds: impl Iterator<Item = u64>) -> f64 {
-    nanoseconds.max().unwrap_or(0) as f64 / 1e9
-}
-
-/// The rings' reports, with what the kernel lost before each: by hook, by CPU.
-fn ring_reports(reports: Vec<Report>, losses: [Vec<u64>; 2]) -> Vec<RingReport> {
+/// The rings as a scrape has found them, with what came of them after it had them
+/// emptied, and what the kernel lost before each: by hook, by CPU.
+fn ring_reports(
+    found: Vec<RingReport>,
+    emptied: &[RingReport],
+    losses: [&[u64]; 2],
+) -> Vec<RingReport> {
     let [ingress, egress] = losses;
-    let mut rings: Vec<_> = reports
-        .into_iter()
-        .flat_map(|report| report.rings)
-        .collect();
-    for ring in &mut rings {
+    let mut rings = found;
+    for (ring, emptied) in rings.iter_mut().zip(emptied) {
         let losses = match ring.hook {
-            Hook::Ingress => &ingress,
-            Hook::Egress => &egress,
+            Hook::Ingress => ingress,
+            Hook::Egress => egress,
         };
         ring.dropped = losses.get(ring.cpu as usize).copied().unwrap_or(0);
+        ring.lag = LagReport {
+            lag_seconds: ring.lag.lag_seconds,
+            max_lag_seconds: emptied.lag.max_lag_seconds.max(ring.lag.lag_seconds),
+            backlog: ring.lag.backlog,
+            ..emptied.lag
+        };
     }
     rings
 }

@@ -3,7 +3,7 @@
 //! Shards hand their counts over every second or so; here they are added up,
 //! in bounded memory whatever the traffic is. `family` decides which values have
 //! a cell, `value` how they are printed. The sum of a family is the exact number
-//! of messages of its dataset at all times.
+//! of messages of its dataset at all times, or of their octets.
 
 mod family;
 #[cfg(test)]
@@ -20,7 +20,7 @@ use self::{
 };
 use super::{
     builtin,
-    dataset::{Dataset, Indexer},
+    dataset::{Dataset, Indexer, Measure},
     distinct::Distinct,
     engine::Counts,
     flood::Guard,
@@ -128,7 +128,8 @@ impl Report {
     #[must_use]
     pub fn example() -> Self {
         let mut datasets = builtin::default();
-        datasets.extend(builtin::OF_ZONES.iter().copied().filter_map(builtin::named));
+        let of_tables = builtin::OF_TABLES.concat();
+        datasets.extend(of_tables.into_iter().filter_map(builtin::named));
         let plan = Plan::new(datasets, Rules::default()).with_distinct_counts();
         let aggregate = Aggregate::new(Arc::new(plan), Limits::default(), 0);
         let zone = vec![("example.com".to_owned(), 1000.0)];
@@ -140,7 +141,7 @@ impl Report {
     }
 }
 
-/// A family.
+/// A family. Where its dataset adds octets up, they stand for messages here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// Its dataset.
@@ -347,7 +348,8 @@ fn watched(plan: &Plan) -> Option<usize> {
             .min()
     };
     let datasets = plan.datasets().iter().enumerate();
-    let datasets = datasets.filter_map(|(index, dataset)| {
+    let of_messages = datasets.filter(|(_, dataset)| dataset.measure == Measure::Messages);
+    let datasets = of_messages.filter_map(|(index, dataset)| {
         let names = names(dataset)?;
         Some(((names, dataset.filters.len()), index))
     });

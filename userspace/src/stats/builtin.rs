@@ -7,9 +7,9 @@
 
 use std::num::NonZeroU32;
 
-use super::dataset::{Dataset, Dimension, Filter, Indexer, Layer, Predicate};
+use super::dataset::{Dataset, Dimension, Filter, Indexer, Layer, Measure, Predicate};
 
-/// `name layer first second filters [max-cells]`.
+/// `name layer first second filters [max-cells] [measure]`.
 const LINES: &str = "
 qtype dns ALL:null Qtype:qtype queries-only
 rcode dns ALL:null Rcode:rcode replies-only
@@ -62,6 +62,16 @@ edns_ecs dns ALL:null ECS:edns_ecs queries-only
 edns_ecs_subnet dns ALL:null Subnet:edns_ecs_subnet queries-only,edns0-ecs-only 100
 zone dns ALL:null Zone:zone queries-only
 zone_vs_rcode dns Zone:zone Rcode:rcode replies-only
+continent dns ALL:null Continent:continent queries-only
+asn dns ASN:asn ASOrg:as_org queries-only 200
+asn_vs_rcode dns Rcode:rcode ASN:asn replies-only 200
+country_vs_qtype dns CountryCode:country Qtype:qtype queries-only 500
+network dns ALL:null Network:network queries-only
+network_vs_rcode dns Network:network Rcode:rcode replies-only
+customer dns ALL:null Customer:customer queries-only 500
+customer_bytes dns ALL:null Customer:customer any 500 bytes
+customer_vs_rcode dns Customer:customer Rcode:rcode replies-only 500
+customer_vs_qname dns Customer:customer Qname:qname queries-only 200
 ";
 
 /// What is on where nothing else is said: what no family of the kernel's
@@ -97,12 +107,35 @@ const DEFAULT: &[&str] = &[
 ];
 
 /// What is on, too, where the zones are known.
-pub const OF_ZONES: &[&str] = &["zone", "zone_vs_rcode"];
+const OF_ZONES: &[&str] = &["zone", "zone_vs_rcode"];
+
+/// What is on, too, where there are databases of addresses.
+const OF_GEO: &[&str] = &[
+    "country_code",
+    "continent",
+    "asn",
+    "asn_vs_rcode",
+    "country_vs_qtype",
+];
+
+/// What is on, too, where networks are known by name.
+const OF_NETWORKS: &[&str] = &["network", "network_vs_rcode"];
+
+/// What is on, too, where customers are known.
+const OF_CUSTOMERS: &[&str] = &[
+    "customer",
+    "customer_bytes",
+    "customer_vs_rcode",
+    "customer_vs_qname",
+];
+
+/// What each kind of table brings along, whatever else is asked for.
+pub const OF_TABLES: [&[&str]; 4] = [OF_ZONES, OF_GEO, OF_NETWORKS, OF_CUSTOMERS];
 
 /// The names that stand for several datasets.
 pub const GROUPS: [&str; 2] = ["default", "all"];
 
-/// All of them that a server counts of messages, those of zones included.
+/// All of them, those of zones and of other tables included.
 #[must_use]
 pub fn all() -> Vec<Dataset> {
     lines().collect()
@@ -148,13 +181,22 @@ fn line(line: &str) -> Option<Dataset> {
     if layer == Layer::Dns {
         filters.push(Predicate::Server);
     }
+    let mut max_cells = None;
+    let mut measure = Measure::Messages;
+    for word in words {
+        match Measure::from_name(word) {
+            Some(named) => measure = named,
+            None => max_cells = Some(word.parse::<NonZeroU32>().ok()?),
+        }
+    }
     Some(Dataset {
         name,
         layer,
+        measure,
         dimensions,
         filters: filters.into_iter().map(Filter::Is).collect(),
         min_count: None,
-        max_cells: word().and_then(|cells| cells.parse::<NonZeroU32>().ok()),
+        max_cells,
     })
 }
 
@@ -192,6 +234,18 @@ mod tests {
                 let is_address = matches!(indexer, Indexer::Client | Indexer::Server);
                 assert!(!is_address, "an address by default: {dataset:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_tables_bring_along_has_lines() {
+        for name in OF_TABLES.concat() {
+            let dataset = named(name).expect(name);
+            let is_of_table = |one: Indexer| one.reads_place() || one == Indexer::Zone;
+            assert!(dataset.is_by(is_of_table), "{name}");
+            let is_of_octets = dataset.measure == Measure::Bytes;
+            assert_eq!(is_of_octets, name == "customer_bytes", "{name}");
+            assert!(!dataset.needs_whole_message(), "{name}");
         }
     }
 

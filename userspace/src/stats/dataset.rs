@@ -16,6 +16,8 @@ pub struct Dataset {
     pub name: String,
     /// What it is fed with.
     pub layer: Layer,
+    /// What is added up.
+    pub measure: Measure,
     /// Rows, then columns. A dataset of one dimension has `null` rows.
     pub dimensions: [Dimension; 2],
     /// All of them must pass.
@@ -34,6 +36,16 @@ pub struct Dimension {
     pub label: String,
     /// What gives the value.
     pub indexer: Indexer,
+}
+
+dns_wire::table! {
+    /// What a dataset adds up.
+    pub enum Measure {
+        /// Messages, or packets.
+        Messages = "messages",
+        /// Octets of DNS messages. No DSC counterpart.
+        Bytes = "bytes",
+    }
 }
 
 dns_wire::table! {
@@ -114,9 +126,9 @@ dns_wire::table! {
         Server = "server",
         /// Network of the client, by the configured masks.
         ClientSubnet = "client_subnet",
-        /// Country of the client, as ISO 3166-1 alpha-2.
+        /// Country of the client, as ISO 3166-1 alpha-2, or `??`.
         Country = "country",
-        /// Number of the autonomous system of the client.
+        /// Number of the autonomous system of the client, or `??`.
         Asn = "asn",
         /// QNAME.
         Qname = "qname",
@@ -236,6 +248,14 @@ dns_wire::table! {
         DscClassification = "dsc_classification",
         /// What DSC's idn_qname says: of the first label only.
         IdnFirstLabel = "idn_first_label",
+        /// Continent of the client, of two letters, or `??`.
+        Continent = "continent",
+        /// Organisation that the autonomous system of the client belongs to, or `??`.
+        AsOrg = "as_org",
+        /// Network of the client, of those known by name, or `none`.
+        Network = "network",
+        /// Customer, by QNAME, or the client's or server's address, or `unassigned`.
+        Customer = "customer",
     }
 }
 
@@ -268,6 +288,21 @@ impl Indexer {
         self.label().starts_with("edns_") && !self.reads_opt()
     }
 
+    /// Whether its values come of what is known of an address.
+    #[must_use]
+    pub const fn reads_place(self) -> bool {
+        self.reads_geo() || matches!(self, Self::Network | Self::Customer)
+    }
+
+    /// Whether its values come of databases of addresses.
+    #[must_use]
+    pub const fn reads_geo(self) -> bool {
+        matches!(
+            self,
+            Self::Country | Self::Continent | Self::Asn | Self::AsOrg
+        )
+    }
+
     /// Whether IP packets have a value, too.
     #[must_use]
     pub const fn suits_ip(self) -> bool {
@@ -275,6 +310,14 @@ impl Indexer {
             self,
             Self::Null | Self::IpVersion | Self::IpDirection | Self::IpProto
         )
+    }
+}
+
+impl Measure {
+    /// The measure of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|one| one.label() == name)
     }
 }
 
@@ -311,6 +354,13 @@ impl Dataset {
                 let indexer = dimension.indexer;
                 indexer.reads_options() || indexer.reads_opt() && !queries_only
             })
+    }
+
+    /// Whether a dimension has one of these indexers.
+    #[must_use]
+    pub fn is_by(&self, wanted: impl Fn(Indexer) -> bool) -> bool {
+        let mut dimensions = self.dimensions.iter();
+        dimensions.any(|dimension| wanted(dimension.indexer))
     }
 
     /// Whether the rows are one: the dataset has one dimension.

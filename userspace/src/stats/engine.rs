@@ -17,9 +17,11 @@ use std::{
 
 use dns_wire::{counters::Role, locate::IpPacket};
 
+use crate::enrich::locator::Caches;
+
 use super::{
     cells::{Cells, Counted, Key, Spot, Texts},
-    dataset::{Dataset, Indexer},
+    dataset::{Dataset, Indexer, Measure},
     label::{Style, label},
     observed::Observed,
     plan::{Compat, Plan, Rules, Step},
@@ -43,8 +45,6 @@ pub struct Engine {
     waiting: [Waiting; WAITING],
     /// Where the next message waits.
     next: usize,
-    /// The values of what waits, where they are needed once more.
-    late: Values,
     /// Response times of files, where messages come in their order.
     timed: Option<Timed>,
 }
@@ -75,7 +75,7 @@ pub struct Counts {
 /// What one dataset has counted.
 #[derive(Clone, Debug)]
 pub struct DatasetCounts {
-    /// Messages that passed its filters and have a value.
+    /// Messages that passed its filters and have a value, or octets of them.
     pub total: u64,
     /// Records of them: fewer, where messages were sampled.
     pub records: u64,
@@ -90,10 +90,9 @@ impl Engine {
     pub fn new(plan: Arc<Plan>, cells: usize, seed: u64) -> Self {
         Self {
             counts: Counts::new(&plan, cells, seed),
-            values: Values::new(seed),
+            values: Values::new(&plan, seed),
             waiting: Default::default(),
             next: 0,
-            late: Values::new(seed),
             timed: None,
             plan,
         }
@@ -135,6 +134,11 @@ impl Engine {
             timed,
             ..
         } = self;
+        let Some(place) = waiting.get_mut(*next) else {
+            return;
+        };
+        *next = (*next + 1) % WAITING;
+        place.count(counts, values, &plan.rules);
         values.begin();
         let at = At {
             observed,
@@ -159,11 +163,6 @@ impl Engine {
         {
             timed.message(values, at);
         }
-        let Some(place) = waiting.get_mut(*next) else {
-            return;
-        };
-        *next = (*next + 1) % WAITING;
-        place.count(counts, &mut self.late, &plan.rules);
         place.hold(observed);
         for step in &way.steps {
             if holding & step.required != step.required {
@@ -183,7 +182,7 @@ impl Engine {
     /// Counts what waits.
     fn flush(&mut self) {
         for place in &mut self.waiting {
-            place.count(&mut self.counts, &mut self.late, &self.plan.rules);
+            place.count(&mut self.counts, &mut self.values, &self.plan.rules);
         }
     }
 
@@ -286,6 +285,22 @@ impl Engine {
         if let Some(timed) = &mut self.timed {
             timed.clear();
         }
+    }
+
+    /// Goes over to the tables of now, where they were replaced: to be called
+    /// between two batches.
+    pub fn refresh(&mut self) {
+        if self.values.is_behind() {
+            // The texts of what waits are those of the tables of before.
+            self.flush();
+            self.values.refresh();
+        }
+    }
+
+    /// How the caches of what is known of addresses did, where it is asked for.
+    #[must_use]
+    pub fn caches(&self) -> Option<Caches> {
+        self.plan.reads_places().then(|| self.values.caches())
     }
 
     /// Hands over what was counted since the last time, and goes on with
@@ -401,14 +416,17 @@ impl Waiting {
         let Some(message) = self.message.take() else {
             return;
         };
-        let weight = message.weight;
         for (step, spot) in &self.spots {
+            let amount = match step.measure {
+                Measure::Messages => message.weight,
+                Measure::Bytes => message.weight * message.message.len as u64,
+            };
             let Some(dataset) = counts.datasets.get_mut(step.dataset as usize) else {
                 continue;
             };
-            dataset.total += weight;
+            dataset.total += amount;
             dataset.records += 1;
-            if dataset.cells.count(spot, weight) == Counted::New {
+            if dataset.cells.count(spot, amount) == Counted::New {
                 let observed = Observed {
                     name: &self.name,
                     options: &self.options,
@@ -665,6 +683,7 @@ mod tests {
                 dimension("Time", Indexer::ResponseTime),
             ],
             filters: Vec::new(),
+            measure: Measure::Messages,
             min_count: None,
             max_cells: None,
         };

@@ -4,7 +4,7 @@
     reason = "an arm names the indexers that it is about, among more than sixty"
 )]
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use dns_wire::{
     counters::Role,
@@ -16,9 +16,12 @@ use super::{
     classify::Class,
     dataset::Indexer,
     plan::{Compat, Rules},
-    values::{IPV6, NONE, NONE_IPV6, direction},
+    values::{IPV6, NONE, NONE_IPV4, NONE_IPV6, direction},
 };
-use crate::names::{text, tld::TldState};
+use crate::{
+    enrich::{customers::UNASSIGNED, privacy::Privacy},
+    names::{text, tld::TldState},
+};
 
 /// Who reads the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +40,24 @@ pub fn label(indexer: Indexer, key: Key, text: &[u8], rules: &Rules, style: Styl
             name(text, rules.compat, style)
         }
         Indexer::ClientSubnet if style == Style::Named => subnet(key, text, rules),
-        Indexer::Client | Indexer::Server | Indexer::ClientSubnet => address(key, text),
+        Indexer::Client if style == Style::Named => {
+            rules.privacy.show(address(key, text)).into_bytes()
+        }
+        Indexer::Client | Indexer::Server | Indexer::ClientSubnet => {
+            address(key, text).to_string().into_bytes()
+        }
+        Indexer::AsOrg | Indexer::Network | Indexer::Customer if !text.is_empty() => text.to_vec(),
         Indexer::EdnsNsidText | Indexer::EdnsEdeText => text.to_vec(),
-        Indexer::EdnsCookieClient
-        | Indexer::EdnsCookieServer
-        | Indexer::EdnsNsidData
-        | Indexer::EdnsEcsAddress => hexadecimal(text),
-        Indexer::EdnsEcsSubnet => octets_address(text),
+        Indexer::EdnsCookieClient | Indexer::EdnsCookieServer | Indexer::EdnsNsidData => {
+            hexadecimal(text)
+        }
+        Indexer::EdnsEcsAddress if style == Style::Named => hexadecimal(&ecs_address(text, rules)),
+        Indexer::EdnsEcsAddress => hexadecimal(text),
+        Indexer::EdnsEcsSubnet if style == Style::Named => {
+            let shown = ecs_network(octets_address(text), rules);
+            shown.to_string().into_bytes()
+        }
+        Indexer::EdnsEcsSubnet => octets_address(text).to_string().into_bytes(),
         Indexer::EdnsOptions => options(text),
         _ => number(indexer, key, rules, style).into_bytes(),
     }
@@ -102,15 +116,23 @@ fn number(indexer: Indexer, key: Key, rules: &Rules, style: Style) -> String {
             direction::RECV => "recv".to_owned(),
             _ => "else".to_owned(),
         },
-        Indexer::Country => {
+        Indexer::Country | Indexer::Continent | Indexer::Asn | Indexer::AsOrg
+            if matches!(key, NONE | NONE_IPV4 | NONE_IPV6) =>
+        {
+            // DSC's for an address that a database does not know, and for what
+            // there is no database of.
+            let unknown = match key {
+                NONE_IPV4 => "?4",
+                NONE_IPV6 => "?6",
+                _ => "??",
+            };
+            unknown.to_owned()
+        }
+        Indexer::Country | Indexer::Continent => {
             let [.., a, b] = key.to_be_bytes();
             String::from_utf8_lossy(&[a, b]).into_owned()
         }
-        Indexer::Asn if key == NONE || key == NONE_IPV6 => match (rules.geo.knows_asn(), key) {
-            (true, _) => "??".to_owned(),
-            (false, NONE) => "?4".to_owned(),
-            (false, _) => "?6".to_owned(),
-        },
+        Indexer::Customer if key == NONE => UNASSIGNED.to_owned(),
         Indexer::Role => {
             let role = Role::from_index(key as usize);
             role.map_or("", Role::label).to_owned()
@@ -153,9 +175,9 @@ fn name(suffix: &[u8], compat: Compat, style: Style) -> Vec<u8> {
     }
 }
 
-fn address(key: Key, text: &[u8]) -> Vec<u8> {
+fn address(key: Key, text: &[u8]) -> IpAddr {
     if key & IPV6 == 0 {
-        Ipv4Addr::from(key as u32).to_string().into_bytes()
+        IpAddr::V4(Ipv4Addr::from(key as u32))
     } else {
         octets_address(text)
     }
@@ -163,26 +185,61 @@ fn address(key: Key, text: &[u8]) -> Vec<u8> {
 
 /// With the length of its prefix; a mask with holes has none.
 fn subnet(key: Key, text: &[u8], rules: &Rules) -> Vec<u8> {
-    let (ones, leading) = if key & IPV6 == 0 {
+    let network = rules.client_network(rules.privacy.alias(address(key, text)));
+    let (ones, leading) = if network.is_ipv4() {
         let mask = rules.client_v4_mask;
         (mask.count_ones(), mask.leading_ones())
     } else {
         let mask = rules.client_v6_mask;
         (mask.count_ones(), mask.leading_ones())
     };
-    let mut printed = address(key, text);
     if ones == leading {
-        printed.extend(format!("/{ones}").into_bytes());
+        format!("{network}/{ones}").into_bytes()
+    } else {
+        network.to_string().into_bytes()
     }
-    printed
 }
 
-fn octets_address(octets: &[u8]) -> Vec<u8> {
+/// The network of an EDNS Client Subnet option is one of clients. Of a pseudonym
+/// so many bits are shown as of clients' networks, of which it is one.
+fn ecs_network(network: IpAddr, rules: &Rules) -> IpAddr {
+    match &rules.privacy {
+        Privacy::Address => network,
+        Privacy::Prefix { .. } => rules.privacy.shown(network),
+        Privacy::Pseudonym(_) => rules.client_network(rules.privacy.alias(network)),
+    }
+}
+
+/// The same of ADDRESS as it stands in the option, which may be cut anywhere, and
+/// does not tell its family: four octets and less are taken for IPv4.
+fn ecs_address(octets: &[u8], rules: &Rules) -> Vec<u8> {
+    if matches!(rules.privacy, Privacy::Address) {
+        return octets.to_vec();
+    }
+    let mut filled = [0; 16];
+    let len = octets.len().min(16);
+    for (place, octet) in filled.iter_mut().zip(octets) {
+        *place = *octet;
+    }
+    let [a, b, c, d, ..] = filled;
+    let network = if len <= 4 {
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    } else {
+        IpAddr::V6(filled.into())
+    };
+    match ecs_network(network, rules) {
+        IpAddr::V4(network) => network.octets().into_iter().take(len).collect(),
+        IpAddr::V6(network) => network.octets().into_iter().take(len).collect(),
+    }
+}
+
+/// Of 4 or 16 octets.
+fn octets_address(octets: &[u8]) -> IpAddr {
     if let Ok(octets) = <[u8; 4]>::try_from(octets) {
-        return Ipv4Addr::from(octets).to_string().into_bytes();
+        return IpAddr::V4(octets.into());
     }
     let octets = <[u8; 16]>::try_from(octets).unwrap_or_default();
-    Ipv6Addr::from(octets).to_string().into_bytes()
+    IpAddr::V6(octets.into())
 }
 
 fn hexadecimal(octets: &[u8]) -> Vec<u8> {

@@ -17,16 +17,19 @@ use dns_wire::{
     counters::{Qr, Role},
     locate::{Family, Transport},
     message::Message,
-    record::{self, Record},
+    record::Record,
 };
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
-use super::response_time::{self, ResponseTime};
+use super::{
+    choice::{Choice, Depth},
+    response_time::{self, ResponseTime},
+};
 
 /// How long a response may come before its query: records of different rings
 /// are read one ring after the other.
-const REORDER_NS: u64 = 1_000_000_000;
+pub const REORDER_NS: u64 = 1_000_000_000;
 
 /// Upper bounds of the response time histogram, in nanoseconds.
 pub const BUCKETS_NS: [u64; 20] = [
@@ -76,14 +79,6 @@ struct Key {
     question: u64,
 }
 
-/// How a record was chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Choice {
-    hash: u32,
-    share_bits: u8,
-    level: u8,
-}
-
 impl Event {
     /// The event that the record of a message tells, if its transaction was
     /// chosen. `message` is the record's own, or one that was reassembled from
@@ -117,16 +112,11 @@ impl Event {
             role: record.role(),
             question: question_hash(message, name, hasher),
         };
-        let choice = Choice {
-            hash: record.hash(),
-            share_bits: record.share_bits(),
-            level: record.level(),
-        };
         Some(Self {
             key,
             qr,
             time_ns: record.time_ns(),
-            choice,
+            choice: Choice::of(record),
         })
     }
 
@@ -355,7 +345,7 @@ impl Pairing {
     pub fn restart(&mut self) {
         self.finish();
         self.now_ns = 0;
-        self.depth.since_ns = 0;
+        self.depth.restart();
     }
 
     /// How transactions ended so far.
@@ -606,40 +596,4 @@ fn overdue(queue: &mut VecDeque<Use>, slots: &[Slot], since_ns: u64) -> Option<u
         });
     }
     None
-}
-
-/// The narrowest choice of late: every ring chose at least what it chooses.
-#[derive(Clone, Copy, Debug, Default)]
-struct Depth {
-    share_bits: u8,
-    level: u8,
-    /// The narrowest since the period began: where the next one starts.
-    next: (u8, u8),
-    since_ns: u64,
-}
-
-impl Depth {
-    /// Takes a record's choice in; whether the common one became narrower. It
-    /// becomes wider only after a whole `period_ns` without a narrower record.
-    fn take(&mut self, choice: Choice, now_ns: u64, period_ns: u64) -> bool {
-        if now_ns.saturating_sub(self.since_ns) >= period_ns {
-            (self.share_bits, self.level) = self.next;
-            self.next = (0, 0);
-            self.since_ns = now_ns;
-        }
-        self.next.0 = self.next.0.max(choice.share_bits);
-        self.next.1 = self.next.1.max(choice.level);
-        let narrower = choice.share_bits > self.share_bits || choice.level > self.level;
-        self.share_bits = self.share_bits.max(choice.share_bits);
-        self.level = self.level.max(choice.level);
-        narrower
-    }
-
-    const fn chooses(&self, hash: u32) -> bool {
-        record::is_paired(hash, self.share_bits as u32) && record::is_kept(hash, self.level)
-    }
-
-    const fn weight(&self) -> u64 {
-        1 << (self.share_bits + self.level)
-    }
 }

@@ -1,16 +1,19 @@
 //! Datasets made ready to run: which of them a query reaches and which a
 //! response, what each filter costs, and the rules that indexers go by.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use regex::bytes::Regex;
 
 use crate::{
-    enrich::tables::{SharedTables, nothing_known},
+    config::CustomerBy,
+    enrich::{
+        privacy::Privacy,
+        tables::{SharedTables, nothing_known},
+    },
     names::{suffix::SuffixList, tld::KnownTlds},
     stats::{
-        dataset::{Dataset, Filter, Indexer, Layer, Predicate},
-        geo::Geo,
+        dataset::{Dataset, Filter, Indexer, Layer, Measure, Predicate},
         locals::Locals,
         qname::Qname,
         response_time,
@@ -50,10 +53,14 @@ pub struct Rules {
     pub zones: Zones,
     /// Regular expressions on QNAME, which [`Filter::QnameMatches`] counts.
     pub qname_filters: Vec<Regex>,
-    /// Countries and autonomous systems of addresses.
-    pub geo: Geo,
     /// What is known of addresses and names beside.
     pub tables: SharedTables,
+    /// Each engine keeps what is known of so many addresses.
+    pub places: usize,
+    /// What a customer is told by; the first one that matches counts.
+    pub customers_by: Vec<CustomerBy>,
+    /// How clients are shown to people, and in Prometheus.
+    pub privacy: Privacy,
 }
 
 impl Default for Rules {
@@ -67,13 +74,24 @@ impl Default for Rules {
             known_tlds: KnownTlds::default(),
             zones: Zones::default(),
             qname_filters: Vec::new(),
-            geo: Geo::default(),
             tables: nothing_known(),
+            places: 65_536,
+            customers_by: vec![CustomerBy::Zone, CustomerBy::Client],
+            privacy: Privacy::Address,
         }
     }
 }
 
 impl Rules {
+    /// The network of a client, by its first address.
+    #[must_use]
+    pub fn client_network(&self, address: IpAddr) -> IpAddr {
+        match address {
+            IpAddr::V4(address) => IpAddr::V4((u32::from(address) & self.client_v4_mask).into()),
+            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & self.client_v6_mask).into()),
+        }
+    }
+
     /// Labels of the suffix of a name that counts as top-level domain.
     #[must_use]
     pub fn suffix_labels(&self, name: &Qname) -> usize {
@@ -146,6 +164,7 @@ pub(super) struct Step {
     pub(super) required: u64,
     pub(super) first: Indexer,
     pub(super) second: Indexer,
+    pub(super) measure: Measure,
 }
 
 /// The bit of a filter: predicates first, then regular expressions.
@@ -172,6 +191,7 @@ impl Plan {
             required: of.filters.iter().fold(0, |bits, f| bits | filter_bit(*f)),
             first: of.dimensions[0].indexer,
             second: of.dimensions[1].indexer,
+            measure: of.measure,
         };
         let steps: Vec<Step> = datasets.iter().enumerate().map(step).collect();
         let (timed, counted): (Vec<Step>, Vec<Step>) = steps
@@ -248,6 +268,13 @@ impl Plan {
     #[must_use]
     pub const fn counts_packets(&self) -> bool {
         !self.ip.is_empty()
+    }
+
+    /// Whether any dataset tells what is known of addresses.
+    #[must_use]
+    pub fn reads_places(&self) -> bool {
+        let mut datasets = self.datasets.iter();
+        datasets.any(|dataset| dataset.is_by(Indexer::reads_place))
     }
 
     /// Whether any dataset needs more of a message than its question.

@@ -11,9 +11,15 @@ use dns_wire::{
 use foldhash::quality::RandomState;
 
 use super::{engine::Engine, observed::Observed, pairing::Event};
-use crate::source::{
-    stream::{Limits, StreamStats, Streams},
-    whole::Assembler,
+use crate::{
+    enrich::{
+        locator::Caches,
+        stream::{Raw, tap::Tap},
+    },
+    source::{
+        stream::{Limits, StreamStats, Streams},
+        whole::Assembler,
+    },
 };
 
 /// The counters and the streams of one consumer of records.
@@ -25,6 +31,8 @@ pub struct Shard {
     events: Vec<Event>,
     hasher: RandomState,
     engines: Engines,
+    /// Where messages leave for the enriched stream.
+    tap: Tap,
 }
 
 /// What counts messages: one for the metrics, and one for files that have other
@@ -42,6 +50,18 @@ impl Engines {
             files.message(observed);
         }
     }
+
+    fn refresh(&mut self) {
+        self.first.refresh();
+        if let Some(files) = &mut self.files {
+            files.refresh();
+        }
+    }
+
+    fn caches(&self) -> Option<Caches> {
+        let files = self.files.as_ref().and_then(Engine::caches);
+        Caches::sum(self.first.caches().into_iter().chain(files))
+    }
 }
 
 impl Shard {
@@ -58,7 +78,15 @@ impl Shard {
                 first: engine,
                 files: None,
             },
+            tap: Tap::default(),
         }
+    }
+
+    /// With a tap for the enriched stream.
+    #[must_use]
+    pub fn with_tap(mut self, tap: Tap) -> Self {
+        self.tap = tap;
+        self
     }
 
     /// With an engine for files.
@@ -96,14 +124,29 @@ impl Shard {
         }
         let event = Event::new(record, &message, record.payload(), &self.hasher);
         self.events.extend(event);
-        let observed = observed(record, message, record.payload(), options);
+        let name = record.payload();
+        self.tap.show(record, &message, name, record.time_ns());
+        let observed = observed(record, message, name, options);
         self.engines.message(&observed);
     }
 
     /// There are no more records of a ring at the moment, between which a message
-    /// would go on.
+    /// would go on. It is also where new tables come into use.
     pub fn end_of_ring(&mut self) {
         self.wholes.finish();
+        self.engines.refresh();
+        self.tap.refresh();
+    }
+
+    /// The messages that the tap has kept since the last call.
+    pub fn take_raws(&mut self) -> Vec<Raw> {
+        self.tap.kept()
+    }
+
+    /// How the caches of what is known of addresses did, where it is asked for.
+    #[must_use]
+    pub fn caches(&self) -> Option<Caches> {
+        self.engines.caches()
     }
 
     /// Messages handed on raw that could not be put together: 0 unless a ring was
@@ -131,6 +174,7 @@ impl Shard {
     /// Forgets what is too old at `now_ns`.
     pub fn advance(&mut self, now_ns: u64) {
         self.streams.advance(now_ns);
+        self.tap.advance(now_ns);
     }
 
     /// There will be no more records.
@@ -164,6 +208,7 @@ impl Shard {
             Hook::Egress => egress,
         };
         let (events, hasher, engines) = (&mut self.events, &self.hasher, &mut self.engines);
+        let tap = &mut self.tap;
         let sink = |message: &Message, bytes: &[u8], time_ns: u64| {
             let weight = 1 << record.level();
             counters.messages_like(record.role(), flow.family, flow.transport, message, weight);
@@ -172,6 +217,7 @@ impl Shard {
             let name = name.unwrap_or(&[]);
             let event = Event::new(record, message, name, hasher);
             events.extend(event.map(|event| event.at(time_ns)));
+            tap.show(record, message, name, time_ns);
             let (message, options) = with_opt(message, bytes);
             let seen = observed(record, message, name, options);
             engines.message(&Observed { time_ns, ..seen });

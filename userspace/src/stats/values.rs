@@ -11,6 +11,7 @@
 use std::{
     hash::{BuildHasher as _, Hasher as _},
     net::IpAddr,
+    sync::Arc,
 };
 
 use dns_wire::{
@@ -27,8 +28,15 @@ use super::{
     classify::{classify, classify_as_dsc},
     dataset::{Indexer, Predicate},
     observed::Observed,
-    plan::{Compat, Rules, Way},
+    plan::{Compat, Plan, Rules, Way},
     qname::{Qname, dsc_text},
+};
+use crate::{
+    config::CustomerBy,
+    enrich::{
+        locator::{Caches, Locator, Place},
+        tables::Tables,
+    },
 };
 
 /// Octets of an option's text that make a value; longer ones are cut.
@@ -41,6 +49,8 @@ pub(super) const SKIP: Key = u64::MAX - 1;
 pub(super) const NONE_IPV6: Key = u64::MAX - 2;
 /// What is not exported by itself; no message has it.
 pub(super) const OTHER: Key = u64::MAX - 3;
+/// [`NONE`] of an IPv4 address.
+pub(super) const NONE_IPV4: Key = u64::MAX - 4;
 /// Hashes are below.
 const RESERVED: Key = u64::MAX - 7;
 /// An address of IPv6 is a hash, one of IPv4 the address itself.
@@ -75,6 +85,21 @@ pub(super) struct Values {
     /// Source ports in the order of their appearance: DSC prints that.
     ports: Vec<u16>,
     port_ordinals: Vec<u16>,
+    /// What is known of addresses.
+    locator: Locator<PlaceKeys>,
+    /// What comes of the client's address, with the number of the message.
+    place: Option<(PlaceKeys, u32)>,
+}
+
+/// The values that come of an address, as keys.
+#[derive(Clone, Copy, Debug)]
+struct PlaceKeys {
+    country: Key,
+    continent: Key,
+    asn: Key,
+    as_org: Key,
+    network: Key,
+    customer: Key,
 }
 
 /// The message at hand and the rules.
@@ -86,7 +111,16 @@ pub(super) struct At<'a> {
 
 impl Values {
     /// Engines whose counts are to be added up have the same seed.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(plan: &Plan, seed: u64) -> Self {
+        let places = if plan.reads_places() {
+            plan.rules.places
+        } else {
+            0
+        };
+        let hasher = FixedState::with_seed(seed);
+        let keys = move |tables: &Tables, address: IpAddr, place: &Place| {
+            PlaceKeys::new(tables, address, place, &hasher)
+        };
         Self {
             keys: [(0, 0); Indexer::COUNT],
             message: 0,
@@ -96,7 +130,24 @@ impl Values {
             hasher: FixedState::with_seed(seed),
             ports: Vec::new(),
             port_ordinals: Vec::new(),
+            locator: Locator::noting(Arc::clone(&plan.rules.tables), places, keys),
+            place: None,
         }
+    }
+
+    /// Whether there are newer tables.
+    pub(super) fn is_behind(&self) -> bool {
+        self.locator.is_behind()
+    }
+
+    /// Goes over to the tables of now. Nothing of before may wait to be counted.
+    pub(super) fn refresh(&mut self) {
+        self.locator.refresh();
+    }
+
+    /// How the caches of what is known of addresses did.
+    pub(super) fn caches(&self) -> Caches {
+        self.locator.caches()
     }
 
     /// Another message is at hand.
@@ -105,6 +156,7 @@ impl Values {
         self.message = self.message.wrapping_add(1);
         if self.message == 0 {
             self.keys = [(0, 0); Indexer::COUNT];
+            self.place = None;
             self.message = 1;
         }
         self.name_known = false;
@@ -150,21 +202,15 @@ impl Values {
             Indexer::Client => self.address(observed.flow.family, client(observed)),
             Indexer::Server => self.address(observed.flow.family, server(observed)),
             Indexer::ClientSubnet => {
-                let masked = mask(client_address(observed), rules);
+                let masked = rules.client_network(client_address(observed));
                 self.ip(masked)
             }
-            Indexer::Country => {
-                let [a, b] = rules.geo.country(located_address(observed, rules));
-                u64::from(a) << 8 | u64::from(b)
-            }
-            Indexer::Asn => {
-                let address = located_address(observed, rules);
-                match rules.geo.asn(address) {
-                    Some(asn) => u64::from(asn),
-                    None if address.is_ipv6() => NONE_IPV6,
-                    None => NONE,
-                }
-            }
+            Indexer::Country => self.place(at).country,
+            Indexer::Continent => self.place(at).continent,
+            Indexer::Asn => self.place(at).asn,
+            Indexer::AsOrg => self.place(at).as_org,
+            Indexer::Network => self.place(at).network,
+            Indexer::Customer => self.customer(at),
             Indexer::Qname
             | Indexer::SecondLd
             | Indexer::ThirdLd
@@ -177,11 +223,7 @@ impl Values {
             | Indexer::EdnsEcsSubnet
             | Indexer::EdnsEdeText
             | Indexer::EdnsOptions => match self.text(indexer, at) {
-                Some(text) => {
-                    let mut hasher = hasher.build_hasher();
-                    hasher.write(text);
-                    hasher.finish().min(RESERVED)
-                }
+                Some(text) => hash_text(text, &hasher),
                 None => SKIP,
             },
             Indexer::Qtype if message.has_question() => u64::from(message.question.qtype()),
@@ -263,6 +305,9 @@ impl Values {
             Indexer::Tld => Some(self.suffix(0, at)),
             Indexer::SecondLd => Some(self.suffix(1, at)),
             Indexer::ThirdLd => Some(self.suffix(2, at)),
+            Indexer::AsOrg => self.known(at).as_org.as_deref().map(str::as_bytes),
+            Indexer::Network => self.known(at).network.as_deref().map(str::as_bytes),
+            Indexer::Customer => self.customer_name(at).map(str::as_bytes),
             _ => option_text(indexer, at.observed.options, &mut self.scratch),
         }
     }
@@ -272,7 +317,7 @@ impl Values {
         let address = match indexer {
             Indexer::Client => client_address(at.observed),
             Indexer::Server => ip_addr(at.observed.flow.family, server(at.observed)),
-            Indexer::ClientSubnet => mask(client_address(at.observed), at.rules),
+            Indexer::ClientSubnet => at.rules.client_network(client_address(at.observed)),
             _ => return None,
         };
         match address {
@@ -296,6 +341,62 @@ impl Values {
         let name = self.name(at);
         let suffix = at.rules.suffix_labels(name);
         name.last(suffix + more)
+    }
+
+    /// What comes of the client's address; with DSC, of the source's.
+    fn place(&mut self, at: At<'_>) -> PlaceKeys {
+        if let Some((keys, message)) = self.place
+            && message == self.message
+        {
+            return keys;
+        }
+        let address = located_address(at.observed, at.rules);
+        let keys = self.locator.noted(address).note;
+        self.place = Some((keys, self.message));
+        keys
+    }
+
+    fn known(&mut self, at: At<'_>) -> &Place {
+        self.locator.locate(located_address(at.observed, at.rules))
+    }
+
+    fn customer(&mut self, at: At<'_>) -> Key {
+        let mut ways = at.rules.customers_by.iter();
+        ways.find_map(|by| self.customer_by(*by, at))
+            .unwrap_or(NONE)
+    }
+
+    fn customer_by(&mut self, by: CustomerBy, at: At<'_>) -> Option<Key> {
+        let key = match by {
+            CustomerBy::Zone => {
+                self.name(at);
+                let name = self.locator.tables().customers.of_name(&self.name)?;
+                hash_text(name.as_bytes(), &self.hasher)
+            }
+            CustomerBy::Client => self.place(at).customer,
+            CustomerBy::Server => {
+                self.locator
+                    .noted(server_address(at.observed))
+                    .note
+                    .customer
+            }
+        };
+        (key != NONE).then_some(key)
+    }
+
+    fn customer_name(&mut self, at: At<'_>) -> Option<&str> {
+        let mut ways = at.rules.customers_by.iter().copied();
+        let by = ways.find(|by| self.customer_by(*by, at).is_some())?;
+        let name = match by {
+            CustomerBy::Zone => self.locator.tables().customers.of_name(&self.name),
+            CustomerBy::Client => self.known(at).customer.as_ref(),
+            CustomerBy::Server => self
+                .locator
+                .locate(server_address(at.observed))
+                .customer
+                .as_ref(),
+        };
+        name.map(|name| &**name)
     }
 
     #[inline]
@@ -468,6 +569,38 @@ impl Values {
     }
 }
 
+impl PlaceKeys {
+    fn new(tables: &Tables, address: IpAddr, place: &Place, hasher: &FixedState) -> Self {
+        // DSC tells the family of an address where it has no database.
+        let unknown = |is_told: bool| match address {
+            _ if is_told => NONE,
+            IpAddr::V4(_) => NONE_IPV4,
+            IpAddr::V6(_) => NONE_IPV6,
+        };
+        let no_country = unknown(tables.geo.knows_country());
+        let no_asn = unknown(tables.geo.knows_asn());
+        let code =
+            |code: Option<[u8; 2]>| code.map_or(no_country, |code| u16::from_be_bytes(code).into());
+        let text =
+            |text: &Option<Arc<str>>| text.as_ref().map(|text| hash_text(text.as_bytes(), hasher));
+        Self {
+            country: code(place.country),
+            continent: code(place.continent),
+            asn: place.asn.map_or(no_asn, u64::from),
+            as_org: text(&place.as_org).unwrap_or(no_asn),
+            network: text(&place.network).unwrap_or(NONE),
+            customer: text(&place.customer).unwrap_or(NONE),
+        }
+    }
+}
+
+/// The key of a text.
+fn hash_text(text: &[u8], hasher: &FixedState) -> Key {
+    let mut hasher = hasher.build_hasher();
+    hasher.write(text);
+    hasher.finish().min(RESERVED)
+}
+
 /// Conditions that are always told, being cheaper than the question whether
 /// anybody asks.
 pub(super) const CHEAP: u64 = {
@@ -546,18 +679,15 @@ pub(super) fn client_address(observed: &Observed<'_>) -> IpAddr {
     ip_addr(observed.flow.family, client(observed))
 }
 
+fn server_address(observed: &Observed<'_>) -> IpAddr {
+    ip_addr(observed.flow.family, server(observed))
+}
+
 /// DSC looks the source up, which of a response is the server.
 fn located_address(observed: &Observed<'_>, rules: &Rules) -> IpAddr {
     match rules.compat {
         Compat::None => client_address(observed),
         Compat::Dsc => ip_addr(observed.flow.family, observed.flow.source),
-    }
-}
-
-fn mask(address: IpAddr, rules: &Rules) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => IpAddr::V4((u32::from(address) & rules.client_v4_mask).into()),
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & rules.client_v6_mask).into()),
     }
 }
 

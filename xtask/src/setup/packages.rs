@@ -1,6 +1,7 @@
 //! Debian packages: which programs stand for them, and their installation.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -24,7 +25,7 @@ const fn needed_by(since: Scope, program: &'static str, package: &'static str) -
     }
 }
 
-const PROGRAMS: [Needed; 13] = [
+const PROGRAMS: [Needed; 15] = [
     needed_by(Scope::Demo, "ip", "iproute2"),
     needed_by(Scope::Demo, "setpriv", "util-linux"),
     needed_by(Scope::Test, "nsd", "nsd"),
@@ -34,6 +35,8 @@ const PROGRAMS: [Needed; 13] = [
     needed_by(Scope::Test, "promtool", "prometheus"),
     needed_by(Scope::Test, "ss", "iproute2"),
     needed_by(Scope::Test, "redis-server", "redis-server"),
+    needed_by(Scope::Test, "postgres", "postgresql"),
+    needed_by(Scope::Test, "unbound", "unbound"),
     needed_by(Scope::Bench, "dnscap", "dnscap"),
     needed_by(Scope::Bench, "dnstop", "dnstop"),
     needed_by(Scope::Bench, "tcpdump", "tcpdump"),
@@ -53,18 +56,30 @@ pub(super) fn needed(scope: Scope) -> Vec<&'static str> {
 pub(super) fn present(scope: Scope) -> Vec<&'static str> {
     needed(scope)
         .into_iter()
-        .filter(|program| find_program(program).is_some())
+        .filter(|program| find(program).is_some())
         .collect()
 }
 
 /// The packages whose programs are not here.
 pub(super) fn missing(scope: Scope) -> Vec<&'static str> {
     let mut packages: Vec<_> = in_scope(scope)
-        .filter(|needed| find_program(needed.program).is_none())
+        .filter(|needed| find(needed.program).is_none())
         .map(|needed| needed.package)
         .collect();
     packages.dedup();
     packages
+}
+
+/// A program in the search path, or where Debian has a folder for each version of
+/// a server: the clients alone leave those folders without it.
+fn find(program: &str) -> Option<PathBuf> {
+    find_program(program).or_else(|| {
+        let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
+        versions
+            .flatten()
+            .map(|version| version.path().join("bin").join(program))
+            .find(|candidate| candidate.is_file())
+    })
 }
 
 /// Installs packages without their recommendations.
@@ -118,7 +133,7 @@ fn warn_of_services(packages: &[&str]) {
     let services: Vec<_> = packages
         .iter()
         .copied()
-        .filter(|name| ["nsd", "knot", "prometheus"].contains(name))
+        .filter(|name| ["nsd", "knot", "prometheus", "redis-server", "postgresql"].contains(name))
         .collect();
     if !services.is_empty() && find_program("systemctl").is_some() {
         println!(

@@ -25,6 +25,7 @@ use dns_wire::{
     record::Record,
 };
 use xdsc::source::live::{
+    clock::now_ns,
     probe::{LoadOptions, Probe},
     ring::Ring,
 };
@@ -157,8 +158,11 @@ impl Real {
             ring.set_share(SHARE_BITS as u8);
         }
         let consumer = Consumer::start(move || {
-            let drained = rings.iter_mut().map(|ring| ring.drain(touch));
-            drained.map(|taken| taken.expect("no damage")).sum()
+            // As the daemon does: one look at the clock for all rings.
+            rings.iter_mut().for_each(Ring::look);
+            let now = now_ns();
+            let drained = rings.iter_mut().map(|ring| ring.drain(now, touch));
+            drained.map(|taken| taken.expect("no damage").count()).sum()
         });
         Ok(Self {
             probe,

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use quick_xml::events::Event;
 
 use super::*;
-use crate::stats::dataset::{Dataset, Dimension, Indexer, Layer};
+use crate::stats::dataset::{Dataset, Dimension, Indexer, Layer, Measure};
 use crate::stats::table::{CaptureCounts, Cell, Row, Table};
 
 type Rows<'a> = &'a [(&'a [u8], &'a [(&'a [u8], u64)])];
@@ -28,6 +28,7 @@ fn table(name: &str, min_count: u64, max_cells: u32, rows: Rows<'_>) -> Table {
         layer: Layer::Dns,
         dimensions: [dimension("All"), dimension("Qname")],
         filters: Vec::new(),
+        measure: Measure::Messages,
         min_count: NonZeroU64::new(min_count),
         max_cells: NonZeroU32::new(max_cells),
     };

@@ -7,16 +7,20 @@ use prometheus_client::registry::Unit;
 use super::{Families, Samples};
 use crate::stats::{
     aggregate::{ClientCounts, Report, Table, zone_names_error},
-    dataset::{Dataset, Dimension, Filter},
+    dataset::{Dataset, Dimension, Filter, Measure},
 };
 
 /// Messages without room in memory.
 const UNCOUNTED: &str = "dataset_uncounted_messages";
+/// Their octets, where octets are added up.
+const UNCOUNTED_BYTES: &str = "dataset_uncounted_bytes";
 /// What a value without a cell can have.
 const ERROR_BOUND: &str = "dataset_error_bound_messages";
+/// Likewise in octets.
+const ERROR_BOUND_BYTES: &str = "dataset_error_bound_bytes";
 
 /// Families that have names as datasets could have them.
-pub const RESERVED: [&str; 2] = [UNCOUNTED, ERROR_BOUND];
+pub const RESERVED: [&str; 4] = [UNCOUNTED, UNCOUNTED_BYTES, ERROR_BOUND, ERROR_BOUND_BYTES];
 
 /// The name of a dataset's family, without what the library puts around it.
 #[must_use]
@@ -28,7 +32,11 @@ pub fn family_name(dataset: &Dataset) -> String {
         word => word,
     });
     let name = words.collect::<Vec<_>>().join("_");
-    format!("dataset_{name}_messages")
+    match dataset.measure {
+        Measure::Messages => format!("dataset_{name}_messages"),
+        // The unit stands once, at the end.
+        Measure::Bytes => format!("dataset_{}_bytes", name.trim_end_matches("_bytes")),
+    }
 }
 
 /// The label of a dimension: in lower case, with `_` between words.
@@ -74,8 +82,12 @@ fn help(dataset: &Dataset) -> String {
         [] => String::new(),
         filters => format!(" of {}", filters.join(", ")),
     };
+    let counted = match dataset.measure {
+        Measure::Messages => "DNS messages",
+        Measure::Bytes => "Octets of DNS messages",
+    };
     format!(
-        "DNS messages{of} by {}. Values without a cell are other; what is retired had one, leave it out of rates. The sum is exact, but for messages that were sampled",
+        "{counted}{of} by {}. Values without a cell are other; what is retired had one, leave it out of rates. The sum is exact, but for messages that were sampled",
         dimensions.join(" and ")
     )
 }
@@ -153,18 +165,43 @@ impl Families<'_> {
                 samples.counter(dataset, table.overflow)
             })
         })?;
-        let help = "Messages, of those in the cell other, whose value found no room in memory";
-        self.counter(UNCOUNTED, help, |samples| {
-            each_table(report, |dataset, table| {
-                samples.counter(dataset, table.uncounted)
-            })
-        })?;
-        let help = "Messages that a value without a cell can have at most, counts being halved every two minutes";
-        self.gauge(ERROR_BOUND, help, None, |samples| {
-            each_table(report, |dataset, table| {
-                samples.gauge(dataset, table.error_bound)
-            })
-        })
+        for (measure, name, help) in [
+            (
+                Measure::Messages,
+                UNCOUNTED,
+                "Messages, of those in the cell other, whose value found no room in memory",
+            ),
+            (
+                Measure::Bytes,
+                UNCOUNTED_BYTES,
+                "Octets of messages, of those in the cell other, whose value found no room in memory; of datasets that add octets up",
+            ),
+        ] {
+            self.counter(name, help, |samples| {
+                each_table_of(measure, report, |dataset, table| {
+                    samples.counter(dataset, table.uncounted)
+                })
+            })?;
+        }
+        for (measure, name, help) in [
+            (
+                Measure::Messages,
+                ERROR_BOUND,
+                "Messages that a value without a cell can have at most, counts being halved every two minutes",
+            ),
+            (
+                Measure::Bytes,
+                ERROR_BOUND_BYTES,
+                "Octets of messages that a value without a cell can have at most, counts being halved every two minutes; of datasets that add octets up",
+            ),
+        ] {
+            self.gauge(name, help, None, |samples| {
+                each_table_of(measure, report, |dataset, table| {
+                    samples.gauge(dataset, table.error_bound)
+                })
+            })?;
+        }
+        Ok(())
     }
 
     fn clients(&mut self, clients: &ClientCounts) -> fmt::Result {
@@ -209,6 +246,20 @@ fn each_table<'a>(
 ) -> fmt::Result {
     let mut tables = report.tables.iter();
     tables.try_for_each(|table| sample([("dataset", table.dataset.name.as_str())], table))
+}
+
+fn each_table_of<'a>(
+    measure: Measure,
+    report: &'a Report,
+    mut sample: impl FnMut([(&'static str, &'a str); 1], &Table) -> fmt::Result,
+) -> fmt::Result {
+    each_table(report, |dataset, table| {
+        if table.dataset.measure == measure {
+            sample(dataset, table)
+        } else {
+            Ok(())
+        }
+    })
 }
 
 fn each_zone(zones: &[(String, f64)], samples: &mut Samples<'_>) -> fmt::Result {

@@ -16,6 +16,7 @@ use super::{clock::now_ns, locked};
 use crate::stats::{
     aggregate::{Aggregate, Limits, Moment, Report},
     engine::{Counts, Engine},
+    lag::{Batch, LagReport, StageLag},
     plan::Plan,
     shard::Shard,
     sketches::Clients,
@@ -37,6 +38,8 @@ pub struct CollectOptions {
 pub struct Collector {
     families: Places,
     aggregate: Mutex<Aggregate>,
+    /// What each thread has read, against what of it is in the aggregate.
+    lags: Vec<StageLag>,
     /// The clients since they were taken.
     sources: Option<Mutex<Clients>>,
     files: Option<Gathering>,
@@ -59,7 +62,7 @@ struct Places(Vec<Mutex<Place>>);
 /// Where one thread lays its counts.
 #[derive(Debug, Default)]
 struct Place {
-    full: Option<Box<Counts>>,
+    full: Option<(Box<Counts>, Batch)>,
     empty: Option<Box<Counts>>,
 }
 
@@ -74,7 +77,8 @@ impl Places {
         Self((0..threads).map(place).collect())
     }
 
-    fn hand_over(&self, thread: usize, engine: &mut Engine) -> bool {
+    /// Takes a thread's counts, and the records that they were `counted` of.
+    fn hand_over(&self, thread: usize, engine: &mut Engine, counted: &mut Batch) -> bool {
         let Some(place) = self.0.get(thread) else {
             return true;
         };
@@ -87,16 +91,16 @@ impl Places {
             return false;
         };
         engine.exchange(&mut counts);
-        place.full = Some(counts);
+        place.full = Some((counts, std::mem::take(counted)));
         true
     }
 
-    fn collect(&self, mut take: impl FnMut(&Counts)) {
-        for place in &self.0 {
+    fn collect(&self, mut take: impl FnMut(usize, &Counts, &Batch)) {
+        for (thread, place) in self.0.iter().enumerate() {
             // Not under the lock, as the drain thread must not wait for that.
             let full = locked(place).full.take();
-            if let Some(mut counts) = full {
-                take(&counts);
+            if let Some((mut counts, counted)) = full {
+                take(thread, &counts, &counted);
                 counts.clear();
                 locked(place).empty = Some(counts);
             }
@@ -111,6 +115,7 @@ impl Collector {
         Self {
             families: Places::new(plan, options.cells, threads, seed),
             aggregate: Mutex::new(Aggregate::new(Arc::clone(plan), options.limits, seed)),
+            lags: (0..threads).map(|_| StageLag::default()).collect(),
             sources: options.sources.then(Mutex::default),
             files: None,
         }
@@ -130,12 +135,23 @@ impl Collector {
         self
     }
 
-    /// Takes the counts of a thread, unless the last ones still lie there:
-    /// whether it did. Does not wait.
-    pub fn hand_over(&self, thread: usize, shard: &mut Shard) -> bool {
-        let is_free = self.families.hand_over(thread, shard.engine());
+    /// A thread has read so many records more.
+    pub fn counted(&self, thread: usize, batch: &Batch) {
+        if let Some(lag) = self.lags.get(thread) {
+            lag.produced(batch);
+        }
+    }
+
+    /// Takes the counts of a thread, with what they were `counted` of since the
+    /// last time, unless the last ones still lie there: whether it did. Does not
+    /// wait.
+    pub fn hand_over(&self, thread: usize, shard: &mut Shard, counted: &mut Batch) -> bool {
+        let is_free = self.families.hand_over(thread, shard.engine(), counted);
         match self.files.as_ref().zip(shard.files()) {
-            Some((files, engine)) => files.places.hand_over(thread, engine) && is_free,
+            Some((files, engine)) => {
+                let places = &files.places;
+                places.hand_over(thread, engine, &mut Batch::default()) && is_free
+            }
             None => is_free,
         }
     }
@@ -144,8 +160,12 @@ impl Collector {
     pub fn collect(&self) {
         let mut aggregate = locked(&self.aggregate);
         aggregate.advance(moment());
-        self.families.collect(|counts| {
-            aggregate.merge(counts, moment());
+        self.families.collect(|thread, counts, counted| {
+            let moment = moment();
+            aggregate.merge(counts, moment);
+            if let Some(lag) = self.lags.get(thread) {
+                lag.consumed(counted, moment.now_ns);
+            }
             let seen = counts.sketches.clients.as_ref();
             if let Some((sources, seen)) = self.sources.as_ref().zip(seen) {
                 // All shards have the plan's key.
@@ -154,8 +174,15 @@ impl Collector {
         });
         if let Some(files) = &self.files {
             let mut sum = locked(&files.counts);
-            files.places.collect(|counts| sum.add(counts));
+            files.places.collect(|_, counts, _| sum.add(counts));
         }
+    }
+
+    /// How far the aggregate is behind what the threads have read.
+    #[must_use]
+    pub fn lag(&self, now_ns: u64) -> LagReport {
+        let reports: Vec<_> = self.lags.iter().map(|lag| lag.report(now_ns)).collect();
+        LagReport::sum(&reports)
     }
 
     /// What was collected for files since the last time; none where there are no
@@ -219,10 +246,22 @@ mod tests {
         };
         let mut shard = Shard::new(limits, RandomState::default(), engine).with_files(Some(files));
         let collector = collector.with_files(Some(&plan), 16, 1);
-        for _ in 0..3 {
-            assert!(collector.hand_over(0, &mut shard));
-            assert!(!collector.hand_over(0, &mut shard));
+        let now = now_ns();
+        for round in 1..=3 {
+            let mut counted = Batch::new(2, now, now);
+            collector.counted(0, &counted);
+            assert!(collector.hand_over(0, &mut shard, &mut counted));
+            assert_eq!(counted, Batch::default());
+            counted = Batch::one(now);
+            collector.counted(0, &counted);
+            assert!(!collector.hand_over(0, &mut shard, &mut counted));
+            assert_eq!(counted.count(), 1, "still to be handed over");
+            let lag = collector.lag(now + 1_000_000_000);
+            assert_eq!((lag.lag_seconds, lag.backlog), (1.0, round - 1 + 3));
             collector.collect();
+            let lag = collector.lag(now);
+            assert_eq!(lag.consumed, 2 * round, "what was handed over");
+            assert_eq!(lag.produced, 3 * round);
         }
         assert!(!collector.report().tables.is_empty());
         assert!(collector.take_counts().is_some());

@@ -28,14 +28,16 @@ use super::{
     governor::{Governor, Moment},
     locked,
     pace::Pace,
-    ring::Ring,
+    ring::{Ring, RingState, RingWatch},
 };
 use crate::{
+    enrich::{locator::Caches, stream},
     export::snapshot::RingReport,
     source::stream::{Limits, StreamStats},
     stats::{
         aggregate,
         engine::{Counts, Engine},
+        lag::{Batch, LagReport},
         pairing::Pairing,
         plan::Plan,
         response_time::{self, ResponseTime},
@@ -93,14 +95,10 @@ pub struct Report {
     pub reassembled: [Box<Counters>; 2],
     /// What became of segments.
     pub streams: StreamStats,
-    /// Its rings.
-    pub rings: Vec<RingReport>,
-    /// Longest time between an event and its reading since the last report.
-    pub drain_lag_ns: u64,
-    /// When this was laid out.
-    pub time_ns: u64,
     /// Damaged records.
     pub damaged: u64,
+    /// How the caches of what is known of addresses did, where it is asked for.
+    pub caches: Option<Caches>,
     /// The request that it answers.
     answers: u64,
 }
@@ -110,6 +108,7 @@ pub struct Report {
 pub struct Drains {
     threads: Vec<(JoinHandle<()>, Thread)>,
     aggregator: Option<JoinHandle<()>>,
+    rings: Vec<Arc<RingWatch>>,
     shared: Arc<Shared>,
 }
 
@@ -136,6 +135,7 @@ impl Drains {
         options: DrainOptions,
         plan: &Arc<Plan>,
         files: Option<&FilePlan>,
+        stream: &stream::Handle,
     ) -> io::Result<Self> {
         let threads = options.threads.clamp(1, rings.len().max(1));
         let hasher = RandomState::default();
@@ -157,17 +157,20 @@ impl Drains {
             memory: options.limits.memory / threads,
             ..options.limits
         };
+        let watches = rings.iter().map(|ring| Arc::clone(ring.watch()));
+        let watches = watches.collect();
         // Both rings of a CPU go to the same thread: queries and responses of a
         // CPU are then read close to each other.
         let mut owned: Vec<Vec<Ring>> = (0..threads).map(|_| Vec::new()).collect();
         for ring in rings {
-            if let Some(owned) = owned.get_mut(ring.cpu() as usize % threads) {
+            if let Some(owned) = owned.get_mut(ring.watch().cpu() as usize % threads) {
                 owned.push(ring);
             }
         }
         let mut drains = Self {
             threads: Vec::new(),
             aggregator: Some(aggregator(Arc::clone(&shared))?),
+            rings: watches,
             shared,
         };
         let budget = options.cpu_budget.map_or(1.0, |all| all / threads as f64);
@@ -180,11 +183,12 @@ impl Drains {
                     hasher.clone(),
                     Engine::new(Arc::clone(plan), options.collect.cells, seed),
                 )
-                .with_files(files.map(|plan| Engine::new(Arc::clone(plan), file_cells, seed))),
+                .with_files(files.map(|plan| Engine::new(Arc::clone(plan), file_cells, seed)))
+                .with_tap(stream.tap()),
                 shared: Arc::clone(&drains.shared),
                 index,
                 options,
-                lag_ns: 0,
+                counted: Batch::default(),
                 damaged: 0,
                 share: Share::new(&options),
             };
@@ -195,6 +199,20 @@ impl Drains {
             drains.threads.push((handle, thread));
         }
         Ok(drains)
+    }
+
+    /// The rings as they are at the moment, whatever the threads do.
+    #[must_use]
+    pub fn rings(&self) -> Vec<RingReport> {
+        let now = now_ns();
+        let report = |ring: &Arc<RingWatch>| ring_report(ring, &ring.state(now));
+        self.rings.iter().map(report).collect()
+    }
+
+    /// How far what is collected is behind what was read.
+    #[must_use]
+    pub fn aggregate_lag(&self) -> LagReport {
+        self.shared.collector.lag(now_ns())
     }
 
     /// The threads' numbers, up to date, and those of the pairing.
@@ -303,8 +321,8 @@ struct Drain {
     shared: Arc<Shared>,
     index: usize,
     options: DrainOptions,
-    /// Longest lag since the last report.
-    lag_ns: u64,
+    /// What was read since it was handed over last.
+    counted: Batch,
     damaged: u64,
     share: Share,
     governor: Governor,
@@ -322,8 +340,9 @@ impl Drain {
             // answered by the next round.
             let stop = self.shared.stop.load(Ordering::Acquire);
             let request = self.shared.requests.load(Ordering::Acquire);
+            self.rings.iter_mut().for_each(Ring::look);
             let now = now_ns();
-            let fill = self.look();
+            let fill = self.hold_levels();
             self.drain(now);
             if request != answered || now.saturating_sub(reported_ns) >= INTERVAL_NS || stop {
                 self.share.adapt(&mut self.rings, now);
@@ -342,9 +361,9 @@ impl Drain {
         }
     }
 
-    /// Looks how full the rings are, and holds the levels that their programs
+    /// Looks how full the rings were, and holds the levels that their programs
     /// have come to; the share of the fullest one that is in use.
-    fn look(&mut self) -> f64 {
+    fn hold_levels(&mut self) -> f64 {
         let mut fullest = 0.0_f64;
         for (place, ring) in self.rings.iter_mut().enumerate() {
             let (fill, level) = ring.pressure();
@@ -371,27 +390,25 @@ impl Drain {
         self.governor.pause(moment)
     }
 
-    /// Empties the rings.
+    /// Empties the rings up to the last look.
     fn drain(&mut self, now: u64) {
+        let mut read = Batch::default();
         for ring in &mut self.rings {
-            let shard = &mut self.shard;
-            let mut first = true;
-            let lag_ns = &mut self.lag_ns;
-            let drained = ring.drain(|record| {
-                if first {
-                    *lag_ns = (*lag_ns).max(now.saturating_sub(record.time_ns()));
-                    first = false;
-                }
-                shard.record(record);
-            });
+            let drained = ring.drain(now, |record| self.shard.record(record));
             self.shard.end_of_ring();
-            if let Err(damaged) = drained {
-                self.damaged += 1;
-                if self.damaged == 1 {
-                    error!("{damaged}");
+            match drained {
+                Ok(batch) => read.add(&batch),
+                Err(damaged) => {
+                    read.add(damaged.read());
+                    self.damaged += 1;
+                    if self.damaged == 1 {
+                        error!("{damaged}");
+                    }
                 }
             }
         }
+        self.shared.collector.counted(self.index, &read);
+        self.counted.add(&read);
         let mut events = self.shard.take_events();
         if let Some(first) = events.next() {
             let mut pairing = locked(&self.shared.pairing);
@@ -407,7 +424,7 @@ impl Drain {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let collector = &self.shared.collector;
-            let handed_over = collector.hand_over(self.index, &mut self.shard);
+            let handed_over = collector.hand_over(self.index, &mut self.shard, &mut self.counted);
             if handed_over || !is_last || Instant::now() >= deadline {
                 return handed_over;
             }
@@ -424,15 +441,8 @@ impl Drain {
                 Box::new(self.shard.reassembled(Hook::Egress).clone()),
             ],
             streams: self.shard.stream_stats(),
-            rings: self
-                .rings
-                .iter()
-                .enumerate()
-                .map(|(place, ring)| ring_report(ring, self.governor.floor(place), now))
-                .collect(),
-            drain_lag_ns: std::mem::take(&mut self.lag_ns),
-            time_ns: now,
             damaged: self.damaged + self.shard.broken_messages(),
+            caches: self.shard.caches(),
             answers: request,
         };
         if let Some(place) = self.shared.reports.get(self.index) {
@@ -444,26 +454,16 @@ impl Drain {
     }
 }
 
-fn ring_report(ring: &Ring, floor: u8, now: u64) -> RingReport {
-    let state = ring.state();
-    let age_ns = state
-        .oldest_ns
-        .map_or(0, |oldest| now.saturating_sub(oldest));
+fn ring_report(ring: &RingWatch, state: &RingState) -> RingReport {
     RingReport {
         hook: ring.hook(),
         cpu: ring.cpu(),
-        produced: state.produced,
-        consumed: state.consumed,
-        sampling_variance: state.variance,
+        lag: state.lag,
         // The kernel counts them; see `Live::snapshot`.
         dropped: 0,
         fill: state.used_lines as f64 / state.lines as f64,
-        lag_seconds: age_ns as f64 / 1e9,
-        // What is in the ring was put there at that level, if anything is.
-        one_in: match state.oldest_ns {
-            Some(_) => 1 << state.level.max(floor),
-            None => 1 << floor,
-        },
+        one_in: 1 << state.level,
+        sampling_variance: state.variance,
         bytes: state.lines * dns_wire::record::LINE as u64,
     }
 }
@@ -502,7 +502,7 @@ impl Share {
         if elapsed < INTERVAL_NS / 2 {
             return;
         }
-        let records: u64 = rings.iter().map(|ring| ring.state().consumed).sum();
+        let records: u64 = rings.iter().map(|ring| ring.watch().consumed()).sum();
         let rate = u128::from(records - before) * u128::from(INTERVAL_NS) / u128::from(elapsed);
         self.last = (now, records);
         self.current = if then == 0 {

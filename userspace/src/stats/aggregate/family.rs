@@ -18,7 +18,7 @@ use super::{
 };
 use crate::stats::{
     cells::{Key, Texts},
-    dataset::{Dataset, Indexer},
+    dataset::{Dataset, Indexer, Measure},
     engine::DatasetCounts,
     flood::{Folded, Guard, is_name},
     frequent::Frequent,
@@ -47,6 +47,8 @@ pub(super) struct Family {
     recent_uncounted: f64,
     /// No cell has fewer messages of late.
     least: f64,
+    /// What one message adds: of octets, the mean of the last batch.
+    one: f64,
     /// When cells were replaced within the last minute.
     replaced: VecDeque<u64>,
     pub(super) counts: FamilyCounts,
@@ -107,6 +109,7 @@ impl Family {
             recent: 0.0,
             recent_uncounted: 0.0,
             least: 0.0,
+            one: 1.0,
             replaced: VecDeque::new(),
             counts: FamilyCounts::default(),
             batch: Vec::new(),
@@ -136,6 +139,10 @@ impl Family {
         self.counts.uncounted += uncounted;
         self.counts.other += uncounted;
         self.recent += counts.total as f64;
+        self.one = match self.dataset.measure {
+            Measure::Messages => 1.0,
+            Measure::Bytes => counts.total as f64 / counts.records.max(1) as f64,
+        };
         self.recent_uncounted += uncounted as f64;
         let mut batch = std::mem::take(&mut self.batch);
         batch.clear();
@@ -279,7 +286,7 @@ impl Family {
         }
         let share = self.recent / (2 * self.cap) as f64;
         // The second half is not for what was seen once.
-        recent >= share && (cells < half || recent >= 2.0)
+        recent >= share && (cells < half || recent >= 2.0 * self.one)
     }
 
     /// A cell for a value: that of its labels, a free one, or a smaller one's.
@@ -440,6 +447,9 @@ const fn has_few_values(indexer: Indexer) -> bool {
             | Indexer::Server
             | Indexer::ClientSubnet
             | Indexer::Asn
+            | Indexer::AsOrg
+            | Indexer::Network
+            | Indexer::Customer
             | Indexer::Qname
             | Indexer::SecondLd
             | Indexer::ThirdLd

@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     names::text,
     stats::{
-        dataset::{Dimension, Layer},
+        dataset::{Dimension, Layer, Measure},
         plan::Rules,
         sketches::ClientKey,
     },
@@ -29,6 +29,7 @@ fn dataset(name: &str, indexers: [Indexer; 2], max_cells: Option<u32>) -> Datase
             indexer,
         }),
         filters: Vec::new(),
+        measure: Measure::Messages,
         min_count: None,
         max_cells: max_cells.and_then(NonZeroU32::new),
     }

@@ -4,12 +4,15 @@ use std::hash::BuildHasher as _;
 
 use foldhash::quality::FixedState;
 
-use crate::stats::{
-    cells::Key,
-    dataset::Indexer,
-    label::{Style, label},
-    plan::Rules,
-    values::{NONE, OTHER},
+use crate::{
+    enrich::customers::UNASSIGNED,
+    stats::{
+        cells::Key,
+        dataset::Indexer,
+        label::{Style, label},
+        plan::Rules,
+        values::{NONE, OTHER},
+    },
 };
 
 /// The cell of all values that have none of their own.
@@ -33,8 +36,12 @@ pub(super) fn value(indexer: Indexer, key: Key, text: &[u8], rules: &Rules) -> S
         return OTHER_VALUE.to_owned();
     }
     let printed = label(indexer, key, text, rules, Style::Named);
-    let mut value = escaped(&printed, has_escapes(indexer));
-    if comes_from_a_packet(indexer, key, text) && is_ours(&value) {
+    let mut value = if is_of_table(indexer) {
+        escaped_words(&printed)
+    } else {
+        escaped(&printed, has_escapes(indexer))
+    };
+    if is_foreign(indexer, key, text) && is_ours(&value) {
         value = format!(
             "{}{}",
             octet(value.as_bytes()),
@@ -67,8 +74,16 @@ const fn has_escapes(indexer: Indexer) -> bool {
     )
 }
 
+/// Words of people in any language, which tables have checked.
+const fn is_of_table(indexer: Indexer) -> bool {
+    matches!(
+        indexer,
+        Indexer::AsOrg | Indexer::Network | Indexer::Customer
+    )
+}
+
 /// Whether the text of a value is somebody else's choice.
-const fn comes_from_a_packet(indexer: Indexer, key: Key, text: &[u8]) -> bool {
+const fn is_foreign(indexer: Indexer, key: Key, text: &[u8]) -> bool {
     let is_text = matches!(
         indexer,
         Indexer::Qname
@@ -77,12 +92,42 @@ const fn comes_from_a_packet(indexer: Indexer, key: Key, text: &[u8]) -> bool {
             | Indexer::ThirdLd
             | Indexer::EdnsNsidText
             | Indexer::EdnsEdeText
+            | Indexer::AsOrg
+            | Indexer::Network
+            | Indexer::Customer
     );
     (is_text && !text.is_empty()) || (matches!(indexer, Indexer::Zone) && key != NONE)
 }
 
 fn is_ours(value: &str) -> bool {
-    matches!(value, OTHER_VALUE | RETIRED_VALUE | NONE_VALUE) || value.starts_with("*.")
+    let ours = [
+        OTHER_VALUE,
+        RETIRED_VALUE,
+        NONE_VALUE,
+        UNASSIGNED,
+        "??",
+        "?4",
+        "?6",
+    ];
+    ours.contains(&value) || value.starts_with("*.")
+}
+
+/// What does not end up on a screen as a letter is escaped.
+fn escaped_words(printed: &[u8]) -> String {
+    let mut value = String::with_capacity(printed.len());
+    for letter in String::from_utf8_lossy(printed).chars() {
+        match letter {
+            '\\' => value.push_str("\\\\"),
+            _ if letter.is_control() => {
+                let mut octets = [0; 4];
+                for byte in letter.encode_utf8(&mut octets).bytes() {
+                    value.push_str(&octet(&[byte]));
+                }
+            }
+            _ => value.push(letter),
+        }
+    }
+    value
 }
 
 fn escaped(printed: &[u8], has_escapes: bool) -> String {
@@ -102,9 +147,10 @@ fn octet(text: &[u8]) -> String {
     format!("\\{:03}", text.first().copied().unwrap_or(0))
 }
 
-/// Everything is ASCII here. The hash is the same after a restart.
+/// The hash is the same after a restart.
 fn cut(mut value: String, longest: usize) -> String {
     if value.len() > longest {
+        let longest = value.floor_char_boundary(longest);
         let hash = FixedState::with_seed(0).hash_one(value.get(longest..));
         value.truncate(longest);
         value.push_str(&format!("...{hash:016x}"));
@@ -131,6 +177,8 @@ mod tests {
             (Indexer::Qname, b"\x00", "."),
             (Indexer::Qname, b"", "none"),
             (Indexer::EdnsNsidText, b"other", r"\111ther"),
+            (Indexer::Customer, b"unassigned", r"\117nassigned"),
+            (Indexer::AsOrg, b"??", r"\063?"),
         ] {
             assert_eq!(printed(indexer, 1, text), expected, "{text:?}");
         }
@@ -149,6 +197,22 @@ mod tests {
         ] {
             assert_eq!(printed(Indexer::EdnsEdeText, 1, text), expected);
         }
+    }
+
+    #[test]
+    fn names_of_people_keep_their_letters() {
+        for (text, expected) in [
+            ("Exámple \u{30d7}", "Exámple \u{30d7}"),
+            ("a\nb\u{85}", r"a\010b\194\133"),
+            (r"a\b", r"a\\b"),
+            ("", "??"),
+        ] {
+            let key = if text.is_empty() { NONE } else { 1 };
+            assert_eq!(printed(Indexer::AsOrg, key, text.as_bytes()), expected);
+        }
+        let long = printed(Indexer::Network, 1, "\u{e9}".repeat(200).as_bytes());
+        assert!(long.starts_with(&"\u{e9}".repeat(150)), "{long}");
+        assert_eq!(long.len(), LONGEST + 3 + 16);
     }
 
     #[test]

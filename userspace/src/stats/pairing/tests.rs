@@ -5,7 +5,7 @@ use dns_wire::{
     counters::Hook,
     locate::Flow,
     observe::Context,
-    record::{LINE, Stamp},
+    record::{self, LINE, Stamp},
 };
 
 use super::*;
