@@ -108,11 +108,6 @@ impl Governor {
         lowered
     }
 
-    /// The level at which a ring is sampled at least.
-    pub(super) fn floor(&self, ring: usize) -> u8 {
-        self.floors.get(ring).map_or(0, |floor| floor.level)
-    }
-
     /// How long to sleep at least after a look, to stay within the budget.
     pub(super) fn pause(&mut self, now: Moment) -> Duration {
         let last = self.last.replace(now).unwrap_or(now);
@@ -132,6 +127,10 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
+    fn floors(governor: &Governor) -> Vec<u8> {
+        governor.floors.iter().map(|floor| floor.level).collect()
+    }
+
     const fn at(now_ms: u64, processor_ms: u64) -> Moment {
         Moment {
             now_ns: now_ms * MS,
@@ -145,14 +144,14 @@ mod tests {
         assert_eq!(governor.seen(0, 0.9, 7), Some(1));
         assert_eq!(governor.seen(0, 0.7, 4), Some(2));
         assert_eq!(governor.seen(0, 0.5, 2), None);
-        assert_eq!((governor.floor(0), governor.floor(1)), (2, 0));
+        assert_eq!(floors(&governor), [2, 0]);
     }
 
     #[test]
     fn an_empty_ring_raises_nothing() {
         let mut governor = Governor::new(1, 1.0);
         assert_eq!(governor.seen(0, 0.0, 8), None);
-        assert_eq!(governor.floor(0), 0);
+        assert_eq!(floors(&governor), [0]);
     }
 
     /// Floor 1 at the time 0; then a quarter of a second with such a fill and so
@@ -164,9 +163,9 @@ mod tests {
         governor.judge(at(250, 0));
         governor.seen(0, fill, 1);
         governor.judge(at(499, processor_ms));
-        assert_eq!(governor.floor(0), 1, "too early to judge");
+        assert_eq!(floors(&governor), [1], "too early to judge");
         governor.judge(at(500, processor_ms));
-        governor.floor(0)
+        floors(&governor)[0]
     }
 
     #[test]
