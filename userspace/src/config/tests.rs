@@ -478,7 +478,7 @@ fn the_example_states_the_defaults() {
     let stated = example
         .lines()
         .filter(|line| line.contains(" = ") && !line.starts_with('#'));
-    assert_eq!(stated.count(), 75, "one line for each key");
+    assert_eq!(stated.count(), 76, "one line for each key");
     assert!(example.lines().all(|line| line.len() <= 80), "{example}");
 }
 

@@ -12,9 +12,10 @@ use super::Printed;
 use crate::process::output;
 
 /// All benchmarks, in the order of a packet's way.
-pub(super) const NAMES: [&str; 6] = [
+pub(super) const NAMES: [&str; 7] = [
     "probe",
     "engine",
+    "enrich",
     "live",
     "impact",
     "overload",
@@ -32,6 +33,10 @@ fn about(name: &str) -> &'static str {
             "What a message costs in the statistics engine: captures of made-up traffic, read from \
              the page cache by one thread, with no dataset, one, the default ones, and the 34 of \
              DSC's sample configuration."
+        }
+        "enrich" => {
+            "What a message costs more when countries, autonomous systems, networks and customers \
+             are looked up and counted: with warm caches, and with each client a new one."
         }
         "live" => {
             "The whole daemon at the end of a virtual cable. A program in the kernel makes the \
@@ -122,13 +127,14 @@ const fn bar(
 use Bound::{AtLeast, AtMost};
 
 #[rustfmt::skip]
-const BARS: [Bar; 20] = [
+const BARS: [Bar; 21] = [
     bar("probe", "delivered IPv4 query, ns above the empty program", |f| f.above_empty("ipv4_query_ns"), AtMost(45.0)),
     bar("probe", "the same, as a share of the kernel's ring buffer", |f| Some(1.0 / f.get("ringbuf_ratio_above_empty")?), AtMost(0.333)),
     bar("probe", "counting only, ns above the empty program", |f| f.above_empty("counting_only_ns"), AtMost(20.0)),
     bar("probe", "UDP that is not DNS, ns above the empty program", |f| f.above_empty("non_dns_udp_ns"), AtMost(8.0)),
     bar("engine", "full set, millions of messages per second and core", |f| f.get("full_mps"), AtLeast(8.0)),
     bar("engine", "default set, likewise", |f| f.get("default_mps"), AtLeast(12.0)),
+    bar("enrich", "time per message, as a multiple of the plain one's", |f| f.get("ratio"), AtMost(1.3)),
     bar("live", "packets per second that were made", |f| f.get("offered_pps_default"), AtLeast(2e6)),
     bar("live", "records lost at that rate", |f| f.get("lost_default"), AtMost(0.0)),
     bar("live", "share sampled out at that rate", |f| f.get("sampled_share_default"), AtMost(0.0)),

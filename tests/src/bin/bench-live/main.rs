@@ -86,7 +86,7 @@ fn lines(
         let run = stage.run(load, duration, daemon.pid())?;
         let lag = daemon
             .scrape()?
-            .max("xdsc_stage_lag_seconds", &[("stage", "drain")])?;
+            .max("xdsc_stage_max_lag_seconds", &[("stage", "drain")])?;
         let account = Account::of(&daemon)?.since(&before);
         lines.push(Line {
             set,
@@ -120,7 +120,7 @@ struct Line {
     name: &'static str,
     run: Run,
     account: Account,
-    /// Longest time in the rings, in seconds.
+    /// Longest time in the rings within a minute, in seconds.
     lag: f64,
     peak: u64,
 }
