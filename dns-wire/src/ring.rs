@@ -40,8 +40,32 @@ pub mod word {
     pub const CLOCK: usize = 48;
     /// Consumer: position up to which everything was read.
     pub const TAIL: usize = 64;
-    /// Daemon: one transaction in 2^(this value) is paired.
-    pub const SHARE: usize = 128;
+    /// Daemon: the share of transactions that is paired, and the lowest level
+    /// of sampling; see [`wishes`](super::wishes).
+    pub const WISHES: usize = 128;
+}
+
+/// What the daemon wishes: one transaction in `2^share_bits` paired, and one
+/// record in `2^floor` or fewer.
+#[inline(always)]
+#[must_use]
+pub const fn wishes(share_bits: u8, floor: u8) -> u64 {
+    share_bits as u64 | (floor as u64) << 8
+}
+
+/// The share of transactions in [`wishes`].
+#[inline(always)]
+#[must_use]
+pub const fn share_bits(wishes: u64) -> u8 {
+    wishes as u8 & 0xf
+}
+
+/// The lowest level of sampling in [`wishes`].
+#[inline(always)]
+#[must_use]
+pub const fn floor(wishes: u64) -> u8 {
+    let floor = (wishes >> 8) as u8 & 0xf;
+    if floor < MAX_LEVEL { floor } else { MAX_LEVEL }
 }
 
 /// Lines of a ring of `chunks` chunks, a power of two.
@@ -116,6 +140,21 @@ mod tests {
         let chunks = [0, 1023, 1024, 4095, 4096, 5120].map(|position| chunk(position, 4));
         assert_eq!(chunks, [0, 0, 1, 3, 0, 1]);
         assert_eq!(chunk(123_456, 1), 0);
+    }
+
+    #[test]
+    fn wishes_are_understood_as_they_were_meant() {
+        for share_bits in 0..=10 {
+            for level in 0..=MAX_LEVEL {
+                let wishes = wishes(share_bits, level);
+                assert_eq!(
+                    (self::share_bits(wishes), floor(wishes)),
+                    (share_bits, level)
+                );
+            }
+        }
+        assert_eq!((share_bits(0), floor(0)), (0, 0));
+        assert_eq!(floor(u64::MAX), MAX_LEVEL);
     }
 
     #[test]

@@ -17,6 +17,8 @@
 mod bench;
 mod call;
 mod frame;
+#[cfg(feature = "bench")]
+mod generate;
 mod host;
 #[cfg(feature = "trace")]
 mod macro_support;

@@ -262,9 +262,10 @@ impl Ring {
             self.store(word::TAIL_SEEN, tail);
             used = needed - tail;
         }
-        let level = ring::level(used, capacity);
+        let wishes = self.load(word::WISHES);
+        let level = ring::level(used, capacity).max(ring::floor(wishes));
         self.store(word::LEVEL, u64::from(level));
-        let share_bits = self.load(word::SHARE) as u8 & 0xf;
+        let share_bits = ring::share_bits(wishes);
         let paired = record::is_paired(hash, u32::from(share_bits));
         if level > 0 && !self.keeps(context, hash, level, paired) {
             return Err(Delivery::SampledOut);

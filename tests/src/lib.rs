@@ -5,6 +5,7 @@
 //! databases of countries and autonomous systems. [`network`] stands the whole
 //! daemon beside real servers and clients.
 
+pub mod bench;
 pub mod corpora;
 pub mod kernel;
 pub mod mmdb;

@@ -112,14 +112,20 @@ settings! {
     /// The rings that carry records from the kernel to the daemon.
     pub struct Ring {
         /// The size of each ring; there are two per CPU, one for each
-        /// direction. When it is `"auto"`, the number of CPUs decides.
+        /// direction. When it is `"auto"`, they get 4 MiB each on up to 8 CPUs,
+        /// and less on more, so that all together take 64 MiB of memory at most,
+        /// but 256 KiB each at least. `xdsc_ring_size_bytes` tells the size.
         pub bytes: Option<u64> = (auto(power_of_two(size(64 * KIB..=16 * MIB))), None),
         /// The number of threads that empty the rings; `"auto"` is one, which
         /// reads some millions of records per second. With more, a TCP stream
         /// whose segments come by different CPUs may fall out of step.
         pub drain_threads: Option<usize> = (auto(integer(1..=64)), None),
-        /// How long a thread sleeps between two looks at its rings under load.
-        /// It must not exceed `poll_max`.
+        /// The share of one CPU, in percent, that the threads may use together
+        /// to read the rings. What does not fit is sampled: totals stay exact,
+        /// and datasets stay unbiased. `"auto"` is no bound.
+        pub cpu_budget: Option<u32> = (auto(integer(1..=6400)), None),
+        /// How long a thread sleeps between two looks at its rings at most load;
+        /// at less, up to eight times as long. It must not exceed `poll_max`.
         pub poll_min: Duration = (duration(50 * MILLISECOND / 1000..=SECOND), MILLISECOND / 2),
         /// How long a thread sleeps between two looks at its rings when idle.
         pub poll_max: Duration = (duration(50 * MILLISECOND / 1000..=SECOND), 20 * MILLISECOND),
@@ -130,9 +136,11 @@ settings! {
     /// Pairing of queries with their replies, for response times, unanswered
     /// queries and unsolicited replies.
     pub struct Pairing {
-        /// One transaction in this many is paired.
+        /// However many messages there are, one transaction in this many is
+        /// paired.
         pub one_in: u32 = (power_of_two(integer(1..=1024)), 8),
-        /// Below this many messages per second, all transactions are paired.
+        /// Below this many messages per second, all transactions are paired;
+        /// with twice as many, every second, and so on down to one in `one_in`.
         pub full_below: u32 = (integer(0..=1_000_000_000), 20_000),
         /// How long a query waits for its reply before it counts as unanswered.
         pub timeout: Duration = (duration(100 * MILLISECOND..=60 * SECOND), 5 * SECOND),

@@ -1,4 +1,4 @@
-//! `verify`, `bench` and `generate`: the programs of the `integration-tests`
+//! `verify` and `generate`: the programs of the `integration-tests`
 //! package, built by cargo and started as they need it.
 
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 use clap::Args;
 
-use crate::build::{Profile, build_daemon, build_probe};
+use crate::build::{Profile, build_probe};
 use crate::process::{as_root, cargo, forget_cargo_run, run};
 use crate::workspace;
 
@@ -24,34 +24,6 @@ impl Verify {
         build_probe()?;
         let program = build("verify", Profile::Debug)?;
         run(from_root(as_root(program)).args(&self.arguments))
-    }
-}
-
-/// Run benchmarks, by name, on optimised builds
-#[derive(Args)]
-pub(crate) struct Bench {
-    /// The benchmarks: NAME stands for the program `bench-NAME`
-    #[arg(required = true, value_name = "NAME")]
-    names: Vec<String>,
-    /// Passed on to each
-    #[arg(last = true)]
-    arguments: Vec<String>,
-}
-
-impl Bench {
-    pub(crate) fn run(&self) -> Result<()> {
-        build_probe()?;
-        // First, so that a name mistyped is not found out after minutes.
-        let programs: Vec<_> = self
-            .names
-            .iter()
-            .map(|name| build(&format!("bench-{name}"), Profile::Release))
-            .collect::<Result<_>>()?;
-        build_daemon(Profile::Release)?;
-        for program in programs {
-            run(from_root(as_root(program)).args(&self.arguments))?;
-        }
-        Ok(())
     }
 }
 
@@ -87,9 +59,9 @@ pub(crate) fn generate_check_built() -> Result<()> {
     run(from_root(Command::new(built("generate", Profile::Debug))).arg("--check"))
 }
 
-/// Debug builds resolve features for the whole workspace, as `test` does, so
+/// Builds a program of the package, and tells where it is. Debug builds resolve features for the whole workspace, as `test` does, so
 /// that neither rebuilds what the other built.
-fn build(name: &str, profile: Profile) -> Result<PathBuf> {
+pub(crate) fn build(name: &str, profile: Profile) -> Result<PathBuf> {
     let mut command = cargo();
     command.args(["build", "--quiet", "--bin", name]);
     match profile {
@@ -104,7 +76,8 @@ fn built(name: &str, profile: Profile) -> PathBuf {
     profile.dir().join(name)
 }
 
-fn from_root(mut command: Command) -> Command {
+/// Started in the repository's root.
+pub(crate) fn from_root(mut command: Command) -> Command {
     let root: &Path = workspace::root();
     forget_cargo_run(&mut command);
     command.current_dir(root);

@@ -5,6 +5,7 @@
     reason = "telling the user what happens is what this program is for"
 )]
 
+mod bench;
 mod build;
 mod demo;
 mod integration;
@@ -26,7 +27,7 @@ enum Task {
     Demo(demo::Demo),
     Test(test::Test),
     Verify(integration::Verify),
-    Bench(integration::Bench),
+    Bench(bench::Bench),
     Generate(integration::Generate),
     #[command(hide = true)]
     DemoStage(demo::Stage),

@@ -46,6 +46,7 @@ pub(crate) enum Scope {
     Build,
     Demo,
     Test,
+    Bench,
 }
 
 /// What `ensure` tells.

@@ -93,6 +93,10 @@ Where nothing waits there is no lag: an idle server shows 0.
   above 1, and records `sampled_out`, for which others stand. Lost are only those of
   `xdsc_ring_dropped_records_total`. At the level at which a ring is full, a record
   stands for 256 messages; so many are missing in the datasets for each `ring_full`.
+- How far off sampled numbers are: with V the increase of
+  `xdsc_ring_sampling_variance_total` in a direction, and p the share of its messages
+  that a cell of a dataset has, the standard deviation of the cell's increase is the
+  square root of p V. It is off by less than 1.96 of these in 95 of 100 cases.
 
 Times are those of `CLOCK_MONOTONIC`: setting the clock does not matter, and the
 time that a machine sleeps is no lag. The kernel stamps most records with its tick,

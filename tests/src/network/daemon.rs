@@ -297,13 +297,18 @@ pub fn refusal(network: &Network, prefix: &[&str], arguments: &[&str]) -> Result
     })
 }
 
-/// The binary that cargo has built beside this test.
+/// The binary that cargo has built beside this test, which lies in `deps/`, or
+/// beside this benchmark.
 ///
 /// # Errors
 /// When it was not built.
 pub fn binary() -> Result<String> {
-    let test = env::current_exe()?;
-    let folder = test.ancestors().nth(2).context("a test lies in deps/")?;
+    let own = env::current_exe()?;
+    let mut folders = own.ancestors().skip(1);
+    let mut folder = folders.next().context("a program lies in a folder")?;
+    if folder.ends_with("deps") {
+        folder = folders.next().context("deps/ lies in a folder")?;
+    }
     let binary: PathBuf = folder.join("xdsc");
     if !binary.is_file() {
         bail!(

@@ -1,10 +1,11 @@
 //! Real name servers with a small zone, and what they say they have answered.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Network, SECOND_SERVER, SERVER, Side, eventually, process::Process};
+use crate::bench::usage::processor_time;
 
 /// A name whose TXT answer fits no datagram.
 pub const HUGE: &str = "huge.example";
@@ -124,6 +125,21 @@ impl<'a> NameServer<'a> {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Time on a CPU of its processes so far.
+    ///
+    /// # Errors
+    /// When /proc does not say.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let mut pids = vec![self.pid()];
+        let mut place = 0;
+        while let Some(pid) = pids.get(place).copied() {
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+            pids.extend(children.split_whitespace().flat_map(str::parse::<u32>));
+            place += 1;
+        }
+        pids.into_iter().map(processor_time).sum()
     }
 }
 

@@ -44,6 +44,7 @@ fn all_defaults() -> Config {
         ring: Ring {
             bytes: None,
             drain_threads: None,
+            cpu_budget: None,
             poll_min: Duration::from_micros(500),
             poll_max: Duration::from_millis(20),
         },
@@ -160,6 +161,7 @@ run_time_stats = "off"
 [ring]
 bytes = "2 MiB"
 drain_threads = 3
+cpu_budget = 25
 poll_min = "1ms"
 poll_max = "1s"
 
@@ -285,6 +287,7 @@ fn other_than_default() -> Config {
         ring: Ring {
             bytes: Some(2_097_152),
             drain_threads: Some(3),
+            cpu_budget: Some(25),
             poll_min: Duration::from_millis(1),
             poll_max: Duration::from_secs(1),
         },
@@ -475,7 +478,7 @@ fn the_example_states_the_defaults() {
     let stated = example
         .lines()
         .filter(|line| line.contains(" = ") && !line.starts_with('#'));
-    assert_eq!(stated.count(), 75, "one line for each key");
+    assert_eq!(stated.count(), 76, "one line for each key");
     assert!(example.lines().all(|line| line.len() <= 80), "{example}");
 }
 
@@ -922,7 +925,7 @@ fn columns_count_characters() {
         (
             "ring = { \"ä\" = 1, bytes = 1 }\n",
             "f:1:10: `ring.ä` is not a known key; the keys here are \
-             `bytes`, `drain_threads`, `poll_min`, `poll_max`\n\
+             `bytes`, `drain_threads`, `cpu_budget`, `poll_min`, `poll_max`\n\
              f:1:27: `ring.bytes` is 1; write \"auto\" (or 0), or a power of two: \
              a size from \"64 KiB\" to \"16 MiB\" (in KiB, MiB, or a number of bytes)",
         ),

@@ -496,6 +496,12 @@ impl Families<'_> {
                 samples.gauge(labels(ring.hook, cpu.as_str()), ring.one_in as f64)
             })
         })?;
+        let help = "Variance, by sampling, of the number of messages that the records of a ring stand for; a cell of a dataset has that share of it that it has of the messages";
+        self.counter("ring_sampling_variance", help, |samples| {
+            rings.iter().try_for_each(|(ring, cpu)| {
+                samples.counter(labels(ring.hook, cpu.as_str()), ring.sampling_variance)
+            })
+        })?;
         let help = "Size of a ring's data";
         self.gauge("ring_size", help, Some(&Unit::Bytes), |samples| {
             rings.iter().try_for_each(|(ring, cpu)| {

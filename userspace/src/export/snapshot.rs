@@ -214,6 +214,7 @@ impl LiveState {
                 dropped: 0,
                 fill: 0.0,
                 one_in: 1,
+                sampling_variance: 0,
                 bytes: 1 << 22,
             }],
             programs: vec![ProgramCost {
@@ -253,6 +254,9 @@ pub struct RingReport {
     pub fill: f64,
     /// One record in so many is kept at the moment.
     pub one_in: u64,
+    /// Variance, by sampling, of the number of messages that its records stand
+    /// for.
+    pub sampling_variance: u64,
     /// Size of its data in octets.
     pub bytes: u64,
 }

@@ -8,6 +8,8 @@ pub mod clock;
 pub mod collect;
 pub mod cost;
 pub mod drain;
+mod governor;
+mod pace;
 pub mod probe;
 pub mod ring;
 pub mod test_run;
@@ -357,12 +359,16 @@ fn drain_options(config: &Config) -> DrainOptions {
         threads: config.ring.drain_threads.unwrap_or(1),
         poll_min: config.ring.poll_min,
         poll_max: config.ring.poll_max,
+        cpu_budget: config
+            .ring
+            .cpu_budget
+            .map(|percent| f64::from(percent) / 100.0),
         limits: Limits {
             streams: config.tcp.streams as usize,
             memory: config.tcp.memory as usize,
             idle_ns: nanoseconds(config.tcp.idle_timeout),
         },
-        share_bits: config.pairing.one_in.ilog2(),
+        share_bits: config.pairing.one_in.ilog2() as u8,
         full_below: config.pairing.full_below,
         collect: CollectOptions {
             cells: config.statistics.cells as usize,

@@ -142,8 +142,14 @@ impl Qname {
 
 /// The name as DSC prints it; nothing without a question.
 pub(super) fn dsc_text(wire: &[u8]) -> Vec<u8> {
-    if wire.is_empty() {
-        return Vec::new();
+    let mut text = Vec::new();
+    push_dsc_text(wire, &mut text);
+    text
+}
+
+/// Appends the name as DSC prints it; nothing without a question.
+pub(super) fn push_dsc_text(wire: &[u8], to: &mut Vec<u8>) {
+    if !wire.is_empty() {
+        text::push_dsc_text(wire, to);
     }
-    text::dsc_text(wire)
 }

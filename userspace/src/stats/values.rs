@@ -29,7 +29,7 @@ use super::{
     dataset::{Indexer, Predicate},
     observed::Observed,
     plan::{Compat, Plan, Rules, Way},
-    qname::{Qname, dsc_text},
+    qname::{Qname, dsc_text, push_dsc_text},
 };
 use crate::{
     config::CustomerBy,
@@ -512,19 +512,20 @@ impl Values {
     }
 
     fn dsc_class(&mut self, at: At<'_>) -> Key {
-        let text = dsc_text(at.observed.name);
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        push_dsc_text(at.observed.name, &mut text);
         let tld = match (at.rules.compat, at.rules.suffixes.is_some()) {
-            (Compat::Dsc, true) => self.suffix(0, at).to_vec(),
+            (Compat::Dsc, true) => self.suffix(0, at),
+            (Compat::Dsc | Compat::None, _) if text == b"." => &text,
             (Compat::Dsc | Compat::None, _) => {
                 let last = text.rsplit(|octet| *octet == b'.').next();
-                if text == b"." {
-                    text.clone()
-                } else {
-                    last.unwrap_or(&[]).to_vec()
-                }
+                last.unwrap_or(&[])
             }
         };
-        classify_as_dsc(at.observed, &text, &tld, at.rules).index() as u64
+        let class = classify_as_dsc(at.observed, &text, tld, at.rules);
+        self.scratch = text;
+        class.index() as u64
     }
 
     fn tld_state(&mut self, at: At<'_>) -> Key {

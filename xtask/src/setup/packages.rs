@@ -25,7 +25,7 @@ const fn needed_by(since: Scope, program: &'static str, package: &'static str) -
     }
 }
 
-const PROGRAMS: [Needed; 11] = [
+const PROGRAMS: [Needed; 15] = [
     needed_by(Scope::Demo, "ip", "iproute2"),
     needed_by(Scope::Demo, "setpriv", "util-linux"),
     needed_by(Scope::Test, "nsd", "nsd"),
@@ -37,6 +37,10 @@ const PROGRAMS: [Needed; 11] = [
     needed_by(Scope::Test, "redis-server", "redis-server"),
     needed_by(Scope::Test, "postgres", "postgresql"),
     needed_by(Scope::Test, "unbound", "unbound"),
+    needed_by(Scope::Bench, "dnscap", "dnscap"),
+    needed_by(Scope::Bench, "dnstop", "dnstop"),
+    needed_by(Scope::Bench, "tcpdump", "tcpdump"),
+    needed_by(Scope::Bench, "script", "bsdutils"),
 ];
 
 fn in_scope(scope: Scope) -> impl Iterator<Item = &'static Needed> {
@@ -147,6 +151,12 @@ mod tests {
     #[test]
     fn build_needs_no_program_beyond_the_toolchain() {
         assert!(needed(Scope::Build).is_empty());
+    }
+
+    #[test]
+    fn only_benchmarks_need_what_xdsc_is_compared_with() {
+        assert!(!needed(Scope::Test).contains(&"dnscap"));
+        assert!(needed(Scope::Bench).contains(&"dnscap"));
     }
 
     #[test]

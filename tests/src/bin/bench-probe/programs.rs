@@ -154,8 +154,8 @@ impl Real {
         let tc_egress =
             SchedClassifier::from_program_info(newest("tc_egress", last)?, "tc_egress".into())?;
         let mut rings = Ring::all(&mut probe)?;
-        for ring in &rings {
-            ring.set_share(SHARE_BITS);
+        for ring in &mut rings {
+            ring.set_share(SHARE_BITS as u8);
         }
         let consumer = Consumer::start(move || {
             // As the daemon does: one look at the clock for all rings.

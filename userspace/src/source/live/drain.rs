@@ -23,9 +23,11 @@ use foldhash::quality::RandomState;
 use tracing::error;
 
 use super::{
-    clock::now_ns,
+    clock::{now_ns, thread_ns},
     collect::{CollectOptions, Collector},
+    governor::{Governor, Moment},
     locked,
+    pace::Pace,
     ring::{Ring, RingState, RingWatch},
 };
 use crate::{
@@ -62,11 +64,13 @@ pub struct DrainOptions {
     pub poll_min: Duration,
     /// Sleep when idle.
     pub poll_max: Duration,
+    /// CPUs that all threads together may keep busy; none for no bound.
+    pub cpu_budget: Option<f64>,
     /// Bounds of the reassembly, for all threads together.
     pub limits: Limits,
-    /// One transaction in `2^share_bits` is paired.
-    pub share_bits: u32,
-    /// Below so many records per second all are.
+    /// One transaction in `2^share_bits` is paired at least.
+    pub share_bits: u8,
+    /// Below so many records per second and thread all are.
     pub full_below: u32,
     /// How datasets are counted.
     pub collect: CollectOptions,
@@ -161,8 +165,10 @@ impl Drains {
             rings: watches,
             shared,
         };
+        let budget = options.cpu_budget.map_or(1.0, |all| all / threads as f64);
         for (index, rings) in by_thread(rings, threads).into_iter().enumerate() {
             let drain = Drain {
+                governor: Governor::new(rings.len(), budget),
                 rings,
                 shard: Shard::new(
                     limits,
@@ -323,14 +329,16 @@ struct Drain {
     counted: Batch,
     damaged: u64,
     share: Share,
+    governor: Governor,
 }
 
 impl Drain {
     fn run(mut self) {
-        let mut sleep = self.options.poll_min;
+        let mut pace = Pace::new(self.options.poll_min, self.options.poll_max);
+        let mut last_ns = now_ns();
         let mut reported_ns = 0;
         let mut answered = 0;
-        self.share.set(&self.rings);
+        self.share.set(&mut self.rings);
         loop {
             // Read before the rings are: what is asked for after that is
             // answered by the next round.
@@ -338,9 +346,10 @@ impl Drain {
             let request = self.shared.requests.load(Ordering::Acquire);
             self.rings.iter_mut().for_each(Ring::look);
             let now = now_ns();
-            let records = self.drain(now);
+            let fill = self.hold_levels();
+            self.drain(now);
             if request != answered || now.saturating_sub(reported_ns) >= INTERVAL_NS || stop {
-                self.share.adapt(&self.rings, now);
+                self.share.adapt(&mut self.rings, now);
                 let handed_over = self.hand_over(stop);
                 // Whoever asks gets an answer when everything is handed over.
                 answered = if handed_over { request } else { answered };
@@ -350,17 +359,43 @@ impl Drain {
             if stop {
                 return;
             }
-            sleep = if records > 0 {
-                self.options.poll_min
-            } else {
-                (sleep * 2).min(self.options.poll_max)
-            };
-            thread::park_timeout(sleep);
+            let sleep = pace.next(fill, Duration::from_nanos(now.saturating_sub(last_ns)));
+            last_ns = now;
+            thread::park_timeout(sleep.max(self.govern()));
         }
     }
 
-    /// Empties the rings; the number of records.
-    fn drain(&mut self, now: u64) -> u64 {
+    /// Looks how full the rings were, and holds the levels that their programs
+    /// have come to; the share of the fullest one that is in use.
+    fn hold_levels(&mut self) -> f64 {
+        let mut fullest = 0.0_f64;
+        for (place, ring) in self.rings.iter_mut().enumerate() {
+            let (fill, level) = ring.pressure();
+            fullest = fullest.max(fill);
+            if let Some(floor) = self.governor.seen(place, fill, level) {
+                ring.set_floor(floor);
+            }
+        }
+        fullest
+    }
+
+    /// Lowers the levels that are not needed any longer; how long to sleep at
+    /// least, to stay within the budget.
+    fn govern(&mut self) -> Duration {
+        let moment = Moment {
+            now_ns: now_ns(),
+            processor_ns: thread_ns(),
+        };
+        for (place, floor) in self.governor.judge(moment) {
+            if let Some(ring) = self.rings.get_mut(place) {
+                ring.set_floor(floor);
+            }
+        }
+        self.governor.pause(moment)
+    }
+
+    /// Empties the rings up to the last look.
+    fn drain(&mut self, now: u64) {
         let mut read = Batch::default();
         for ring in &mut self.rings {
             let drained = ring.drain(now, |record| self.shard.record(record));
@@ -386,7 +421,6 @@ impl Drain {
                 pairing.event(&event);
             }
         }
-        read.count()
     }
 
     /// Hands the counts over; the last ones even if it takes a while.
@@ -434,16 +468,19 @@ fn ring_report(ring: &RingWatch, state: &RingState) -> RingReport {
         dropped: 0,
         fill: state.used_lines as f64 / state.lines as f64,
         one_in: 1 << state.level,
+        sampling_variance: state.variance,
         bytes: state.lines * dns_wire::record::LINE as u64,
     }
 }
 
-/// The share of transactions that is paired: all while there are few.
+/// The share of transactions that is paired: all while there are few, and the
+/// fewer the more there are.
 #[derive(Debug)]
 struct Share {
-    share_bits: u32,
+    /// The smallest.
+    share_bits: u8,
     full_below: u64,
-    current: u32,
+    current: u8,
     last: (u64, u64),
 }
 
@@ -457,14 +494,14 @@ impl Share {
         }
     }
 
-    fn set(&self, rings: &[Ring]) {
+    fn set(&self, rings: &mut [Ring]) {
         for ring in rings {
             ring.set_share(self.current);
         }
     }
 
     /// Looks at the rate of this thread's rings, at most once in half a second.
-    fn adapt(&mut self, rings: &[Ring], now: u64) {
+    fn adapt(&mut self, rings: &mut [Ring], now: u64) {
         let (then, before) = self.last;
         let elapsed = now.saturating_sub(then);
         if elapsed < INTERVAL_NS / 2 {
@@ -473,8 +510,46 @@ impl Share {
         let records: u64 = rings.iter().map(|ring| ring.watch().consumed()).sum();
         let rate = u128::from(records - before) * u128::from(INTERVAL_NS) / u128::from(elapsed);
         self.last = (now, records);
-        let all = then == 0 || rate < u128::from(self.full_below);
-        self.current = if all { 0 } else { self.share_bits };
+        self.current = if then == 0 {
+            0
+        } else {
+            self.bits(u64::try_from(rate).unwrap_or(u64::MAX))
+        };
         self.set(rings);
+    }
+
+    /// Halves the share until it is below the rate up to which all are paired.
+    fn bits(&self, rate: u64) -> u8 {
+        (0..self.share_bits)
+            .find(|bits| rate >> bits < self.full_below)
+            .unwrap_or(self.share_bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn share_is_halved_until_few_enough_transactions_are_paired() {
+        let share = |full_below| Share {
+            share_bits: 3,
+            full_below,
+            current: 3,
+            last: (0, 0),
+        };
+        for (rate, expected) in [
+            (0, 0),
+            (19_999, 0),
+            (20_000, 1),
+            (39_999, 1),
+            (40_000, 2),
+            (79_999, 2),
+            (80_000, 3),
+            (u64::MAX, 3),
+        ] {
+            assert_eq!(share(20_000).bits(rate), expected, "{rate}");
+        }
+        assert_eq!(share(0).bits(0), 3, "never all");
     }
 }

@@ -38,6 +38,8 @@ pub struct RingWatch {
     cpu: u64,
     geometry: Geometry,
     lag: StageLag,
+    /// What sampling has added to the variance of numbers of messages.
+    variance: AtomicU64,
 }
 
 /// The reader of one ring.
@@ -48,6 +50,17 @@ pub struct Ring {
     head: u64,
     /// Where reading goes on; published when a batch is done.
     tail: u64,
+    /// What the program is told.
+    wishes: Wishes,
+}
+
+/// What the daemon asks of the program that fills a ring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Wishes {
+    /// One transaction in `2^share_bits` is to be paired.
+    share_bits: u8,
+    /// One record in `2^floor` at most is to be put in.
+    floor: u8,
 }
 
 /// What a ring says of itself.
@@ -59,8 +72,11 @@ pub struct RingState {
     pub used_lines: u64,
     /// Lines in all.
     pub lines: u64,
-    /// Sampling level of the last message: one record in `2^level`.
+    /// Sampling level at the moment: one record in `2^level`.
     pub level: u8,
+    /// Variance, by sampling, of the number of messages that the records taken
+    /// out stand for.
+    pub variance: u64,
 }
 
 /// A record that contradicts the ring's protocol: the memory was damaged, or
@@ -119,9 +135,11 @@ impl Ring {
                 cpu,
                 geometry,
                 lag: StageLag::default(),
+                variance: AtomicU64::new(0),
             }),
             head: 0,
             tail: 0,
+            wishes: Wishes::default(),
         }
     }
 
@@ -156,7 +174,7 @@ impl Ring {
             return Ok(Batch::default());
         }
         let first_ns = self.watch.time_ns(self.tail);
-        let mut count = 0;
+        let (mut count, mut added) = (0, 0);
         let mut damaged_at = None;
         while self.tail != self.head {
             let Some(record) = self.record(self.tail) else {
@@ -165,11 +183,12 @@ impl Ring {
                 break;
             };
             sink(&record);
-            let lines = record.lines() as u64;
-            self.tail = ring::advance(self.tail, lines);
+            added += variance(record.level());
+            self.tail = ring::advance(self.tail, record.lines() as u64);
             count += 1;
         }
         self.watch.store(word::TAIL, self.tail);
+        self.watch.variance.fetch_add(added, Ordering::Relaxed);
         let read = Batch::new(count, first_ns, now_ns);
         self.watch.lag.consumed(&read, now_ns);
         damaged_at.map_or(Ok(read), |position| {
@@ -184,8 +203,31 @@ impl Ring {
 
     /// Sets the share of transactions that the program pairs: one in
     /// `2^share_bits`.
-    pub fn set_share(&self, share_bits: u32) {
-        self.watch.store(word::SHARE, u64::from(share_bits));
+    pub fn set_share(&mut self, share_bits: u8) {
+        self.wishes.share_bits = share_bits;
+        self.wish();
+    }
+
+    /// Sets the lowest level of sampling: one record in `2^floor` or fewer.
+    pub fn set_floor(&mut self, floor: u8) {
+        self.wishes.floor = floor;
+        self.wish();
+    }
+
+    /// The share of it that was in use at the last look, 0 to 1, and the level of
+    /// sampling at the last message.
+    #[must_use]
+    pub fn pressure(&self) -> (f64, u8) {
+        let used = self.head - self.tail;
+        let lines = ring::lines(self.watch.geometry.chunks);
+        let level = self.watch.load(word::LEVEL) as u8;
+        (used as f64 / lines as f64, level)
+    }
+
+    fn wish(&self) {
+        let Wishes { share_bits, floor } = self.wishes;
+        self.watch
+            .store(word::WISHES, ring::wishes(share_bits, floor));
     }
 
     /// The record at a position that the producer has published and this side
@@ -241,11 +283,18 @@ impl RingWatch {
             0 => 0,
             _ => produced.saturating_sub(self.consumed()),
         };
+        let floor = ring::floor(self.load(word::WISHES));
         RingState {
             lag: self.lag.report_of(produced, backlog, oldest_ns, now_ns),
             used_lines,
             lines: ring::lines(self.geometry.chunks),
-            level: self.load(word::LEVEL) as u8,
+            // What waits was put in at the level of the last message; what comes
+            // to an empty ring is sampled at the floor.
+            level: match used_lines {
+                0 => floor,
+                _ => floor.max(self.load(word::LEVEL) as u8),
+            },
+            variance: self.variance.load(Ordering::Relaxed),
         }
     }
 
@@ -313,6 +362,13 @@ impl RingWatch {
         // as long as `self`; and all access from this side is atomic.
         unsafe { AtomicU64::from_ptr(word.cast()) }
     }
+}
+
+/// Of a message that is kept with a probability of 1 in w, and then counts as w
+/// messages, the variance is w - 1: so each that was kept stands for w (w - 1).
+fn variance(level: u8) -> u64 {
+    let weight = 1_u64 << level;
+    weight * (weight - 1)
 }
 
 fn map(data: &MapData, name: &'static str, len: usize) -> Result<MmapRaw, LoadError> {

@@ -1,0 +1,292 @@
+//! The daemon at the server's end of a cable, and traffic both ways past it at a
+//! chosen rate.
+//!
+//! Queries come over the first cable by the in-kernel generator. Responses come
+//! over the second one into the server's namespace, which forwards them out of
+//! the first: so they leave as a name server's do, but cost no server.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{
+    generator::{Generator, Passing, Template},
+    pin,
+    usage::processor_time,
+};
+use crate::{
+    network::{CLIENT_INTERFACES, INTERFACES, Network, Side, daemon::Daemon, exposition::Samples},
+    traffic::{Exchange, Profile, Traffic},
+};
+
+/// Different exchanges.
+const TEMPLATES: usize = 16_384;
+/// How often the generator is called at a chosen rate.
+const TICK: Duration = Duration::from_millis(2);
+/// Packets per call at full rate.
+const CHUNK: u32 = 16_384;
+/// Where packets are made; the rest is left to the scheduler.
+const GENERATOR_CPU: usize = 0;
+
+/// What comes past the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// Queries only, as fast as they are made.
+    Full,
+    /// Queries and responses, so many messages per second together.
+    Paced(u64),
+}
+
+/// What a run took.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Messages sent.
+    pub sent: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Time on a CPU of the process that was watched.
+    pub processor: Duration,
+}
+
+impl Run {
+    /// Messages per second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.sent as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// CPUs that the process kept busy.
+    #[must_use]
+    pub fn cores(&self) -> f64 {
+        self.processor.as_secs_f64() / self.elapsed.as_secs_f64()
+    }
+
+    /// Microseconds of a CPU per message.
+    #[must_use]
+    pub fn microseconds(&self) -> f64 {
+        self.processor.as_secs_f64() * 1e6 / self.sent as f64
+    }
+}
+
+/// What a daemon has counted of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Messages of either direction: exact.
+    pub messages: u64,
+    /// Records that were handed on.
+    pub delivered: u64,
+    /// Records left out by sampling.
+    pub sampled_out: u64,
+    /// Records lost.
+    pub lost: u64,
+}
+
+impl Account {
+    /// The account once no packet is on its way; the conservation identity holds.
+    ///
+    /// # Errors
+    /// When it does not hold.
+    pub fn of(daemon: &Daemon<'_>) -> Result<Self> {
+        Self::read(&daemon.quiet()?)
+    }
+
+    /// Reads it from a scrape.
+    ///
+    /// # Errors
+    /// When a family is missing.
+    pub fn read(samples: &Samples) -> Result<Self> {
+        let records = |outcome| samples.count("xdsc_records_total", &[("outcome", outcome)]);
+        let lost = ["ring_full", "reentered", "unreadable"].map(records);
+        Ok(Self {
+            messages: samples.count("xdsc_dns_messages_total", &[("role", "server")])?,
+            delivered: records("delivered")?,
+            sampled_out: records("sampled_out")?,
+            lost: lost.into_iter().sum::<Result<u64>>()?,
+        })
+    }
+
+    /// What has come since an earlier one.
+    #[must_use]
+    pub const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            messages: self.messages - earlier.messages,
+            delivered: self.delivered - earlier.delivered,
+            sampled_out: self.sampled_out - earlier.sampled_out,
+            lost: self.lost - earlier.lost,
+        }
+    }
+}
+
+/// The cables and the generators.
+pub struct Stage<'a> {
+    network: &'a Network,
+    exchanges: Vec<Exchange>,
+    sender: Sender,
+    /// Keeps the program at the interfaces that need one.
+    _passing: Passing,
+}
+
+/// The generators and where they send to.
+struct Sender {
+    queries: Generator,
+    responses: Generator,
+    /// The numbers of the clients' interfaces.
+    interfaces: [u32; 2],
+}
+
+impl<'a> Stage<'a> {
+    /// Lays the second cable and prepares the traffic.
+    ///
+    /// # Errors
+    /// When the kernel does not allow it.
+    pub fn new(network: &'a Network, seed: u64) -> Result<Self> {
+        network.add_second_cable()?;
+        forward(network)?;
+        let router = mac_address(network, Side::Server, INTERFACES[1])?;
+        let (mut queries, mut responses, mut exchanges) = (Vec::new(), Vec::new(), Vec::new());
+        for mut exchange in Traffic::new(Profile::Everyday, seed, 1_000) {
+            exchange.tcp = false;
+            exchange.response_after_ns = exchange.response_after_ns.or(Some(1));
+            let both = Template::query(&exchange).zip(Template::response(&exchange, router));
+            if let Some((query, response)) = both {
+                queries.push(query);
+                responses.push(response);
+                exchanges.push(exchange);
+            }
+            if exchanges.len() == TEMPLATES {
+                break;
+            }
+        }
+        let mut passing = Passing::load()?;
+        network.within(Side::Server, || passing.attach(INTERFACES[1]))?;
+        for interface in CLIENT_INTERFACES {
+            network.within(Side::Client, || passing.attach(interface))?;
+        }
+        Ok(Self {
+            network,
+            exchanges,
+            sender: Sender {
+                queries: Generator::load(&queries)?,
+                responses: Generator::load(&responses)?,
+                interfaces: [
+                    interface_index(network, CLIENT_INTERFACES[0])?,
+                    interface_index(network, CLIENT_INTERFACES[1])?,
+                ],
+            },
+            _passing: passing,
+        })
+    }
+
+    /// Sends for so long, and tells what that cost the process of this number.
+    ///
+    /// # Errors
+    /// When the kernel does not do it.
+    pub fn run(&mut self, load: Load, duration: Duration, pid: u32) -> Result<Run> {
+        let before = self.sent();
+        let sender = &mut self.sender;
+        let (elapsed, processor) = self.network.within(Side::Client, || {
+            pin(GENERATOR_CPU)?;
+            let start = Instant::now();
+            let taken = processor_time(pid)?;
+            match load {
+                Load::Full => sender.send_fast(duration)?,
+                Load::Paced(rate) => sender.send_paced(rate, duration)?,
+            }
+            Ok((start.elapsed(), processor_time(pid)? - taken))
+        })?;
+        ensure!(
+            self.sender.queries.made()? == self.sender.queries.sent(),
+            "the generator did not make what it was told to"
+        );
+        Ok(Run {
+            sent: self.sent() - before,
+            elapsed,
+            processor,
+        })
+    }
+
+    /// Messages so far.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.sender.queries.sent() + self.sender.responses.sent()
+    }
+
+    /// The exchanges, each with how often its query was sent, and its response.
+    pub fn exchanges(&self) -> impl Iterator<Item = (&Exchange, [u64; 2])> {
+        let totals = [self.sender.queries.sent(), self.sender.responses.sent()];
+        let count = self.exchanges.len() as u64;
+        self.exchanges
+            .iter()
+            .enumerate()
+            .map(move |(place, exchange)| {
+                let sent =
+                    totals.map(|total| total / count + u64::from((place as u64) < total % count));
+                (exchange, sent)
+            })
+    }
+}
+
+impl Sender {
+    fn send_fast(&mut self, duration: Duration) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < duration {
+            self.queries.send(self.interfaces[0], CHUNK)?;
+        }
+        Ok(())
+    }
+
+    fn send_paced(&mut self, rate: u64, duration: Duration) -> Result<()> {
+        let start = Instant::now();
+        let mut sent = 0;
+        loop {
+            let elapsed = start.elapsed();
+            let due = (elapsed.min(duration).as_secs_f64() * rate as f64 / 2.0) as u64;
+            let packets = u32::try_from(due - sent)?;
+            self.queries.send(self.interfaces[0], packets)?;
+            self.responses.send(self.interfaces[1], packets)?;
+            sent = due;
+            if elapsed >= duration {
+                return Ok(());
+            }
+            thread::sleep(TICK.saturating_sub(start.elapsed() - elapsed));
+        }
+    }
+}
+
+/// Makes the server's namespace a router from the second cable to the first,
+/// where neighbours are that nobody has.
+fn forward(network: &Network) -> Result<()> {
+    let [first, _] = INTERFACES;
+    let script = format!(
+        "set -e\n\
+         echo 1 > /proc/sys/net/ipv4/ip_forward\n\
+         echo 1 > /proc/sys/net/ipv6/conf/all/forwarding\n\
+         for each in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $each; done\n\
+         ip neighbour replace 192.0.2.66 lladdr 02:00:00:00:00:66 dev {first}\n\
+         ip neighbour replace 2001:db8::66 lladdr 02:00:00:00:00:66 dev {first}\n\
+         ip route add default via 192.0.2.66 dev {first}\n\
+         ip route add default via 2001:db8::66 dev {first}\n"
+    );
+    network.output(Side::Server, "sh", &["-c", &script])?;
+    Ok(())
+}
+
+fn interface_index(network: &Network, interface: &str) -> Result<u32> {
+    let path = format!("/sys/class/net/{interface}/ifindex");
+    let text = network.output(Side::Client, "cat", &[&path])?;
+    Ok(text.trim().parse()?)
+}
+
+fn mac_address(network: &Network, side: Side, interface: &str) -> Result<[u8; 6]> {
+    let path = format!("/sys/class/net/{interface}/address");
+    let text = network.output(side, "cat", &[&path])?;
+    let octets: Vec<u8> = text
+        .trim()
+        .split(':')
+        .map(|octet| u8::from_str_radix(octet, 16))
+        .collect::<Result<_, _>>()?;
+    octets.try_into().ok().context("six octets")
+}

@@ -1,0 +1,101 @@
+//! When a drain thread looks at its rings next.
+//!
+//! A look costs a wake-up, whatever it finds, and a wake-up costs as much as tens
+//! of records. So a thread sleeps until its fullest ring should be a sixteenth
+//! full: seldom under little load, often under much.
+
+use std::time::Duration;
+
+/// How full a ring should be at a look: far from the half where sampling starts,
+/// and few enough lines to stay in a CPU's cache.
+const WANTED_FILL: f64 = 1.0 / 16.0;
+/// While there is load, the sleep is at most so many times the shortest: a sudden
+/// flood must not find the thread asleep for long.
+const LONGEST: u32 = 8;
+
+/// The sleeps between looks.
+#[derive(Debug)]
+pub(super) struct Pace {
+    shortest: Duration,
+    longest: Duration,
+    sleep: Duration,
+}
+
+impl Pace {
+    /// Sleeps from `shortest`, under load, to `longest`, when idle.
+    pub(super) const fn new(shortest: Duration, longest: Duration) -> Self {
+        Self {
+            shortest,
+            longest,
+            sleep: shortest,
+        }
+    }
+
+    /// How long to sleep after a look that found the fullest ring so full, 0 to
+    /// 1; the last look was so long before it.
+    pub(super) fn next(&mut self, fill: f64, since_last: Duration) -> Duration {
+        let twice = self.sleep * 2;
+        self.sleep = if fill > 0.0 {
+            let until_wanted = since_last.as_secs_f64() * (WANTED_FILL / fill).min(2.0);
+            let most = self.longest.min(self.shortest * LONGEST).min(twice);
+            Duration::from_secs_f64(until_wanted).clamp(self.shortest, most.max(self.shortest))
+        } else {
+            twice.min(self.longest)
+        };
+        self.sleep
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn us(microseconds: u64) -> Duration {
+        Duration::from_micros(microseconds)
+    }
+
+    /// The sleep that comes of so many looks at rings that fill so much per
+    /// second.
+    fn settled(pace: &mut Pace, looks: u32, fill_per_second: f64) -> Duration {
+        let mut sleep = us(500);
+        for _ in 0..looks {
+            sleep = pace.next(fill_per_second * sleep.as_secs_f64(), sleep);
+        }
+        sleep
+    }
+
+    #[test]
+    fn sleeps_by_how_fast_the_rings_fill() {
+        let pace = || Pace::new(us(500), us(20_000));
+        for (fill_per_second, expected) in [
+            (0.0, us(20_000)),
+            // A trickle: eight times the shortest.
+            (0.1, us(4_000)),
+            (10.0, us(4_000)),
+            // A sixteenth within 2 ms.
+            (31.25, us(2_000)),
+            (62.5, us(1_000)),
+            (1_000.0, us(500)),
+        ] {
+            let sleep = settled(&mut pace(), 20, fill_per_second);
+            let off = sleep.abs_diff(expected);
+            assert!(off < us(20), "{fill_per_second}/s: {sleep:?}");
+        }
+    }
+
+    #[test]
+    fn a_flood_after_idleness_is_met_at_the_next_look() {
+        let mut pace = Pace::new(us(500), us(20_000));
+        settled(&mut pace, 20, 0.0);
+        assert_eq!(pace.next(0.4, us(20_000)), us(3_125));
+        assert_eq!(pace.next(1.0, us(3_125)), us(500));
+    }
+
+    #[test]
+    fn bounds_that_are_equal_are_kept() {
+        let mut pace = Pace::new(us(1_000_000), us(1_000_000));
+        for fill in [0.0, 0.001, 1.0] {
+            assert_eq!(pace.next(fill, us(1_000_000)), us(1_000_000));
+        }
+    }
+}

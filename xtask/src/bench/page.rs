@@ -1,0 +1,320 @@
+//! docs/performance.md: the machine, the method, the figures, and the bars that
+//! they are held to.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+
+use anyhow::Result;
+use serde_json::{Map, Value};
+
+use super::Printed;
+use crate::process::output;
+
+/// All benchmarks, in the order of a packet's way.
+pub(super) const NAMES: [&str; 7] = [
+    "probe",
+    "engine",
+    "enrich",
+    "live",
+    "impact",
+    "overload",
+    "cardinality",
+];
+
+/// What a benchmark is about, in the words of the page.
+fn about(name: &str) -> &'static str {
+    match name {
+        "probe" => {
+            "What a packet costs in the kernel programs, by the kernel's own test runs. All cases \
+             take turns; what is told are medians, and what they are above the empty program."
+        }
+        "engine" => {
+            "What a message costs in the statistics engine: captures of made-up traffic, read from \
+             the page cache by one thread, with no dataset, one, the default ones, and the 34 of \
+             DSC's sample configuration."
+        }
+        "enrich" => {
+            "What a message costs more when countries, autonomous systems, networks and customers \
+             are looked up and counted: with warm caches, and with each client a new one."
+        }
+        "live" => {
+            "The whole daemon at the end of a virtual cable. A program in the kernel makes the \
+             packets on the first CPU, as live frames, so what was sent is known exactly; \
+             responses are forwarded out of the server's namespace. `10k` to `500k` are \
+             queries and responses per second together; `all` is queries only, as many as are \
+             made. `full` counts every built-in dataset. CPU time is the scheduler's account of \
+             the daemon's threads; dnscap (writing a capture) stands beside for comparison."
+        }
+        "impact" => {
+            "NSD under dnsperf at saturation, both on this machine, with nobody watching, with \
+             xdsc, and with other tools at the same interface. The watchers take turns; the ratio \
+             of medians is what the server keeps of its queries per second. The latency is that \
+             of a second client that asks 1000 times per second. Tools that capture lose packets \
+             at such rates, uncounted here."
+        }
+        "overload" => {
+            "A flood while the daemon may take 3 % of a CPU only, by a control group and by \
+             `ring.cpu_budget`. Totals are compared with what was sent. Each cell of the datasets \
+             is compared with the truth, in standard deviations as `xdsc_ring_sampling_variance_total` \
+             states them; 95 % of them should be within 1.96."
+        }
+        "cardinality" => {
+            "Ten million queries within a minute of a made-up clock, each from another address \
+             for another name of one zone, through parser, shard and aggregate."
+        }
+        _ => "",
+    }
+}
+
+/// A bar: of which benchmark, what is measured, and its bound.
+struct Bar {
+    bench: &'static str,
+    what: &'static str,
+    figure: fn(&Figures<'_>) -> Option<f64>,
+    bound: Bound,
+}
+
+#[derive(Clone, Copy)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Bound {
+    fn holds(self, figure: f64) -> bool {
+        match self {
+            Self::AtLeast(bound) => figure >= bound,
+            Self::AtMost(bound) => figure <= bound,
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::AtLeast(bound) => format!("at least {bound}"),
+            Self::AtMost(bound) => format!("at most {bound}"),
+        }
+    }
+}
+
+/// The figures of one benchmark.
+struct Figures<'a>(&'a Map<String, Value>);
+
+impl Figures<'_> {
+    fn get(&self, key: &str) -> Option<f64> {
+        self.0.get(key)?.as_f64()
+    }
+
+    fn above_empty(&self, key: &str) -> Option<f64> {
+        Some(self.get(key)? - self.get("empty_ns")?)
+    }
+}
+
+const fn bar(
+    bench: &'static str,
+    what: &'static str,
+    figure: fn(&Figures<'_>) -> Option<f64>,
+    bound: Bound,
+) -> Bar {
+    Bar {
+        bench,
+        what,
+        figure,
+        bound,
+    }
+}
+
+use Bound::{AtLeast, AtMost};
+
+#[rustfmt::skip]
+const BARS: [Bar; 21] = [
+    bar("probe", "delivered IPv4 query, ns above the empty program", |f| f.above_empty("ipv4_query_ns"), AtMost(45.0)),
+    bar("probe", "the same, as a share of the kernel's ring buffer", |f| Some(1.0 / f.get("ringbuf_ratio_above_empty")?), AtMost(0.333)),
+    bar("probe", "counting only, ns above the empty program", |f| f.above_empty("counting_only_ns"), AtMost(20.0)),
+    bar("probe", "UDP that is not DNS, ns above the empty program", |f| f.above_empty("non_dns_udp_ns"), AtMost(8.0)),
+    bar("engine", "full set, millions of messages per second and core", |f| f.get("full_mps"), AtLeast(8.0)),
+    bar("engine", "default set, likewise", |f| f.get("default_mps"), AtLeast(12.0)),
+    bar("enrich", "time per message, as a multiple of the plain one's", |f| f.get("ratio"), AtMost(1.3)),
+    bar("live", "packets per second that were made", |f| f.get("offered_pps_default"), AtLeast(2e6)),
+    bar("live", "records lost at that rate", |f| f.get("lost_default"), AtMost(0.0)),
+    bar("live", "share sampled out at that rate", |f| f.get("sampled_share_default"), AtMost(0.0)),
+    bar("live", "totals exact (1 or 0)", |f| f.get("totals_exact_default"), AtLeast(1.0)),
+    bar("live", "totals exact with all datasets", |f| f.get("totals_exact"), AtLeast(1.0)),
+    bar("live", "records missing at 500,000 messages per second", |f| f.get("missing_500k"), AtMost(0.0)),
+    bar("live", "us of a CPU per message at 100,000 per second, all datasets", |f| f.get("daemon_us_per_msg_100k"), AtMost(0.3)),
+    bar("live", "resident memory at most, MiB, default configuration", |f| f.get("peak_mb_default"), AtMost(100.0)),
+    bar("impact", "share of the server's queries per second that is left", |f| f.get("xdsc_ratio"), AtLeast(0.98)),
+    bar("overload", "totals exact (1 or 0)", |f| f.get("totals_exact"), AtLeast(1.0)),
+    bar("overload", "share of the cells within 1.96 standard deviations", |f| f.get("within_95_percent"), AtLeast(0.9)),
+    bar("overload", "growth of memory", |f| f.get("rss_growth"), AtMost(1.05)),
+    bar("cardinality", "resident memory, MiB", |f| f.get("rss_mb"), AtMost(100.0)),
+    bar("cardinality", "error of the number of clients, in stated deviations", |f| Some(f.get("clients_error")? / f.get("clients_error_stated")?), AtMost(3.0)),
+];
+
+/// Where it was measured, and when.
+pub(super) struct Machine {
+    processor: String,
+    cpus: usize,
+    memory: String,
+    kernel: String,
+    date: String,
+}
+
+impl Machine {
+    /// The one that this runs on.
+    pub(super) fn this() -> Result<Self> {
+        let cpus = fs::read_to_string("/proc/cpuinfo")?;
+        let memory = fs::read_to_string("/proc/meminfo")?;
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+        Ok(Self {
+            processor: field(&cpus, "model name").unwrap_or_else(|| "unknown".to_owned()),
+            cpus: std::thread::available_parallelism()?.get(),
+            memory: field(&memory, "MemTotal").unwrap_or_default(),
+            kernel: kernel.trim().to_owned(),
+            date: output(Command::new("date").args(["--utc", "+%F"]))?
+                .trim()
+                .to_owned(),
+        })
+    }
+}
+
+/// Of lines such as `name : value`.
+fn field(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    let (_, value) = line.split_once(':')?;
+    Some(value.trim().to_owned())
+}
+
+/// The bars that were missed, for people.
+pub(super) fn missed(all: &[Printed]) -> Vec<String> {
+    judged(all)
+        .filter(|(bar, figure)| !figure.is_some_and(|figure| bar.bound.holds(figure)))
+        .map(|(bar, figure)| {
+            let figure = figure.map_or_else(|| "not measured".to_owned(), shown);
+            format!(
+                "{}: {}: {figure}, {}",
+                bar.bench,
+                bar.what,
+                bar.bound.text()
+            )
+        })
+        .collect()
+}
+
+/// The bars, with their figures.
+fn judged(all: &[Printed]) -> impl Iterator<Item = (&'static Bar, Option<f64>)> {
+    BARS.iter().filter_map(|bar| {
+        let printed = all.iter().find(|printed| printed.name == bar.bench)?;
+        Some((bar, (bar.figure)(&Figures(&printed.figures))))
+    })
+}
+
+/// The page.
+pub(super) fn page(machine: &Machine, all: &[Printed]) -> String {
+    let Machine {
+        processor,
+        cpus,
+        memory,
+        kernel,
+        date,
+    } = machine;
+    let mut page = format!(
+        "# Performance\n\n\
+         Written by `cargo xtask bench all` on {date}, on a machine of {cpus} CPUs ({processor}, \
+         {memory} of memory) with Linux {kernel}. Figures of other machines differ, their ratios \
+         less so. Run it on a quiet machine; it takes some ten minutes.\n\n\
+         ## Bars\n\n\
+         | Benchmark | What | Figure | Bar | |\n|---|---|---:|---|---|\n"
+    );
+    for (bar, figure) in judged(all) {
+        let verdict = match figure {
+            Some(figure) if bar.bound.holds(figure) => "met",
+            Some(_) | None => "**missed**",
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | {verdict} |",
+            bar.bench,
+            bar.what,
+            figure.map_or_else(|| "-".to_owned(), shown),
+            bar.bound.text()
+        );
+    }
+    for printed in all {
+        let Printed {
+            name,
+            table,
+            figures,
+        } = printed;
+        let _ = write!(
+            page,
+            "\n## `bench {name}`\n\n{}\n\n```\n{table}\n```\n\n| Figure | Value |\n|---|---:|\n",
+            about(name)
+        );
+        for (key, value) in figures {
+            let _ = writeln!(page, "| `{key}` | {value} |");
+        }
+    }
+    page
+}
+
+/// Three digits behind the point at most.
+fn shown(figure: f64) -> String {
+    let rounded = (figure * 1000.0).round() / 1000.0;
+    format!("{rounded}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(name: &'static str, figures: &[(&str, f64)]) -> Printed {
+        let figures = figures.iter();
+        Printed {
+            name,
+            table: "a table".to_owned(),
+            figures: figures
+                .map(|(key, value)| ((*key).to_owned(), (*value).into()))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn bars_are_judged_by_the_figures() {
+        let good = printed("impact", &[("xdsc_ratio", 0.985)]);
+        assert!(missed(&[good]).is_empty());
+        let bad = printed("impact", &[("xdsc_ratio", 0.9)]);
+        let text = missed(&[bad]).join("");
+        assert!(text.ends_with("0.9, at least 0.98"), "{text}");
+        let absent = missed(&[printed("impact", &[])]).join("");
+        assert!(absent.contains("not measured"), "{absent}");
+    }
+
+    #[test]
+    fn every_benchmark_is_described_and_every_bar_is_of_one() {
+        assert!(NAMES.iter().all(|name| !about(name).is_empty()));
+        assert!(BARS.iter().all(|bar| NAMES.contains(&bar.bench)));
+    }
+
+    #[test]
+    fn page_has_machine_bars_tables_and_figures() {
+        let machine = Machine {
+            processor: "a processor".to_owned(),
+            cpus: 2,
+            memory: "4 kB".to_owned(),
+            kernel: "6.1".to_owned(),
+            date: "2026-01-31".to_owned(),
+        };
+        let text = page(&machine, &[printed("impact", &[("xdsc_ratio", 0.985)])]);
+        for part in [
+            "on 2026-01-31, on a machine of 2 CPUs (a processor",
+            "| 0.985 | at least 0.98 | met |",
+            "## `bench impact`",
+            "a table",
+            "| `xdsc_ratio` | 0.985 |",
+        ] {
+            assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
+    }
+}
