@@ -60,12 +60,12 @@ pub const fn share_bits(wishes: u64) -> u8 {
     wishes as u8 & 0xf
 }
 
-/// The lowest level of sampling in [`wishes`].
+/// The lowest level of sampling in [`wishes`]: the daemon asks for no more than
+/// [`MAX_LEVEL`].
 #[inline(always)]
 #[must_use]
 pub const fn floor(wishes: u64) -> u8 {
-    let floor = (wishes >> 8) as u8 & 0xf;
-    if floor < MAX_LEVEL { floor } else { MAX_LEVEL }
+    (wishes >> 8) as u8 & 0xf
 }
 
 /// Lines of a ring of `chunks` chunks, a power of two.
@@ -154,7 +154,6 @@ mod tests {
             }
         }
         assert_eq!((share_bits(0), floor(0)), (0, 0));
-        assert_eq!(floor(u64::MAX), MAX_LEVEL);
     }
 
     #[test]

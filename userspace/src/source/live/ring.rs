@@ -15,7 +15,7 @@ use std::{
 use aya::maps::MapData;
 use dns_wire::{
     counters::Hook,
-    record::{self, LINE, MAX_LINES, Record},
+    record::{self, LINE, MAX_LEVEL, MAX_LINES, Record},
     ring::{self, word},
 };
 use memmap2::{MmapOptions, MmapRaw};
@@ -210,7 +210,7 @@ impl Ring {
 
     /// Sets the lowest level of sampling: one record in `2^floor` or fewer.
     pub fn set_floor(&mut self, floor: u8) {
-        self.wishes.floor = floor;
+        self.wishes.floor = floor.min(MAX_LEVEL);
         self.wish();
     }
 
