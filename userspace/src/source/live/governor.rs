@@ -24,6 +24,8 @@ const SAVED: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug, Default)]
 struct Floor {
     level: u8,
+    /// The last look found the program above the floor.
+    is_exceeded: bool,
     /// Fullest since the last judgement.
     fill: f64,
 }
@@ -76,13 +78,16 @@ impl Governor {
         let floor = self.floors.get_mut(ring)?;
         floor.fill = floor.fill.max(fill);
         // An empty ring tells of an older look.
-        if fill > 0.0 && level > floor.level {
-            // By one only: a single late look does not coarsen what follows.
-            floor.level += 1;
-            floor.fill = 1.0;
-            return Some(floor.level);
+        let is_exceeded = fill > 0.0 && level > floor.level;
+        let was_exceeded = std::mem::replace(&mut floor.is_exceeded, is_exceeded);
+        // A single look that came late does not coarsen what follows: it takes two
+        // in a row to raise the floor by one.
+        if !(is_exceeded && was_exceeded) {
+            return None;
         }
-        None
+        floor.is_exceeded = false;
+        floor.level += 1;
+        Some(floor.level)
     }
 
     /// Judges all floors, after a look: the rings whose floor is another now.
@@ -141,15 +146,33 @@ mod tests {
     #[test]
     fn floor_follows_the_level_step_by_step() {
         let mut governor = Governor::new(2, 1.0);
-        assert_eq!(governor.seen(0, 0.9, 7), Some(1));
-        assert_eq!(governor.seen(0, 0.7, 4), Some(2));
-        assert_eq!(governor.seen(0, 0.5, 2), None);
+        for (fill, level, expected) in [
+            (0.9, 7, None),
+            (0.9, 7, Some(1)),
+            (0.7, 4, None),
+            (0.6, 3, Some(2)),
+            (0.5, 2, None),
+            (0.5, 2, None),
+        ] {
+            assert_eq!(governor.seen(0, fill, level), expected, "{fill} {level}");
+        }
         assert_eq!(floors(&governor), [2, 0]);
+    }
+
+    #[test]
+    fn a_look_that_comes_late_raises_nothing() {
+        let mut governor = Governor::new(1, 1.0);
+        for _ in 0..3 {
+            assert_eq!(governor.seen(0, 0.9, 7), None);
+            assert_eq!(governor.seen(0, 0.1, 0), None);
+        }
+        assert_eq!(floors(&governor), [0]);
     }
 
     #[test]
     fn an_empty_ring_raises_nothing() {
         let mut governor = Governor::new(1, 1.0);
+        assert_eq!(governor.seen(0, 0.0, 8), None);
         assert_eq!(governor.seen(0, 0.0, 8), None);
         assert_eq!(floors(&governor), [0]);
     }
@@ -159,6 +182,7 @@ mod tests {
     fn judged(budget: f64, fill: f64, processor_ms: u64) -> u8 {
         let mut governor = Governor::new(1, budget);
         governor.judge(at(0, 0));
+        governor.seen(0, 0.6, 1);
         governor.seen(0, 0.6, 1);
         governor.judge(at(250, 0));
         governor.seen(0, fill, 1);
