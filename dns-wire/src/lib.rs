@@ -27,6 +27,7 @@ pub mod message;
 pub mod observe;
 pub mod opt;
 pub mod packet;
+mod plain;
 pub mod record;
 pub mod reject;
 pub mod ring;

@@ -69,6 +69,18 @@ table! {
     }
 }
 
+impl Transport {
+    /// The protocol above IP.
+    #[inline(always)]
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Udp => Protocol::Udp,
+            Self::Tcp => Protocol::Tcp,
+        }
+    }
+}
+
 /// The link layer of a frame. The kernel programs know Ethernet only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
@@ -217,7 +229,13 @@ impl Payload {
     #[inline(always)]
     pub fn flow<P: Packet>(&self, packet: &P) -> Result<Flow, Reject> {
         let (source, destination) = addresses(packet, self.family, self.addresses_at)?;
-        Ok(Flow {
+        Ok(self.flow_between(source, destination))
+    }
+
+    /// The same with addresses that were read.
+    #[inline(always)]
+    pub(crate) const fn flow_between(&self, source: [u64; 2], destination: [u64; 2]) -> Flow {
+        Flow {
             family: self.family,
             transport: self.transport,
             hop_limit: self.hop_limit,
@@ -225,7 +243,7 @@ impl Payload {
             destination,
             source_port: self.source_port,
             destination_port: self.destination_port,
-        })
+        }
     }
 }
 
@@ -360,27 +378,27 @@ fn frame<P: Packet>(
 }
 
 /// EtherType values (IEEE 802 numbers).
-mod ether {
-    pub(super) const IPV4: u16 = 0x0800;
-    pub(super) const IPV6: u16 = 0x86dd;
-    pub(super) const VLAN: u16 = 0x8100;
-    pub(super) const QINQ: u16 = 0x88a8;
+pub(crate) mod ether {
+    pub(crate) const IPV4: u16 = 0x0800;
+    pub(crate) const IPV6: u16 = 0x86dd;
+    pub(crate) const VLAN: u16 = 0x8100;
+    pub(crate) const QINQ: u16 = 0x88a8;
 }
 
 /// Assigned Internet protocol numbers.
-mod proto {
-    pub(super) const HOP_BY_HOP: u8 = 0;
-    pub(super) const ICMP: u8 = 1;
-    pub(super) const IPV4: u8 = 4;
-    pub(super) const TCP: u8 = 6;
-    pub(super) const UDP: u8 = 17;
-    pub(super) const IPV6: u8 = 41;
-    pub(super) const ROUTING: u8 = 43;
-    pub(super) const FRAGMENT: u8 = 44;
-    pub(super) const GRE: u8 = 47;
-    pub(super) const AH: u8 = 51;
-    pub(super) const ICMPV6: u8 = 58;
-    pub(super) const DESTINATION: u8 = 60;
+pub(crate) mod proto {
+    pub(crate) const HOP_BY_HOP: u8 = 0;
+    pub(crate) const ICMP: u8 = 1;
+    pub(crate) const IPV4: u8 = 4;
+    pub(crate) const TCP: u8 = 6;
+    pub(crate) const UDP: u8 = 17;
+    pub(crate) const IPV6: u8 = 41;
+    pub(crate) const ROUTING: u8 = 43;
+    pub(crate) const FRAGMENT: u8 = 44;
+    pub(crate) const GRE: u8 = 47;
+    pub(crate) const AH: u8 = 51;
+    pub(crate) const ICMPV6: u8 = 58;
+    pub(crate) const DESTINATION: u8 = 60;
 }
 
 /// EtherType and the offset of what follows.
@@ -784,11 +802,7 @@ fn udp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
     }
     let (source_port, destination_port) = ports(packet, ip.at)?;
     if !(settings.watches(destination_port) || settings.watches(source_port)) {
-        let kind = match (source_port, destination_port) {
-            (443, _) | (_, 443) => NotDns::Udp443,
-            (853, _) | (_, 853) => NotDns::Udp853,
-            _ => NotDns::Udp,
-        };
+        let kind = unwatched(Transport::Udp, (source_port, destination_port));
         return Ok(Located::NotDns(kind, 0));
     }
     let len = usize::from(be16(packet, ip.at + 4, Reject::Snapped)?);
@@ -823,11 +837,7 @@ fn tcp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
     }
     let (source_port, destination_port) = ports(packet, ip.at)?;
     if !(settings.watches(destination_port) || settings.watches(source_port)) {
-        let kind = match (source_port, destination_port) {
-            (443, _) | (_, 443) => NotDns::Tcp443,
-            (853, _) | (_, 853) => NotDns::Tcp853,
-            _ => NotDns::Tcp,
-        };
+        let kind = unwatched(Transport::Tcp, (source_port, destination_port));
         return Ok(Located::NotDns(kind, 0));
     }
     let sequence: [u8; 4] = packet.read(ip.at + 4).ok_or(Reject::Snapped)?;
@@ -860,6 +870,19 @@ fn tcp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
     })
 }
 
+/// What is on ports, source and destination, that are not watched.
+#[inline(always)]
+pub(crate) const fn unwatched(transport: Transport, ports: (u16, u16)) -> NotDns {
+    match (transport, ports) {
+        (Transport::Udp, (443, _) | (_, 443)) => NotDns::Udp443,
+        (Transport::Udp, (853, _) | (_, 853)) => NotDns::Udp853,
+        (Transport::Udp, _) => NotDns::Udp,
+        (Transport::Tcp, (443, _) | (_, 443)) => NotDns::Tcp443,
+        (Transport::Tcp, (853, _) | (_, 853)) => NotDns::Tcp853,
+        (Transport::Tcp, _) => NotDns::Tcp,
+    }
+}
+
 #[inline(always)]
 fn ports<P: Packet>(packet: &P, at: usize) -> Result<(u16, u16), Reject> {
     let [a, b, c, d] = packet.read(at).ok_or(Reject::Snapped)?;
@@ -873,7 +896,7 @@ fn be16<P: Packet>(packet: &P, at: usize, reason: Reject) -> Result<u16, Reject>
 
 /// Four octets as the first ones of a word in memory order.
 #[inline(always)]
-fn word4(octets: [u8; 4]) -> u64 {
+pub(crate) fn word4(octets: [u8; 4]) -> u64 {
     if cfg!(target_endian = "little") {
         u64::from(u32::from_ne_bytes(octets))
     } else {

@@ -85,6 +85,16 @@ impl Header {
         }
     }
 
+    /// The header of its first eight octets and its last four.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn of_words(first: [u8; 8], second: [u8; 4]) -> Self {
+        Self {
+            first: u64::from_ne_bytes(first),
+            second: u32::from_ne_bytes(second),
+        }
+    }
+
     /// ID.
     #[inline(always)]
     #[must_use]
@@ -280,8 +290,18 @@ pub fn parse<P: Packet>(packet: &P, at: usize, len: usize) -> Result<Message, Re
     if len < HEADER_LEN {
         return Err(Reject::DnsHeader);
     }
+    parse_behind(packet, header(packet, at)?, at, len)
+}
+
+/// The same of a message whose header was read.
+#[inline(always)]
+pub(crate) fn parse_behind<P: Packet>(
+    packet: &P,
+    header: Header,
+    at: usize,
+    len: usize,
+) -> Result<Message, Reject> {
     let end = at + len;
-    let header = header(packet, at)?;
     let mut next = at + HEADER_LEN;
     let question = if header.questions() == 0 {
         Question::default()
@@ -303,10 +323,7 @@ pub fn parse<P: Packet>(packet: &P, at: usize, len: usize) -> Result<Message, Re
 #[inline(always)]
 fn header<P: Packet>(packet: &P, at: usize) -> Result<Header, Reject> {
     let (first, second) = packet.read_header(at).ok_or(Reject::Snapped)?;
-    Ok(Header {
-        first: u64::from_ne_bytes(first),
-        second: u32::from_ne_bytes(second),
-    })
+    Ok(Header::of_words(first, second))
 }
 
 #[inline(always)]

@@ -5,6 +5,7 @@ use crate::{
     locate::{Flow, Layers, Link, Located, Payload, Transport, locate, tcp_flag},
     message::{self, Header, Message},
     packet::Packet,
+    plain,
     reject::Reject,
     settings::Settings,
 };
@@ -200,6 +201,11 @@ pub fn observe<P: Packet, H: Host>(
     settings: &Settings,
     host: &mut H,
 ) -> Outcome {
+    if link == Link::Ethernet
+        && let Some(outcome) = plain::observe(packet, hook, settings, host)
+    {
+        return outcome;
+    }
     let found = locate(packet, link, settings);
     observe_located(packet, found, hook, settings, host)
 }
@@ -275,6 +281,29 @@ pub fn observe_payload<P: Packet, H: Host>(
             Some(window) => observe_stream(&window, &seen, host),
             None => segment(host),
         },
+    }
+}
+
+/// Sees the payload of a datagram whose header was read.
+#[inline(always)]
+pub(crate) fn observe_datagram<P: Packet, H: Host>(
+    packet: &P,
+    payload: &Payload,
+    flow: &Flow,
+    header: Header,
+    hook: Hook,
+    settings: &Settings,
+    host: &mut H,
+) -> Finding {
+    let seen = Seen {
+        hook,
+        settings,
+        payload,
+        flow,
+    };
+    match message::parse_behind(packet, header, payload.at, payload.len) {
+        Ok(message) => observe_message(packet, &seen, &message, host),
+        Err(reason) => rejected(reason, host),
     }
 }
 

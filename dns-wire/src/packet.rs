@@ -23,6 +23,12 @@ pub trait Packet {
     /// `N` is one of 1, 2, 4, 8 and 16.
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
 
+    /// The first octets of a frame.
+    type Front<const LEN: usize>: Front;
+
+    /// The first `LEN` octets, if the frame holds them, by one check.
+    fn front<const LEN: usize>(&self) -> Option<Self::Front<LEN>>;
+
     /// The 12 octets of a DNS header at offset `at`, in one check where that is
     /// cheaper than two.
     #[inline(always)]
@@ -87,6 +93,24 @@ pub trait Packet {
     fn copy_name(&self, at: usize, len: usize, to: &mut NameArea);
 }
 
+/// The first octets of a frame, known to be there: what is read of them costs a
+/// load and, since offsets are constants, no check.
+pub trait Front {
+    /// `N` octets at offset `at`; zeros where there are no so many.
+    ///
+    /// `N` is one of 1, 2, 4 and 8.
+    fn get<const N: usize>(&self, at: usize) -> [u8; N];
+}
+
+impl<const LEN: usize> Front for &[u8; LEN] {
+    #[inline(always)]
+    fn get<const N: usize>(&self, at: usize) -> [u8; N] {
+        let octets = self.as_slice().get(at..);
+        let octets = octets.and_then(<[u8]>::first_chunk);
+        octets.copied().unwrap_or([0; N])
+    }
+}
+
 /// A frame in memory: from a capture file, a reassembled stream, a test.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice<'a> {
@@ -130,7 +154,14 @@ impl<'a> Slice<'a> {
     }
 }
 
-impl Packet for Slice<'_> {
+impl<'a> Packet for Slice<'a> {
+    type Front<const LEN: usize> = &'a [u8; LEN];
+
+    #[inline(always)]
+    fn front<const LEN: usize>(&self) -> Option<&'a [u8; LEN]> {
+        self.bytes.first_chunk()
+    }
+
     #[inline(always)]
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
         self.bytes.get(at..)?.first_chunk().copied()

@@ -12,7 +12,7 @@ use dns_wire::{
     counters::Hook,
     locate::Chain,
     observe::Finding,
-    packet::{NAME_AT, NameArea},
+    packet::{self, NAME_AT, NameArea},
     record::{HEAD, LINE},
     reject::Reject,
 };
@@ -163,7 +163,33 @@ impl<C: Context> Frame<'_, C> {
     }
 }
 
+/// The first `LEN` octets of a frame.
+pub struct Front<const LEN: usize> {
+    start: usize,
+}
+
+impl<const LEN: usize> packet::Front for Front<LEN> {
+    #[inline(always)]
+    fn get<const N: usize>(&self, at: usize) -> [u8; N] {
+        if at + N > LEN {
+            return [0; N];
+        }
+        // SAFETY: whoever made a front has checked that `LEN` octets are there.
+        unsafe { load(self.start + at) }
+    }
+}
+
 impl<C: Context> Packet for Frame<'_, C> {
+    type Front<const LEN: usize> = Front<LEN>;
+
+    #[inline(always)]
+    fn front<const LEN: usize>(&self) -> Option<Front<LEN>> {
+        if behind::<LEN>(self.start) > self.end {
+            return None;
+        }
+        Some(Front { start: self.start })
+    }
+
     #[inline(always)]
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
         // The verifier must see that the offset is bounded. The parser never
@@ -317,7 +343,15 @@ impl Window {
     }
 }
 
+/// A window is no frame's front.
 impl Packet for Window {
+    type Front<const LEN: usize> = Front<LEN>;
+
+    #[inline(always)]
+    fn front<const LEN: usize>(&self) -> Option<Front<LEN>> {
+        None
+    }
+
     #[inline(always)]
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
         let from = at.wrapping_sub(self.at) & 0x1ff;
