@@ -32,6 +32,7 @@ pub mod record;
 pub mod reject;
 pub mod ring;
 pub mod settings;
+pub mod tally;
 
 pub use observe::observe;
 pub use packet::{Packet, Slice};

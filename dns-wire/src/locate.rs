@@ -69,6 +69,38 @@ table! {
     }
 }
 
+impl NotDns {
+    /// The protocol above IP.
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Udp | Self::Udp443 | Self::Udp853 => Protocol::Udp,
+            Self::Tcp | Self::TcpControl | Self::Tcp443 | Self::Tcp853 => Protocol::Tcp,
+            Self::Icmp => Protocol::Icmp,
+            Self::Icmpv6 => Protocol::Icmpv6,
+            Self::OtherIp | Self::NonIp => Protocol::Other,
+        }
+    }
+
+    /// The place of ICMP and ICMPv6 where both are counted.
+    #[inline(always)]
+    pub(crate) const fn icmp(self) -> Option<usize> {
+        match self {
+            Self::Icmp => Some(0),
+            Self::Icmpv6 => Some(1),
+            Self::Udp
+            | Self::Tcp
+            | Self::TcpControl
+            | Self::Udp443
+            | Self::Tcp443
+            | Self::Udp853
+            | Self::Tcp853
+            | Self::OtherIp
+            | Self::NonIp => None,
+        }
+    }
+}
+
 impl Transport {
     /// The protocol above IP.
     #[inline(always)]
@@ -221,8 +253,18 @@ impl Payload {
         }
     }
 
-    /// Addresses and ports. The addresses are read only now: they would occupy
-    /// registers all through the parsing, and most packets elsewhere are not DNS.
+    /// The layers that lead to it; where they end is not told again.
+    #[inline(always)]
+    #[must_use]
+    pub const fn layers(&self) -> Layers {
+        Layers {
+            family: self.family,
+            protocol: self.transport.protocol(),
+            end: 0,
+        }
+    }
+
+    /// Addresses and ports.
     ///
     /// # Errors
     /// [`Reject::Snapped`] where the frame does not hold them.
@@ -288,6 +330,60 @@ pub struct Layers {
     pub protocol: Protocol,
     /// Offset just behind the IP packet; 0 when there is none.
     pub end: usize,
+}
+
+/// What [`locate`] finds, in three words, as a kernel program's function hands it
+/// out: that function is checked once, by itself.
+///
+/// Word 0 holds, from the lowest bit: what it is (4 bits), family (4), protocol
+/// (8), kind or reason (8), type of ICMP (8), end of the IP packet (32). Words 1
+/// and 2 are those of the payload.
+#[inline(always)]
+#[must_use]
+pub const fn pack(layers: &Layers, located: &Located) -> [u64; 3] {
+    let (what, kind, icmp, [where_, of]) = match located {
+        Located::Payload(payload) => (PAYLOAD, 0, 0, payload.pack()),
+        Located::Control(payload) => (CONTROL, 0, 0, payload.pack()),
+        Located::NotDns(kind, icmp) => (NOT_DNS, kind.index(), *icmp, [0; 2]),
+        Located::Fragment => (FRAGMENT, 0, 0, [0; 2]),
+        Located::Rejected(reason) => (REJECTED, reason.index(), 0, [0; 2]),
+    };
+    let first = what
+        | (layers.family.index() as u64) << 4
+        | (layers.protocol.index() as u64) << 8
+        | (kind as u64) << 16
+        | (icmp as u64) << 24
+        | (layers.end as u64) << 32;
+    [first, where_, of]
+}
+
+const PAYLOAD: u64 = 0;
+const CONTROL: u64 = 1;
+const NOT_DNS: u64 = 2;
+const FRAGMENT: u64 = 3;
+const REJECTED: u64 = 4;
+
+/// What such words say. What does not stand for anything is a rejected frame.
+#[inline(always)]
+#[must_use]
+pub fn unpack([first, where_, of]: [u64; 3]) -> (Layers, Located) {
+    let layers = Layers {
+        family: Family::from_index(first as usize >> 4 & 0xf).unwrap_or(Family::Other),
+        protocol: Protocol::from_index(first as usize >> 8 & 0xff).unwrap_or(Protocol::Other),
+        end: (first >> 32) as usize,
+    };
+    let kind = (first >> 16) as usize & 0xff;
+    let located = match first & 0xf {
+        PAYLOAD => Located::Payload(Payload::unpack([where_, of])),
+        CONTROL => Located::Control(Payload::unpack([where_, of])),
+        NOT_DNS => {
+            let kind = NotDns::from_index(kind).unwrap_or(NotDns::NonIp);
+            Located::NotDns(kind, (first >> 24) as u8)
+        }
+        FRAGMENT => Located::Fragment,
+        _ => Located::Rejected(Reject::from_index(kind).unwrap_or(Reject::Snapped)),
+    };
+    (layers, located)
 }
 
 /// Finds the DNS payload of a frame.

@@ -1,7 +1,7 @@
 //! The whole way of one packet, the same in the kernel and in user space.
 
 use crate::{
-    counters::{Counters, Delivery, Hook, Outcome, Role},
+    counters::{Count, Delivery, Hook, Outcome, Role},
     locate::{Flow, Layers, Link, Located, Payload, Transport, locate, tcp_flag},
     message::{self, Header, Message},
     packet::Packet,
@@ -12,12 +12,27 @@ use crate::{
 
 /// What the code path needs of the place where it runs.
 pub trait Host {
+    /// What it counts into.
+    type Counts: Count;
+
     /// The counters of this CPU and hook.
-    fn counters(&mut self) -> &mut Counters;
+    fn counters(&mut self) -> &mut Self::Counts;
 
     /// Whether an address (in memory order, IPv4 in the first four octets) is
     /// one of the configured service addresses. Asked only when there are any.
     fn is_service_address(&mut self, flow: &Flow, address: [u64; 2]) -> bool;
+
+    /// Finds the payload: [`locate`], or a call that leads to it.
+    #[inline(always)]
+    fn locate<P: Packet>(
+        &mut self,
+        packet: &P,
+        link: Link,
+        _hook: Hook,
+        settings: &Settings,
+    ) -> (Layers, Located) {
+        locate(packet, link, settings)
+    }
 
     /// Sees the payload: [`observe_payload`], or a call that leads to it.
     #[inline(always)]
@@ -206,7 +221,7 @@ pub fn observe<P: Packet, H: Host>(
     {
         return outcome;
     }
-    let found = locate(packet, link, settings);
+    let found = host.locate(packet, link, hook, settings);
     observe_located(packet, found, hook, settings, host)
 }
 
@@ -219,8 +234,6 @@ pub fn observe_located<P: Packet, H: Host>(
     settings: &Settings,
     host: &mut H,
 ) -> Outcome {
-    // Nothing stands between the finding and this match: the compiler then
-    // joins each way through the parser with its arm, instead of merging all.
     match located {
         Located::Payload(payload) => {
             host.counters().packet(layers, packet.wire_len());
@@ -236,15 +249,15 @@ pub fn observe_located<P: Packet, H: Host>(
         }
         Located::NotDns(kind, icmp) => {
             host.counters().packet(layers, packet.wire_len());
-            host.counters().not_dns(kind, icmp)
+            host.counters().not_dns(layers, kind, icmp)
         }
         Located::Fragment => {
             host.counters().packet(layers, packet.wire_len());
-            host.counters().outcome(Outcome::Fragment)
+            host.counters().fragment(layers)
         }
         Located::Rejected(reason) => {
             host.counters().packet(layers, packet.wire_len());
-            host.counters().rejected(reason)
+            host.counters().rejected(layers, reason)
         }
     }
 }
@@ -259,38 +272,34 @@ pub fn observe_payload<P: Packet, H: Host>(
     settings: &Settings,
     host: &mut H,
 ) -> Finding {
-    let flow = match payload.flow(packet) {
-        Ok(flow) => flow,
-        Err(reason) => return rejected(reason, host),
-    };
     let seen = Seen {
         hook,
         settings,
         payload,
-        flow: &flow,
     };
     match payload.transport {
         Transport::Udp => match message::parse(packet, payload.at, payload.len) {
-            Ok(message) => observe_message(packet, &seen, &message, host),
-            Err(reason) => rejected(reason, host),
+            Ok(message) => observe_message(packet, &seen, payload.flow(packet), &message, host),
+            Err(reason) => rejected(payload, reason, host),
         },
         Transport::Tcp if packet.holds(payload.at + payload.len) => {
-            observe_stream(packet, &seen, host)
+            observe_stream(packet, packet, &seen, host)
         }
         Transport::Tcp => match host.window(payload) {
-            Some(window) => observe_stream(&window, &seen, host),
-            None => segment(host),
+            Some(window) => observe_stream(packet, &window, &seen, host),
+            None => segment(payload, host),
         },
     }
 }
 
-/// Sees the payload of a datagram whose header was read.
+/// Sees the payload of a datagram whose header was read; `flow` tells who talks
+/// to whom.
 #[inline(always)]
 pub(crate) fn observe_datagram<P: Packet, H: Host>(
     packet: &P,
     payload: &Payload,
-    flow: &Flow,
     header: Header,
+    flow: impl FnOnce() -> Flow,
     hook: Hook,
     settings: &Settings,
     host: &mut H,
@@ -299,11 +308,10 @@ pub(crate) fn observe_datagram<P: Packet, H: Host>(
         hook,
         settings,
         payload,
-        flow,
     };
     match message::parse_behind(packet, header, payload.at, payload.len) {
-        Ok(message) => observe_message(packet, &seen, &message, host),
-        Err(reason) => rejected(reason, host),
+        Ok(message) => observe_message(packet, &seen, Ok(flow()), &message, host),
+        Err(reason) => rejected(payload, reason, host),
     }
 }
 
@@ -336,7 +344,7 @@ pub fn observe_control<P: Packet, H: Host>(
         }
         (Hook::Ingress | Hook::Egress, _) => {}
     }
-    host.counters().control(control.tcp_flags)
+    host.counters().control(control.layers(), control.tcp_flags)
 }
 
 /// The connection, if the observed host is its server.
@@ -358,34 +366,39 @@ struct Seen<'a> {
     hook: Hook,
     settings: &'a Settings,
     payload: &'a Payload,
-    flow: &'a Flow,
 }
 
-/// A segment that is exactly one message needs no reassembly.
+/// A segment that is exactly one message needs no reassembly. Its octets are read
+/// from `start`, which may be a part of the packet.
 #[inline(always)]
-fn observe_stream<P: Packet, H: Host>(packet: &P, seen: &Seen<'_>, host: &mut H) -> Finding {
+fn observe_stream<P: Packet, W: Packet, H: Host>(
+    packet: &P,
+    start: &W,
+    seen: &Seen<'_>,
+    host: &mut H,
+) -> Finding {
     let Payload { at, len, .. } = *seen.payload;
     // RFC 7766, section 8: "a two-octet length field" comes first.
-    let prefix = packet.read(at).map(u16::from_be_bytes);
+    let prefix = start.read(at).map(u16::from_be_bytes);
     if len < 2 + message::HEADER_LEN || prefix.map(usize::from) != Some(len - 2) {
-        return segment(host);
+        return segment(seen.payload, host);
     }
-    match message::parse(packet, at + 2, len - 2) {
-        Ok(message) => observe_message(packet, seen, &message, host),
+    match message::parse(start, at + 2, len - 2) {
+        Ok(message) => observe_message(start, seen, seen.payload.flow(packet), &message, host),
         // Only the stream tells whether it is broken or out of step.
-        Err(_) => segment(host),
+        Err(_) => segment(seen.payload, host),
     }
 }
 
 #[inline(always)]
-fn segment<H: Host>(host: &mut H) -> Finding {
-    host.counters().outcome(Outcome::Segment);
+fn segment<H: Host>(payload: &Payload, host: &mut H) -> Finding {
+    host.counters().segment(payload.layers());
     Finding::SEGMENT
 }
 
 #[inline(always)]
-fn rejected<H: Host>(reason: Reject, host: &mut H) -> Finding {
-    host.counters().rejected(reason);
+fn rejected<H: Host>(payload: &Payload, reason: Reject, host: &mut H) -> Finding {
+    host.counters().rejected(payload.layers(), reason);
     Finding::REJECTED
 }
 
@@ -393,14 +406,20 @@ fn rejected<H: Host>(reason: Reject, host: &mut H) -> Finding {
 fn observe_message<P: Packet, H: Host>(
     packet: &P,
     seen: &Seen<'_>,
+    flow: Result<Flow, Reject>,
     message: &Message,
     host: &mut H,
 ) -> Finding {
-    let context = context(seen, message.header.is_response(), host);
+    // The addresses are read only now: they would occupy registers all through
+    // the parsing.
+    let flow = match flow {
+        Ok(flow) => flow,
+        Err(reason) => return rejected(seen.payload, reason, host),
+    };
+    let context = context(seen, flow, message.header.is_response(), host);
     let flow = &context.flow;
-    let counters = host.counters();
-    counters.message(context.role, flow.family, flow.transport, message);
-    counters.outcome(Outcome::Dns);
+    host.counters()
+        .message(context.role, flow.family, flow.transport, message);
     let settings = seen.settings;
     if settings.hands_on_whole_messages() && message.tells_more() && is_here(packet, seen.payload) {
         return Finding::whole(&message.header);
@@ -435,23 +454,23 @@ pub fn raw_context<P: Packet, H: Host>(
         hook,
         settings,
         payload,
-        flow: &payload.flow(packet)?,
     };
+    let flow = payload.flow(packet)?;
     let response = if finding.is_whole() {
         finding.is_response()
     } else {
         // A server's segments that leave are responses, those that arrive queries.
         hook == Hook::Egress
     };
-    Ok(context(&seen, response, host))
+    Ok(context(&seen, flow, response, host))
 }
 
 #[inline(always)]
-fn context<H: Host>(seen: &Seen<'_>, response: bool, host: &mut H) -> Context {
+fn context<H: Host>(seen: &Seen<'_>, flow: Flow, response: bool, host: &mut H) -> Context {
     Context {
         hook: seen.hook,
-        role: role(seen.flow, seen.hook, response, seen.settings, host),
-        flow: *seen.flow,
+        role: role(&flow, seen.hook, response, seen.settings, host),
+        flow,
         sequence: seen.payload.sequence,
     }
 }

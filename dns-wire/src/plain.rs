@@ -6,7 +6,7 @@
 //! to half as many instructions. Whatever is not plain is left to `locate`.
 
 use crate::{
-    counters::{Hook, Outcome},
+    counters::{Count as _, Hook, Outcome},
     locate::{
         Family, Layers, Located, Payload, Protocol, Transport, ether, proto, unwatched, word4,
     },
@@ -134,7 +134,13 @@ fn observe_ip<P: Packet, F: Front, H: Host>(
         end,
     };
     let found = Located::NotDns(unwatched(transport, ports), 0);
-    Some(observe_located(packet, (layers, found), hook, settings, host))
+    Some(observe_located(
+        packet,
+        (layers, found),
+        hook,
+        settings,
+        host,
+    ))
 }
 
 #[inline(always)]
@@ -171,10 +177,12 @@ fn observe_udp<P: Packet, F: Front, H: Host>(
         end: ip.at + ip.len,
     };
     host.counters().packet(layers, packet.wire_len());
-    let (source, destination) = addresses(front, ip);
-    let flow = payload.flow_between(source, destination);
+    let flow = || {
+        let (source, destination) = addresses(front, ip);
+        payload.flow_between(source, destination)
+    };
     let header = Header::of_words(front.get(at), front.get(at + 8));
-    let finding = observe_datagram(packet, &payload, &flow, header, hook, settings, host);
+    let finding = observe_datagram(packet, &payload, header, flow, hook, settings, host);
     if finding.is_raw() {
         host.raw(packet, &payload, finding, hook, settings);
     }
@@ -190,10 +198,7 @@ fn addresses<F: Front>(front: &F, ip: &Ip) -> ([u64; 2], [u64; 2]) {
             [word(front, at), word(front, at + 8)],
             [word(front, at + 16), word(front, at + 24)],
         ),
-        Family::Ipv4 | Family::Other => (
-            [word4(front.get(at)), 0],
-            [word4(front.get(at + 4)), 0],
-        ),
+        Family::Ipv4 | Family::Other => ([word4(front.get(at)), 0], [word4(front.get(at + 4)), 0]),
     }
 }
 

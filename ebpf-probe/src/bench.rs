@@ -18,19 +18,21 @@ use aya_ebpf::{
 };
 use dns_wire::{
     Settings,
-    counters::{Counters, Delivery, Hook, Outcome},
-    locate::{Flow, Link, Payload},
+    counters::{Delivery, Hook, Outcome},
+    locate::{Flow, Layers, Link, Located, Payload},
     message::Message,
     observe::{self, Context, Finding, Host},
     packet::{NAME_AT, NameArea, Packet},
     record::{self, HEAD, HEAD_WORDS, LINE, Stamp},
+    tally::Tally,
 };
 
 use crate::{
     PASS_ON, call,
     frame::{Frame, Window},
     host::Run,
-    maps, ring,
+    maps::{self, Block},
+    ring,
 };
 
 /// Octets of each ring buffer.
@@ -43,10 +45,6 @@ const SHARE_BITS: u32 = 3;
 /// A ring buffer per CPU. The loader sets the number and puts them in.
 #[btf_map]
 static RINGBUFS: ArrayOfMaps<RingBuf<u64, RINGBUF>, 1> = ArrayOfMaps::new();
-
-/// What the real programs keep among a ring's control words.
-#[btf_map]
-static CLOCK: PerCpuArray<ring::Clock, 1> = PerCpuArray::new();
 
 /// Where a record is built before it is copied.
 #[btf_map]
@@ -66,6 +64,7 @@ pub fn bench_empty_tc(_: TcContext) -> i32 {
 
 /// `xdp_ingress` with records built in place in a ring buffer.
 #[xdp(frags)]
+#[inline(always)]
 pub fn bench_reserve(context: XdpContext) -> u32 {
     observe::<Reserve>(&context);
     XDP_PASS
@@ -73,6 +72,7 @@ pub fn bench_reserve(context: XdpContext) -> u32 {
 
 /// `xdp_ingress` with records copied into a ring buffer.
 #[xdp(frags)]
+#[inline(always)]
 pub fn bench_output(context: XdpContext) -> u32 {
     observe::<Output>(&context);
     XDP_PASS
@@ -100,13 +100,14 @@ struct Output;
 
 #[inline(always)]
 fn observe<W: Way>(context: &XdpContext) {
-    let frame = Frame::xdp(context);
-    if let Some(mut host) = Baseline::<W>::new(&frame) {
+    if let Some(block) = Block::of(Hook::Ingress) {
+        let frame = Frame::xdp(context).with_block(block);
+        let mut host = Baseline::<W>::new(&frame, block);
         dns_wire::observe(
             &frame,
             Link::Ethernet,
             Hook::Ingress,
-            &maps::settings(),
+            maps::settings(),
             &mut host,
         );
     }
@@ -115,30 +116,45 @@ fn observe<W: Way>(context: &XdpContext) {
 /// The real programs' host with another way out.
 struct Baseline<'a, W> {
     run: Run<'a, XdpContext>,
+    block: Block,
     context: *mut xdp_md,
     way: PhantomData<W>,
 }
 
 impl<'a, W> Baseline<'a, W> {
     #[inline(always)]
-    fn new(frame: &'a Frame<'a, XdpContext>) -> Option<Self> {
-        Some(Self {
-            run: Run::new(frame, Hook::Ingress)?,
+    fn new(frame: &'a Frame<'a, XdpContext>, block: Block) -> Self {
+        Self {
+            run: Run::new(frame, block),
+            block,
             context: frame.context().ctx,
             way: PhantomData,
-        })
+        }
     }
 }
 
 impl<W: Way> Host for Baseline<'_, W> {
+    type Counts = Tally;
+
     #[inline(always)]
-    fn counters(&mut self) -> &mut Counters {
+    fn counters(&mut self) -> &mut Tally {
         self.run.counters()
     }
 
     #[inline(always)]
     fn is_service_address(&mut self, flow: &Flow, address: [u64; 2]) -> bool {
         self.run.is_service_address(flow, address)
+    }
+
+    #[inline(always)]
+    fn locate<P: Packet>(
+        &mut self,
+        packet: &P,
+        link: Link,
+        hook: Hook,
+        settings: &Settings,
+    ) -> (Layers, Located) {
+        self.run.locate(packet, link, hook, settings)
     }
 
     #[inline(always)]
@@ -173,12 +189,8 @@ impl<W: Way> Host for Baseline<'_, W> {
     fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery {
         let hash = ring::hash(context, message, maps::settings().seed());
         let paired = record::is_paired(hash, SHARE_BITS);
-        let Some(clock) = CLOCK.get_ptr_mut(0) else {
-            return Delivery::RingFull;
-        };
         let stamp = Stamp {
-            // SAFETY: a map value of this CPU.
-            time_ns: unsafe { ring::time_ns(paired, clock) },
+            time_ns: ring::time_ns(paired, &self.block),
             position: 0,
             level: 0,
             share_bits: 0,
@@ -209,12 +221,13 @@ impl<W: Way> Host for Baseline<'_, W> {
 fn see_payload<W: Way>(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
     let payload = Payload::unpack([where_, what]);
     let context = XdpContext::new(context);
-    let frame = Frame::xdp(&context);
-    let Some(mut host) = Baseline::<W>::new(&frame) else {
+    let Some(block) = Block::of(Hook::Ingress) else {
         return Finding::REJECTED.pack();
     };
+    let frame = Frame::xdp(&context).with_block(block);
+    let mut host = Baseline::<W>::new(&frame, block);
     let settings = maps::settings();
-    observe::observe_payload(&frame, &payload, Hook::Ingress, &settings, &mut host).pack()
+    observe::observe_payload(&frame, &payload, Hook::Ingress, settings, &mut host).pack()
 }
 
 /// Sees the payload, and reserves.

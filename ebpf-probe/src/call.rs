@@ -16,7 +16,7 @@ use dns_wire::counters::Outcome;
 use dns_wire::{
     Packet,
     counters::Hook,
-    locate::{self, Chain, Payload},
+    locate::{self, Chain, Payload, Transport},
     message::{self, MAX_NAME},
     observe::Finding,
     packet::{NAME_AT, NameArea},
@@ -25,7 +25,7 @@ use dns_wire::{
 
 use crate::{
     frame::{Frame, Window},
-    host::{hand_on_raw, observe_control, observe_payload},
+    host::{find, hand_on_raw, observe_control, observe_payload},
 };
 
 /// Results above are errors: this plus the reason's index.
@@ -104,22 +104,69 @@ pub fn decode_chain(chain: u64) -> Result<Chain, Reject> {
     }
 }
 
-/// Sees the payload in the frame of an XDP run; the finding.
+/// Finds the payload in the frame of an XDP run; the first of the words that say
+/// what was found. The others are in the block's scratch.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn xdp_payload(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
-    let payload = Payload::unpack([where_, what]);
+pub extern "C" fn xdp_locate(context: *mut xdp_md) -> u64 {
     let frame = XdpContext::new(context);
-    observe_payload(&Frame::xdp(&frame), &payload, Hook::Ingress).pack()
+    find(&Frame::xdp(&frame), Hook::Ingress)
 }
 
-/// Sees the payload in the frame of a TC run; the finding.
+/// Finds the payload in the frame of a TC run, likewise.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn tc_payload(context: *mut __sk_buff, where_: u64, what: u64, hook: u64) -> u64 {
-    let payload = Payload::unpack([where_, what]);
+pub extern "C" fn tc_locate(context: *mut __sk_buff, hook: u64) -> u64 {
     let frame = TcContext::new(context);
-    observe_payload(&Frame::tc(&frame), &payload, hook_of(hook)).pack()
+    find(&Frame::tc(&frame), hook_of(hook))
+}
+
+/// Sees the payload of a datagram in the frame of an XDP run; the finding.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn xdp_datagram(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+    let payload = Payload {
+        transport: Transport::Udp,
+        ..Payload::unpack([where_, what])
+    };
+    let frame = XdpContext::new(context);
+    observe_payload(Frame::xdp(&frame), &payload, Hook::Ingress).pack()
+}
+
+/// Sees the payload of a segment in the frame of an XDP run; the finding.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn xdp_stream(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+    let payload = Payload {
+        transport: Transport::Tcp,
+        ..Payload::unpack([where_, what])
+    };
+    let frame = XdpContext::new(context);
+    observe_payload(Frame::xdp(&frame), &payload, Hook::Ingress).pack()
+}
+
+/// Sees the payload of a datagram in the frame of a TC run; the finding.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tc_datagram(context: *mut __sk_buff, where_: u64, what: u64, hook: u64) -> u64 {
+    let payload = Payload {
+        transport: Transport::Udp,
+        ..Payload::unpack([where_, what])
+    };
+    let frame = TcContext::new(context);
+    observe_payload(Frame::tc(&frame), &payload, hook_of(hook)).pack()
+}
+
+/// Sees the payload of a segment in the frame of a TC run; the finding.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tc_stream(context: *mut __sk_buff, where_: u64, what: u64, hook: u64) -> u64 {
+    let payload = Payload {
+        transport: Transport::Tcp,
+        ..Payload::unpack([where_, what])
+    };
+    let frame = TcContext::new(context);
+    observe_payload(Frame::tc(&frame), &payload, hook_of(hook)).pack()
 }
 
 /// Sees a TCP segment without payload in the frame of an XDP run.
@@ -128,7 +175,7 @@ pub extern "C" fn tc_payload(context: *mut __sk_buff, where_: u64, what: u64, ho
 pub extern "C" fn xdp_control(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
     let control = Payload::unpack([where_, what]);
     let frame = XdpContext::new(context);
-    observe_control(&Frame::xdp(&frame), &control, Hook::Ingress);
+    observe_control(Frame::xdp(&frame), &control, Hook::Ingress);
     0
 }
 
@@ -138,7 +185,7 @@ pub extern "C" fn xdp_control(context: *mut xdp_md, where_: u64, what: u64) -> u
 pub extern "C" fn tc_control(context: *mut __sk_buff, where_: u64, what: u64, hook: u64) -> u64 {
     let control = Payload::unpack([where_, what]);
     let frame = TcContext::new(context);
-    observe_control(&Frame::tc(&frame), &control, hook_of(hook));
+    observe_control(Frame::tc(&frame), &control, hook_of(hook));
     0
 }
 
@@ -149,7 +196,7 @@ pub extern "C" fn xdp_raw(context: *mut xdp_md, where_: u64, what: u64, finding:
     let payload = Payload::unpack([where_, what]);
     let frame = XdpContext::new(context);
     let finding = Finding::unpack(finding);
-    hand_on_raw(&Frame::xdp(&frame), &payload, finding, Hook::Ingress).index() as u64
+    hand_on_raw(Frame::xdp(&frame), &payload, finding, Hook::Ingress).index() as u64
 }
 
 /// Hands octets on from the frame of a TC run, and counts the delivery.
@@ -165,7 +212,7 @@ pub extern "C" fn tc_raw(
     let payload = Payload::unpack([where_, what]);
     let frame = TcContext::new(context);
     let finding = Finding::unpack(finding);
-    hand_on_raw(&Frame::tc(&frame), &payload, finding, hook_of(hook)).index() as u64
+    hand_on_raw(Frame::tc(&frame), &payload, finding, hook_of(hook)).index() as u64
 }
 
 #[inline(always)]

@@ -10,20 +10,25 @@ use aya_ebpf::{
 use dns_wire::{
     Packet,
     counters::Hook,
-    locate::Chain,
+    locate::{Chain, Transport},
     observe::Finding,
     packet::{self, NAME_AT, NameArea},
     record::{HEAD, LINE},
     reject::Reject,
 };
 
-use crate::{call, maps};
+use crate::{
+    call,
+    maps::{self, Block},
+};
 
 /// The frame of one program run.
 pub struct Frame<'a, C> {
     start: usize,
     end: usize,
     context: &'a C,
+    /// That of the run; absent in functions that only read.
+    block: Option<Block>,
 }
 
 /// What XDP and TC do differently.
@@ -37,8 +42,11 @@ pub trait Context: EbpfContext {
     /// - `to` points to `len` writable octets.
     unsafe fn load_bytes(&self, at: u32, to: *mut c_void, len: u32) -> bool;
 
+    /// The function of [`call`] that finds the payload.
+    fn locate(&self, hook: Hook) -> u64;
+
     /// The function of [`call`] that sees a packed payload; the finding.
-    fn payload(&self, where_: u64, what: u64, hook: Hook) -> u64;
+    fn payload(&self, transport: Transport, where_: u64, what: u64, hook: Hook) -> u64;
 
     /// The function of [`call`] that sees a packed segment without payload.
     fn control(&self, where_: u64, what: u64, hook: Hook);
@@ -61,6 +69,7 @@ impl<'a> Frame<'a, XdpContext> {
             start: context.data(),
             end: context.data_end(),
             context,
+            block: None,
         }
     }
 }
@@ -73,6 +82,7 @@ impl<'a> Frame<'a, TcContext> {
             start: context.data(),
             end: context.data_end(),
             context,
+            block: None,
         }
     }
 }
@@ -101,8 +111,16 @@ impl Context for XdpContext {
     }
 
     #[inline(always)]
-    fn payload(&self, where_: u64, what: u64, _: Hook) -> u64 {
-        call::xdp_payload(self.ctx, where_, what)
+    fn locate(&self, _: Hook) -> u64 {
+        call::xdp_locate(self.ctx)
+    }
+
+    #[inline(always)]
+    fn payload(&self, transport: Transport, where_: u64, what: u64, _: Hook) -> u64 {
+        match transport {
+            Transport::Udp => call::xdp_datagram(self.ctx, where_, what),
+            Transport::Tcp => call::xdp_stream(self.ctx, where_, what),
+        }
     }
 
     #[inline(always)]
@@ -139,8 +157,17 @@ impl Context for TcContext {
     }
 
     #[inline(always)]
-    fn payload(&self, where_: u64, what: u64, hook: Hook) -> u64 {
-        call::tc_payload(self.skb.skb, where_, what, hook.index() as u64)
+    fn locate(&self, hook: Hook) -> u64 {
+        call::tc_locate(self.skb.skb, hook.index() as u64)
+    }
+
+    #[inline(always)]
+    fn payload(&self, transport: Transport, where_: u64, what: u64, hook: Hook) -> u64 {
+        let hook = hook.index() as u64;
+        match transport {
+            Transport::Udp => call::tc_datagram(self.skb.skb, where_, what, hook),
+            Transport::Tcp => call::tc_stream(self.skb.skb, where_, what, hook),
+        }
     }
 
     #[inline(always)]
@@ -156,6 +183,13 @@ impl Context for TcContext {
 }
 
 impl<C: Context> Frame<'_, C> {
+    /// The frame of a run that writes to this block.
+    #[inline(always)]
+    pub fn with_block(mut self, block: Block) -> Self {
+        self.block = Some(block);
+        self
+    }
+
     /// The context of the run.
     #[inline(always)]
     pub fn context(&self) -> &C {
@@ -234,7 +268,11 @@ impl<C: Context> Packet for Frame<'_, C> {
     /// Without a call, as for short names' copies.
     #[inline(always)]
     fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject> {
-        call::decode(forgotten(call::encode(self, at as u64, end as u64)))
+        let number = call::encode(self, at as u64, end as u64);
+        match &self.block {
+            Some(block) => call::decode(block.forgotten(number)),
+            None => call::decode(number),
+        }
     }
 
     #[inline(always)]
@@ -256,20 +294,6 @@ impl<C: Context> Packet for Frame<'_, C> {
             Some(_) | None => self.context.copy_name(at, len, to),
         }
     }
-}
-
-/// The same number, of which the verifier knows nothing: it then checks what
-/// follows once, not once for each way that the number can come about.
-#[inline(always)]
-fn forgotten(number: u64) -> u64 {
-    let Some(place) = maps::WINDOW.get_ptr_mut(0) else {
-        return call::ERROR;
-    };
-    let place = place.cast::<u64>();
-    // SAFETY: a window is longer than a word, and aligned as map values are.
-    unsafe { place.write_volatile(number) };
-    // SAFETY: as above.
-    unsafe { place.read_volatile() }
 }
 
 /// Octets that fit into the second line of a record, behind the head.

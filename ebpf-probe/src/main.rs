@@ -38,23 +38,26 @@ use crate::{frame::Frame, host::observe};
 
 /// What arrives, at the driver.
 #[xdp(frags)]
+#[inline(always)]
 pub fn xdp_ingress(context: XdpContext) -> u32 {
-    observe(&Frame::xdp(&context), Hook::Ingress);
+    observe(Frame::xdp(&context), Hook::Ingress);
     XDP_PASS
 }
 
 /// What arrives, where another program holds the XDP slot.
 #[classifier]
+#[inline(always)]
 pub fn tc_ingress(context: TcContext) -> i32 {
     make_headers_linear(&context);
-    observe(&Frame::tc(&context), Hook::Ingress);
+    observe(Frame::tc(&context), Hook::Ingress);
     PASS_ON
 }
 
 /// What leaves.
 #[classifier]
+#[inline(always)]
 pub fn tc_egress(context: TcContext) -> i32 {
-    observe(&Frame::tc(&context), Hook::Egress);
+    observe(Frame::tc(&context), Hook::Egress);
     PASS_ON
 }
 
