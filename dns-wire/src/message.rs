@@ -276,9 +276,11 @@ pub const HEADER_LEN: usize = 12;
 /// Longest name on the wire (RFC 1035, section 3.1).
 pub const MAX_NAME: usize = 255;
 /// A name of 255 octets has at most 127 labels of one octet, and the root.
-const MAX_LABELS: usize = 128;
-/// TYPE of OPT.
-const OPT: u16 = 41;
+pub const MAX_LABELS: usize = 128;
+/// The first three of eight octets: an owner, if it is the root, and a TYPE.
+const ROOT_AND_TYPE: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0, 0, 0, 0, 0]);
+/// OPT is TYPE 41, owned by the root.
+const ROOT_OPT: u64 = u64::from_ne_bytes([0, 0, 41, 0, 0, 0, 0, 0]);
 
 /// Parses the message of `len` octets at offset `at` of the frame.
 ///
@@ -347,29 +349,61 @@ fn question<P: Packet>(packet: &P, at: usize, end: usize) -> Result<Question, Re
 /// # Errors
 /// Why it is no name.
 #[inline(always)]
-pub fn name_len<P: Packet + ?Sized>(packet: &P, at: usize, end: usize) -> Result<usize, Reject> {
+pub fn name_len<P: Packet>(packet: &P, at: usize, end: usize) -> Result<usize, Reject> {
+    match packet.labels_end(at) {
+        Some((root, 0)) if root < end && root - at < MAX_NAME => Ok(root + 1 - at),
+        Some(_) | None => Err(packet.name_fault(at, end)),
+    }
+}
+
+/// Where the labels that begin at offset `at` end: the offset of the octet that
+/// begins none, which is 0 where it is the root label, and that octet.
+///
+/// `None` when they run out of the frame, or are more than any name has.
+#[inline(always)]
+pub fn labels_end<P: Packet + ?Sized>(packet: &P, at: usize) -> Option<(usize, u8)> {
     // Each step waits for the load of the one before: nothing but an addition
     // stands between them.
     let mut next = at;
     for _ in 0..MAX_LABELS {
+        let [label] = packet.read(next)?;
+        if !is_label(label) {
+            return Some((next, label));
+        }
+        next += 1 + usize::from(label);
+    }
+    None
+}
+
+/// Whether an octet is the length of a label, and not the root label. RFC 1035,
+/// section 2.3.4: labels have 63 octets or less.
+#[inline(always)]
+#[must_use]
+pub const fn is_label(octet: u8) -> bool {
+    octet.wrapping_sub(1) < 63
+}
+
+/// Why what stands at offset `at` in a message that ends at `end` is no name.
+#[inline(always)]
+pub fn name_fault<P: Packet + ?Sized>(packet: &P, at: usize, end: usize) -> Reject {
+    let mut next = at;
+    for _ in 0..MAX_LABELS {
         if next >= end {
-            return Err(Reject::NameTruncated);
+            return Reject::NameTruncated;
         }
-        let [label] = packet.read(next).ok_or(Reject::Snapped)?;
-        if label == 0 {
-            return Ok(next + 1 - at);
-        }
-        // RFC 1035, section 2.3.4: labels have 63 octets or less.
-        if label > 63 {
-            return Err(label_type(label));
+        let Some([label]) = packet.read(next) else {
+            return Reject::Snapped;
+        };
+        if !is_label(label) {
+            return label_type(label);
         }
         next += 1 + usize::from(label);
         // The root label is still to come.
         if next - at >= MAX_NAME {
-            return Err(Reject::NameLength);
+            return Reject::NameLength;
         }
     }
-    Err(Reject::NameLength)
+    Reject::NameLength
 }
 
 /// Why an octet does not begin a label.
@@ -394,7 +428,7 @@ fn edns<P: Packet>(
     if header.additionals() == 0 {
         return Ok((EdnsState::Absent, none));
     }
-    if header.questions() > 1 || header.answers() != 0 || header.authorities() != 0 {
+    if !matches!(header.questions(), 0 | 1) || header.answers() != 0 || header.authorities() != 0 {
         return Ok((EdnsState::Unreached, none));
     }
     // RFC 6891, section 6.1.2: owner root, TYPE, CLASS (UDP size), TTL
@@ -402,8 +436,8 @@ fn edns<P: Packet>(
     if at + 11 > end {
         return Ok((EdnsState::Malformed, none));
     }
-    let [owner, a, b, ..]: [u8; 8] = packet.read(at).ok_or(Reject::Snapped)?;
-    if owner != 0 || u16::from_be_bytes([a, b]) != OPT {
+    let start: [u8; 8] = packet.read(at).ok_or(Reject::Snapped)?;
+    if u64::from_ne_bytes(start) & ROOT_AND_TYPE != ROOT_OPT {
         // RFC 6891, section 6.1.1: it may stand anywhere in the section.
         let only = header.additionals() == 1;
         let state = if only {

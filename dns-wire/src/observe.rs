@@ -276,6 +276,7 @@ pub fn observe_payload<P: Packet, H: Host>(
         hook,
         settings,
         payload,
+        watched: Watched::of(payload, settings),
     };
     match payload.transport {
         Transport::Udp => match message::parse(packet, payload.at, payload.len) {
@@ -298,6 +299,7 @@ pub fn observe_payload<P: Packet, H: Host>(
 pub(crate) fn observe_datagram<P: Packet, H: Host>(
     packet: &P,
     payload: &Payload,
+    watched: Watched,
     header: Header,
     flow: impl FnOnce() -> Flow,
     hook: Hook,
@@ -308,6 +310,7 @@ pub(crate) fn observe_datagram<P: Packet, H: Host>(
         hook,
         settings,
         payload,
+        watched,
     };
     match message::parse_behind(packet, header, payload.at, payload.len) {
         Ok(message) => observe_message(packet, &seen, Ok(flow()), &message, host),
@@ -357,7 +360,8 @@ fn served<P: Packet, H: Host>(
     host: &mut H,
 ) -> Option<u64> {
     let flow = control.flow(packet).ok()?;
-    let role = role(&flow, hook, hook == Hook::Egress, settings, host);
+    let watched = Watched::of(control, settings);
+    let role = role(&flow, watched, hook, hook == Hook::Egress, settings, host);
     (role == Role::Server).then(|| flow.connection(settings.seed()))
 }
 
@@ -366,6 +370,24 @@ struct Seen<'a> {
     hook: Hook,
     settings: &'a Settings,
     payload: &'a Payload,
+    watched: Watched,
+}
+
+/// Which of its ports are watched.
+#[derive(Clone, Copy)]
+pub(crate) struct Watched {
+    pub(crate) source: bool,
+    pub(crate) destination: bool,
+}
+
+impl Watched {
+    #[inline(always)]
+    fn of(payload: &Payload, settings: &Settings) -> Self {
+        Self {
+            source: settings.watches(payload.source_port),
+            destination: settings.watches(payload.destination_port),
+        }
+    }
 }
 
 /// A segment that is exactly one message needs no reassembly. Its octets are read
@@ -454,6 +476,7 @@ pub fn raw_context<P: Packet, H: Host>(
         hook,
         settings,
         payload,
+        watched: Watched::of(payload, settings),
     };
     let flow = payload.flow(packet)?;
     let response = if finding.is_whole() {
@@ -469,7 +492,14 @@ pub fn raw_context<P: Packet, H: Host>(
 fn context<H: Host>(seen: &Seen<'_>, flow: Flow, response: bool, host: &mut H) -> Context {
     Context {
         hook: seen.hook,
-        role: role(&flow, seen.hook, response, seen.settings, host),
+        role: role(
+            &flow,
+            seen.watched,
+            seen.hook,
+            response,
+            seen.settings,
+            host,
+        ),
         flow,
         sequence: seen.payload.sequence,
     }
@@ -480,23 +510,24 @@ fn context<H: Host>(seen: &Seen<'_>, flow: Flow, response: bool, host: &mut H) -
 #[inline(always)]
 fn role<H: Host>(
     flow: &Flow,
+    watched: Watched,
     hook: Hook,
     response: bool,
     settings: &Settings,
     host: &mut H,
 ) -> Role {
-    let (local, local_port, remote_port) = match hook {
-        Hook::Ingress => (flow.destination, flow.destination_port, flow.source_port),
-        Hook::Egress => (flow.source, flow.source_port, flow.destination_port),
+    let (local, is_local, is_remote) = match hook {
+        Hook::Ingress => (flow.destination, watched.destination, watched.source),
+        Hook::Egress => (flow.source, watched.source, watched.destination),
     };
     if settings.lists_service_addresses() && !host.is_service_address(flow, local) {
         return Role::Client;
     }
-    if !settings.watches(local_port) {
+    if !is_local {
         return Role::Client;
     }
     let answers = response == (hook == Hook::Egress);
-    if settings.watches(remote_port) && !answers {
+    if is_remote && !answers {
         return Role::Client;
     }
     Role::Server

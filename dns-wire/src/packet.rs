@@ -68,14 +68,30 @@ pub trait Packet {
     }
 
     /// Octets of the name at offset `at` in a message that ends at `end`; see
-    /// [`message::name_len`]. The kernel programs call it as a function that
-    /// the verifier checks once.
+    /// [`message::name_len`].
     ///
     /// # Errors
     /// Why it is no name.
     #[inline(always)]
-    fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject> {
+    fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject>
+    where
+        Self: Sized,
+    {
         message::name_len(self, at, end)
+    }
+
+    /// Where labels end; see [`message::labels_end`]. The kernel programs do it
+    /// with a pointer instead of an offset.
+    #[inline(always)]
+    fn labels_end(&self, at: usize) -> Option<(usize, u8)> {
+        message::labels_end(self, at)
+    }
+
+    /// Why a name is none; see [`message::name_fault`]. The kernel programs call
+    /// it as a function that the verifier checks once.
+    #[inline(always)]
+    fn name_fault(&self, at: usize, end: usize) -> Reject {
+        message::name_fault(self, at, end)
     }
 
     /// Where the chain of IPv6 extension headers leads that begins with

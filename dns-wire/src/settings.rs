@@ -94,7 +94,7 @@ impl Settings {
     #[must_use]
     pub fn watches(&self, port: u16) -> bool {
         let [low, high, _, _] = self.words;
-        port != 0 && (holds(low, port) || (high != 0 && holds(high, port)))
+        (holds(low, port) || (high != 0 && holds(high, port))) && port != 0
     }
 
     /// Whether tunnels are looked into.
@@ -138,7 +138,7 @@ const fn set(word: u64, flag: u64, on: bool) -> u64 {
     if on { word | flag } else { word & !flag }
 }
 
-/// Whether one of four packed ports is `port`, which is not 0. The verifier
+/// Whether one of four packed ports is `port`; unused places hold 0. The verifier
 /// knows the word: where no further place is used it removes the rest.
 #[inline(always)]
 const fn holds(word: u64, port: u16) -> bool {

@@ -100,6 +100,11 @@ impl Tally {
         }
     }
 
+    /// Adds another tally to this one.
+    pub fn merge(&mut self, other: &Self) {
+        self.merge_cells(&other.cells);
+    }
+
     /// Adds cells as a kernel map hands them out; surplus ones are ignored.
     pub fn merge_cells(&mut self, cells: &[u64]) {
         for (cell, more) in self.cells.iter_mut().zip(cells) {

@@ -101,7 +101,7 @@ struct Output;
 #[inline(always)]
 fn observe<W: Way>(context: &XdpContext) {
     if let Some(block) = Block::of(Hook::Ingress) {
-        let frame = Frame::xdp(context).with_block(block);
+        let frame = Frame::xdp(context);
         let mut host = Baseline::<W>::new(&frame, block);
         dns_wire::observe(
             &frame,
@@ -224,7 +224,7 @@ fn see_payload<W: Way>(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
     let Some(block) = Block::of(Hook::Ingress) else {
         return Finding::REJECTED.pack();
     };
-    let frame = Frame::xdp(&context).with_block(block);
+    let frame = Frame::xdp(&context);
     let mut host = Baseline::<W>::new(&frame, block);
     let settings = maps::settings();
     observe::observe_payload(&frame, &payload, Hook::Ingress, settings, &mut host).pack()

@@ -42,26 +42,17 @@ pub fn result(result: u64) -> usize {
     index
 }
 
-/// What a `name_len` function says.
+/// What a `name_fault` function says, or [`window_name_len`] of no name: only the
+/// reasons that a name can be refused for.
 #[inline(always)]
-pub fn decode(length: u64) -> Result<usize, Reject> {
-    let result = result(length) as u64;
-    if result < ERROR {
-        Ok(result as usize)
-    } else {
-        Err(reason(result - ERROR))
-    }
-}
-
-/// Only the reasons that a name can be refused for.
-#[inline(always)]
-fn reason(index: u64) -> Reject {
+pub fn decode_fault(fault: u64) -> Reject {
     const CANDIDATES: [Reject; 4] = [
         Reject::NamePointer,
         Reject::NameLabelType,
         Reject::NameLength,
         Reject::NameTruncated,
     ];
+    let index = (result(fault) as u64).wrapping_sub(ERROR);
     for candidate in CANDIDATES {
         if index == candidate.index() as u64 {
             return candidate;
@@ -70,14 +61,29 @@ fn reason(index: u64) -> Reject {
     Reject::Snapped
 }
 
-/// The length of a name, or the reason why it is none, as a number.
+/// What [`window_name_len`] says.
 #[inline(always)]
-pub fn encode<P: Packet>(packet: &P, at: u64, end: u64) -> u64 {
-    let (at, end) = (at as usize & 0x7fff, end as usize);
-    match message::name_len(packet, at, end) {
-        Ok(len) => len as u64,
-        Err(reason) => ERROR + reason.index() as u64,
+pub fn decode(length: u64) -> Result<usize, Reject> {
+    let length = result(length);
+    if (length as u64) < ERROR {
+        Ok(length)
+    } else {
+        Err(decode_fault(length as u64))
     }
+}
+
+#[inline(always)]
+const fn encode_fault(reason: Reject) -> u64 {
+    ERROR + reason.index() as u64
+}
+
+#[inline(always)]
+fn name_fault<P: Packet>(packet: &P, at: u64, end: u64) -> u64 {
+    encode_fault(message::name_fault(
+        packet,
+        at as usize & 0x7fff,
+        end as usize,
+    ))
 }
 
 /// Above a packed chain: it leads nowhere, or was not captured.
@@ -229,9 +235,26 @@ fn hook_of(index: u64) -> Hook {
 #[inline(never)]
 pub extern "C" fn window_name_len(at: u64, end: u64, len: u64) -> u64 {
     match Window::last(len as usize) {
-        Some(window) => encode(&window, at, end),
+        Some(window) => match message::name_len(&window, at as usize & 0x1ff, end as usize) {
+            Ok(len) => len as u64,
+            Err(reason) => encode_fault(reason),
+        },
         None => ERROR,
     }
+}
+
+/// Why a name in the frame of an XDP run is none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn xdp_name_fault(context: *mut xdp_md, at: u64, end: u64) -> u64 {
+    name_fault(&Frame::xdp(&XdpContext::new(context)), at, end)
+}
+
+/// Why a name in the frame of a TC run is none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tc_name_fault(context: *mut __sk_buff, at: u64, end: u64) -> u64 {
+    name_fault(&Frame::tc(&TcContext::new(context)), at, end)
 }
 
 /// Follows the extension headers in the frame of an XDP run.

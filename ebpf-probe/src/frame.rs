@@ -11,24 +11,20 @@ use dns_wire::{
     Packet,
     counters::Hook,
     locate::{Chain, Transport},
+    message::{MAX_LABELS, is_label},
     observe::Finding,
     packet::{self, NAME_AT, NameArea},
     record::{HEAD, LINE},
     reject::Reject,
 };
 
-use crate::{
-    call,
-    maps::{self, Block},
-};
+use crate::{call, maps};
 
 /// The frame of one program run.
 pub struct Frame<'a, C> {
     start: usize,
     end: usize,
     context: &'a C,
-    /// That of the run; absent in functions that only read.
-    block: Option<Block>,
 }
 
 /// What XDP and TC do differently.
@@ -57,6 +53,9 @@ pub trait Context: EbpfContext {
     /// The function of [`call`] that follows the IPv6 extension headers.
     fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64;
 
+    /// The function of [`call`] that tells why a name is none.
+    fn name_fault(&self, at: usize, end: usize) -> u64;
+
     /// The function of [`call`] that copies `len` octets at `from`.
     fn copy_name(&self, from: usize, len: usize, to: &mut NameArea);
 }
@@ -69,7 +68,6 @@ impl<'a> Frame<'a, XdpContext> {
             start: context.data(),
             end: context.data_end(),
             context,
-            block: None,
         }
     }
 }
@@ -82,7 +80,6 @@ impl<'a> Frame<'a, TcContext> {
             start: context.data(),
             end: context.data_end(),
             context,
-            block: None,
         }
     }
 }
@@ -103,6 +100,11 @@ impl Context for XdpContext {
     #[inline(always)]
     fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64 {
         call::xdp_extensions(self.ctx, u64::from(protocol), at as u64, end as u64)
+    }
+
+    #[inline(always)]
+    fn name_fault(&self, at: usize, end: usize) -> u64 {
+        call::xdp_name_fault(self.ctx, at as u64, end as u64)
     }
 
     #[inline(always)]
@@ -152,6 +154,11 @@ impl Context for TcContext {
     }
 
     #[inline(always)]
+    fn name_fault(&self, at: usize, end: usize) -> u64 {
+        call::tc_name_fault(self.skb.skb, at as u64, end as u64)
+    }
+
+    #[inline(always)]
     fn copy_name(&self, from: usize, len: usize, to: &mut NameArea) {
         call::tc_copy_name(self.skb.skb, from as u64, len as u64, to);
     }
@@ -183,13 +190,6 @@ impl Context for TcContext {
 }
 
 impl<C: Context> Frame<'_, C> {
-    /// The frame of a run that writes to this block.
-    #[inline(always)]
-    pub fn with_block(mut self, block: Block) -> Self {
-        self.block = Some(block);
-        self
-    }
-
     /// The context of the run.
     #[inline(always)]
     pub fn context(&self) -> &C {
@@ -265,14 +265,28 @@ impl<C: Context> Packet for Frame<'_, C> {
         end <= self.wire_len()
     }
 
-    /// Without a call, as for short names' copies.
+    /// Without a call, as for short names' copies. What it returns is new to the
+    /// verifier, which then checks what follows once, not once for each length.
     #[inline(always)]
-    fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject> {
-        let number = call::encode(self, at as u64, end as u64);
-        match &self.block {
-            Some(block) => call::decode(block.forgotten(number)),
-            None => call::decode(number),
+    fn labels_end(&self, at: usize) -> Option<(usize, u8)> {
+        let mut next = self.start + (at & 0x7fff);
+        for _ in 0..MAX_LABELS {
+            if behind::<1>(next) > self.end {
+                return None;
+            }
+            // SAFETY: checked, as in `read`.
+            let [label] = unsafe { load(next) };
+            if !is_label(label) {
+                return Some((between(self.start, next), label));
+            }
+            next += 1 + usize::from(label);
         }
+        None
+    }
+
+    #[inline(always)]
+    fn name_fault(&self, at: usize, end: usize) -> Reject {
+        call::decode_fault(self.context.name_fault(at, end))
     }
 
     #[inline(always)]
@@ -325,6 +339,18 @@ fn behind<const N: usize>(from: usize) -> usize {
     // SAFETY: an addition to a register.
     unsafe { asm!("{0} += {1}", inout(reg) behind, const N, options(pure, nomem, nostack)) };
     behind
+}
+
+/// Octets from one address in the packet to another, by an instruction that the
+/// compiler cannot make one of 32 bits, which the verifier refuses.
+#[inline(always)]
+fn between(start: usize, end: usize) -> usize {
+    let mut octets = end;
+    // SAFETY: a subtraction from a register.
+    unsafe {
+        asm!("{0} -= {1}", inout(reg) octets, in(reg) start, options(pure, nomem, nostack));
+    }
+    octets
 }
 
 /// A copy of the payload's start, where it does not lie in the first buffer:

@@ -30,7 +30,6 @@ pub struct Run<'a, C> {
 #[inline(always)]
 pub fn observe<C: frame::Context>(frame: Frame<'_, C>, hook: Hook) {
     if let Some(block) = Block::of(hook) {
-        let frame = frame.with_block(block);
         let mut run = Run::new(&frame, block);
         let settings = maps::settings();
         let outcome = dns_wire::observe(&frame, Link::Ethernet, hook, settings, &mut run);
@@ -60,7 +59,6 @@ pub fn observe_payload<C: frame::Context>(
     let Some(block) = Block::of(hook) else {
         return Finding::REJECTED;
     };
-    let frame = frame.with_block(block);
     let mut run = Run::new(&frame, block);
     let settings = maps::settings();
     dns_wire::observe::observe_payload(&frame, payload, hook, settings, &mut run)

@@ -106,14 +106,6 @@ impl Block {
         // SAFETY: the control words end behind so much room.
         unsafe { self.start.add(word::SCRATCH).cast() }
     }
-
-    /// The same number, of which the verifier knows nothing: it then checks what
-    /// follows once, not once for each way that the number can come about.
-    #[inline(always)]
-    pub fn forgotten(&self, number: u64) -> u64 {
-        self.store(word::SCRATCH, number);
-        self.load(word::SCRATCH)
-    }
 }
 
 /// The settings, read where they are asked for: read at once, they would occupy

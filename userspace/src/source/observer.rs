@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, ops::Range};
 
 use dns_wire::{
     Packet, Settings, Slice,
-    counters::{Counters, Delivery, Hook, Outcome},
+    counters::{Count as _, Counters, Delivery, Hook, Outcome},
     handshake::SynAck,
     locate::{self, Flow, Layers, Link, Located, Payload, Transport, locate},
     message::Message,
@@ -217,6 +217,7 @@ impl<S: Sink> Run<'_, S> {
 }
 
 impl<S: Sink> Host for Run<'_, S> {
+    type Counts = Counters;
     type Window = Slice<'static>;
 
     fn counters(&mut self) -> &mut Counters {

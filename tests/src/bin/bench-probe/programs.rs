@@ -15,14 +15,16 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{ArrayOfMaps, Map, MapData, PerCpuArray, RingBuf},
+    maps::{Array, ArrayOfMaps, Map, MapData, RingBuf},
     programs::{ProgramInfo, SchedClassifier, TestRun as _, TestRunOptions, Xdp, loaded_programs},
 };
 use aya_obj::programs::XdpAttachType;
 use dns_wire::{
     Settings,
-    counters::{Counters, Hook, SLOTS},
+    counters::{Counters, Hook},
     record::Record,
+    ring,
+    tally::Tally,
 };
 use xdsc::source::live::{
     probe::{LoadOptions, Probe},
@@ -198,7 +200,7 @@ impl Baseline {
         let mut ebpf = EbpfLoader::new()
             .override_global("SETTINGS", &settings.with_seed(SEED).to_words(), true)
             .override_global("RINGS", &[u64::from(cpus), 1], true)
-            .map_max_entries("CONTROL", 2 * cpus)
+            .map_max_entries("BLOCKS", 2 * cpus)
             .map_max_entries("CHUNKS", 2 * cpus)
             .map_max_entries("RINGBUFS", cpus)
             .load(&object("probe-bench.o")?)?;
@@ -215,13 +217,16 @@ impl Baseline {
     }
 
     pub(crate) fn counters(&self) -> Result<Counters> {
-        let map = self.ebpf.map("COUNTERS").context("map COUNTERS")?;
-        let map: PerCpuArray<_, [u64; SLOTS]> = PerCpuArray::try_from(map)?;
-        let mut sum = Counters::default();
-        for cells in map.get(&(Hook::Ingress.index() as u32), 0)?.iter() {
-            sum.merge_cells(cells);
+        let map = self.ebpf.map("BLOCKS").context("map BLOCKS")?;
+        let blocks: Array<_, [u64; ring::BLOCK / 8]> = Array::try_from(map)?;
+        let mut tally = Tally::default();
+        // Those of the other hook are empty.
+        for block in blocks.iter() {
+            tally.merge_cells(block?.get(ring::CONTROL / 8..).unwrap_or(&[]));
         }
-        Ok(sum)
+        let mut counters = Counters::default();
+        tally.add_to(&mut counters);
+        Ok(counters)
     }
 }
 
