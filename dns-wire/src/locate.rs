@@ -177,6 +177,9 @@ impl Flow {
     }
 }
 
+/// Source and destination address in memory order, IPv4 in the first four octets.
+pub(crate) type Addresses = ([u64; 2], [u64; 2]);
+
 /// Payload on a watched port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload {
@@ -272,6 +275,13 @@ impl Payload {
     pub fn flow<P: Packet>(&self, packet: &P) -> Result<Flow, Reject> {
         let (source, destination) = addresses(packet, self.family, self.addresses_at)?;
         Ok(self.flow_between(source, destination))
+    }
+
+    /// Source and destination of a message that was read; zeros cannot be, since
+    /// they stand before it.
+    #[inline(always)]
+    pub(crate) fn addresses<P: Packet>(&self, packet: &P) -> Addresses {
+        addresses(packet, self.family, self.addresses_at).unwrap_or_default()
     }
 
     /// The same with addresses that were read.
@@ -701,11 +711,7 @@ fn ipv6<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
 
 /// Source and destination address at `at`.
 #[inline(always)]
-fn addresses<P: Packet>(
-    packet: &P,
-    family: Family,
-    at: usize,
-) -> Result<([u64; 2], [u64; 2]), Reject> {
+fn addresses<P: Packet>(packet: &P, family: Family, at: usize) -> Result<Addresses, Reject> {
     match family {
         Family::Ipv6 => Ok((address(packet, at)?, address(packet, at + 16)?)),
         Family::Ipv4 | Family::Other => {

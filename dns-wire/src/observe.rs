@@ -2,7 +2,9 @@
 
 use crate::{
     counters::{Count, Delivery, Hook, Outcome, Role},
-    locate::{Flow, Layers, Link, Located, Payload, Transport, locate, tcp_flag},
+    locate::{
+        Addresses, Family, Flow, Layers, Link, Located, Payload, Transport, locate, tcp_flag,
+    },
     message::{self, Header, Message},
     packet::Packet,
     plain,
@@ -20,7 +22,7 @@ pub trait Host {
 
     /// Whether an address (in memory order, IPv4 in the first four octets) is
     /// one of the configured service addresses. Asked only when there are any.
-    fn is_service_address(&mut self, flow: &Flow, address: [u64; 2]) -> bool;
+    fn is_service_address(&mut self, family: Family, address: [u64; 2]) -> bool;
 
     /// Finds the payload: [`locate`], or a call that leads to it.
     #[inline(always)]
@@ -280,7 +282,10 @@ pub fn observe_payload<P: Packet, H: Host>(
     };
     match payload.transport {
         Transport::Udp => match message::parse(packet, payload.at, payload.len) {
-            Ok(message) => observe_message(packet, &seen, payload.flow(packet), &message, host),
+            Ok(message) => {
+                let addresses = || payload.addresses(packet);
+                observe_message(packet, &seen, addresses, &message, host)
+            }
             Err(reason) => rejected(payload, reason, host),
         },
         Transport::Tcp if packet.holds(payload.at + payload.len) => {
@@ -293,15 +298,15 @@ pub fn observe_payload<P: Packet, H: Host>(
     }
 }
 
-/// Sees the payload of a datagram whose header was read; `flow` tells who talks
-/// to whom.
+/// Sees the payload of a datagram whose header was read; `addresses` reads source
+/// and destination.
 #[inline(always)]
 pub(crate) fn observe_datagram<P: Packet, H: Host>(
     packet: &P,
     payload: &Payload,
     watched: Watched,
     header: Header,
-    flow: impl FnOnce() -> Flow,
+    addresses: impl Fn() -> Addresses,
     hook: Hook,
     settings: &Settings,
     host: &mut H,
@@ -313,7 +318,7 @@ pub(crate) fn observe_datagram<P: Packet, H: Host>(
         watched,
     };
     match message::parse_behind(packet, header, payload.at, payload.len) {
-        Ok(message) => observe_message(packet, &seen, Ok(flow()), &message, host),
+        Ok(message) => observe_message(packet, &seen, addresses, &message, host),
         Err(reason) => rejected(payload, reason, host),
     }
 }
@@ -360,8 +365,14 @@ fn served<P: Packet, H: Host>(
     host: &mut H,
 ) -> Option<u64> {
     let flow = control.flow(packet).ok()?;
-    let watched = Watched::of(control, settings);
-    let role = role(&flow, watched, hook, hook == Hook::Egress, settings, host);
+    let seen = Seen {
+        hook,
+        settings,
+        payload: control,
+        watched: Watched::of(control, settings),
+    };
+    let addresses = || (flow.source, flow.destination);
+    let role = role(&seen, addresses, hook == Hook::Egress, host);
     (role == Role::Server).then(|| flow.connection(settings.seed()))
 }
 
@@ -406,7 +417,10 @@ fn observe_stream<P: Packet, W: Packet, H: Host>(
         return segment(seen.payload, host);
     }
     match message::parse(start, at + 2, len - 2) {
-        Ok(message) => observe_message(start, seen, seen.payload.flow(packet), &message, host),
+        Ok(message) => {
+            let addresses = || seen.payload.addresses(packet);
+            observe_message(start, seen, addresses, &message, host)
+        }
         // Only the stream tells whether it is broken or out of step.
         Err(_) => segment(seen.payload, host),
     }
@@ -428,24 +442,29 @@ fn rejected<H: Host>(payload: &Payload, reason: Reject, host: &mut H) -> Finding
 fn observe_message<P: Packet, H: Host>(
     packet: &P,
     seen: &Seen<'_>,
-    flow: Result<Flow, Reject>,
+    addresses: impl Fn() -> Addresses,
     message: &Message,
     host: &mut H,
 ) -> Finding {
-    // The addresses are read only now: they would occupy registers all through
-    // the parsing.
-    let flow = match flow {
-        Ok(flow) => flow,
-        Err(reason) => return rejected(seen.payload, reason, host),
-    };
-    let context = context(seen, flow, message.header.is_response(), host);
-    let flow = &context.flow;
-    host.counters()
-        .message(context.role, flow.family, flow.transport, message);
+    let Payload {
+        family, transport, ..
+    } = *seen.payload;
+    let response = message.header.is_response();
+    let role = role(seen, &addresses, response, host);
+    host.counters().message(role, family, transport, message);
     let settings = seen.settings;
     if settings.hands_on_whole_messages() && message.tells_more() && is_here(packet, seen.payload) {
         return Finding::whole(&message.header);
     }
+    // The addresses are read only now: they would occupy registers all through
+    // the parsing and counting.
+    let (source, destination) = addresses();
+    let context = Context {
+        hook: seen.hook,
+        role,
+        flow: seen.payload.flow_between(source, destination),
+        sequence: seen.payload.sequence,
+    };
     let delivery = host.message(packet, &context, message);
     host.counters().delivery(delivery);
     Finding::PARSED
@@ -485,48 +504,43 @@ pub fn raw_context<P: Packet, H: Host>(
         // A server's segments that leave are responses, those that arrive queries.
         hook == Hook::Egress
     };
-    Ok(context(&seen, flow, response, host))
-}
-
-#[inline(always)]
-fn context<H: Host>(seen: &Seen<'_>, flow: Flow, response: bool, host: &mut H) -> Context {
-    Context {
-        hook: seen.hook,
-        role: role(
-            &flow,
-            seen.watched,
-            seen.hook,
-            response,
-            seen.settings,
-            host,
-        ),
+    let addresses = || (flow.source, flow.destination);
+    Ok(Context {
+        hook,
+        role: role(&seen, addresses, response, host),
         flow,
-        sequence: seen.payload.sequence,
-    }
+        sequence: payload.sequence,
+    })
 }
 
 /// The side that the observed host is on: by its service addresses where they
 /// are listed, by its port, and by QR where both ports are watched ones.
 #[inline(always)]
 fn role<H: Host>(
-    flow: &Flow,
-    watched: Watched,
-    hook: Hook,
+    seen: &Seen<'_>,
+    addresses: impl Fn() -> Addresses,
     response: bool,
-    settings: &Settings,
     host: &mut H,
 ) -> Role {
-    let (local, is_local, is_remote) = match hook {
-        Hook::Ingress => (flow.destination, watched.destination, watched.source),
-        Hook::Egress => (flow.source, watched.source, watched.destination),
+    let watched = seen.watched;
+    let (is_local, is_remote) = match seen.hook {
+        Hook::Ingress => (watched.destination, watched.source),
+        Hook::Egress => (watched.source, watched.destination),
     };
-    if settings.lists_service_addresses() && !host.is_service_address(flow, local) {
-        return Role::Client;
+    if seen.settings.lists_service_addresses() {
+        let (source, destination) = addresses();
+        let local = match seen.hook {
+            Hook::Ingress => destination,
+            Hook::Egress => source,
+        };
+        if !host.is_service_address(seen.payload.family, local) {
+            return Role::Client;
+        }
     }
     if !is_local {
         return Role::Client;
     }
-    let answers = response == (hook == Hook::Egress);
+    let answers = response == (seen.hook == Hook::Egress);
     if is_remote && !answers {
         return Role::Client;
     }

@@ -8,7 +8,8 @@
 use crate::{
     counters::{Count as _, Hook, Outcome},
     locate::{
-        Family, Layers, Located, Payload, Protocol, Transport, ether, proto, unwatched, word4,
+        Addresses, Family, Layers, Located, Payload, Protocol, Transport, ether, proto, unwatched,
+        word4,
     },
     message::{HEADER_LEN, Header},
     observe::{Host, Watched, observe_datagram, observe_located},
@@ -182,13 +183,10 @@ fn observe_udp<P: Packet, F: Front, H: Host>(
         end: ip.at + ip.len,
     };
     host.counters().packet(layers, packet.wire_len());
-    let flow = || {
-        let (source, destination) = addresses(front, ip);
-        payload.flow_between(source, destination)
-    };
+    let addresses = || addresses(front, ip);
     let header = Header::of_words(front.get(at), front.get(at + 8));
     let finding = observe_datagram(
-        packet, &payload, watched, header, flow, hook, settings, host,
+        packet, &payload, watched, header, addresses, hook, settings, host,
     );
     if finding.is_raw() {
         host.raw(packet, &payload, finding, hook, settings);
@@ -196,9 +194,8 @@ fn observe_udp<P: Packet, F: Front, H: Host>(
     Some(finding.outcome())
 }
 
-/// In memory order, IPv4 in the first four octets.
 #[inline(always)]
-fn addresses<F: Front>(front: &F, ip: &Ip) -> ([u64; 2], [u64; 2]) {
+fn addresses<F: Front>(front: &F, ip: &Ip) -> Addresses {
     let at = ip.addresses_at;
     match ip.family {
         Family::Ipv6 => (
@@ -223,7 +220,7 @@ mod tests {
     use super::*;
     use crate::{
         counters::{Counters, Delivery},
-        locate::{Flow, Link, locate},
+        locate::{Link, locate},
         message::Message,
         observe::{Context, Finding},
         packet::{NAME_AT, NameArea, Slice},
@@ -245,7 +242,7 @@ mod tests {
             &mut self.counters
         }
 
-        fn is_service_address(&mut self, _: &Flow, address: [u64; 2]) -> bool {
+        fn is_service_address(&mut self, _: Family, address: [u64; 2]) -> bool {
             address[0].is_multiple_of(2)
         }
 

@@ -19,7 +19,7 @@ use aya_ebpf::{
 use dns_wire::{
     Settings,
     counters::{Delivery, Hook, Outcome},
-    locate::{Flow, Layers, Link, Located, Payload},
+    locate::{Family, Layers, Link, Located, Payload},
     message::Message,
     observe::{self, Context, Finding, Host},
     packet::{NAME_AT, NameArea, Packet},
@@ -142,8 +142,8 @@ impl<W: Way> Host for Baseline<'_, W> {
     }
 
     #[inline(always)]
-    fn is_service_address(&mut self, flow: &Flow, address: [u64; 2]) -> bool {
-        self.run.is_service_address(flow, address)
+    fn is_service_address(&mut self, family: Family, address: [u64; 2]) -> bool {
+        self.run.is_service_address(family, address)
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@ use dns_wire::{
     Settings,
     counters::{Count as _, Delivery, Hook, Outcome},
     handshake::SynAck,
-    locate::{self, Family, Flow, Layers, Link, Located, Payload, locate},
+    locate::{self, Family, Layers, Link, Located, Payload, locate},
     message::Message,
     observe::{Context, Finding, Host, raw_context},
     packet::Packet,
@@ -116,8 +116,8 @@ impl<C: frame::Context> Host for Run<'_, C> {
     }
 
     #[inline(always)]
-    fn is_service_address(&mut self, flow: &Flow, address: [u64; 2]) -> bool {
-        let [high, low] = match flow.family {
+    fn is_service_address(&mut self, family: Family, address: [u64; 2]) -> bool {
+        let [high, low] = match family {
             Family::Ipv6 => address,
             // RFC 4291, section 2.5.5.2: IPv4-mapped.
             Family::Ipv4 | Family::Other => [0, 0xffff_u64 << 16 | address[0] << 32],
