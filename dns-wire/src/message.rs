@@ -275,6 +275,8 @@ impl Opt {
 pub const HEADER_LEN: usize = 12;
 /// Longest name on the wire (RFC 1035, section 3.1).
 pub const MAX_NAME: usize = 255;
+/// Longest label (RFC 1035, section 2.3.4).
+pub const MAX_LABEL: usize = 63;
 /// A name of 255 octets has at most 127 labels of one octet, and the root.
 pub const MAX_LABELS: usize = 128;
 /// The first three of eight octets: an owner, if it is the root, and a TYPE.
@@ -375,12 +377,10 @@ pub fn labels_end<P: Packet + ?Sized>(packet: &P, at: usize) -> Option<(usize, u
     None
 }
 
-/// Whether an octet is the length of a label, and not the root label. RFC 1035,
-/// section 2.3.4: labels have 63 octets or less.
+/// Whether an octet is the length of a label, and not the root label.
 #[inline(always)]
-#[must_use]
-pub const fn is_label(octet: u8) -> bool {
-    octet.wrapping_sub(1) < 63
+const fn is_label(octet: u8) -> bool {
+    (octet as usize).wrapping_sub(1) < MAX_LABEL
 }
 
 /// Why what stands at offset `at` in a message that ends at `end` is no name.

@@ -11,7 +11,7 @@ use dns_wire::{
     Packet,
     counters::Hook,
     locate::{Chain, Transport},
-    message::{MAX_LABELS, is_label},
+    message::{MAX_LABEL, MAX_LABELS},
     observe::Finding,
     packet::{self, NAME_AT, NameArea},
     record::{HEAD, LINE},
@@ -275,11 +275,13 @@ impl<C: Context> Packet for Frame<'_, C> {
                 return None;
             }
             // SAFETY: checked, as in `read`.
-            let [label] = unsafe { load(next) };
-            if !is_label(label) {
-                return Some((between(self.start, next), label));
+            let [octet] = unsafe { load(next) };
+            // In whole registers, which need no masks.
+            let label = usize::from(octet);
+            if label.wrapping_sub(1) >= MAX_LABEL {
+                return Some((between(self.start, next), octet));
             }
-            next += 1 + usize::from(label);
+            next += label + 1;
         }
         None
     }
