@@ -1,7 +1,10 @@
 //! The DNS message: header, first question, and the OPT record where nothing
 //! stands before it (RFC 1035, section 4; RFC 6891).
 
-use crate::{packet::Packet, reject::Reject};
+use crate::{
+    packet::{Packet, Part as _},
+    reject::Reject,
+};
 
 /// The parts of a DNS message that xdsc counts.
 ///
@@ -109,6 +112,15 @@ impl Header {
     pub const fn flags(&self) -> u16 {
         let [_, _, a, b, ..] = self.first.to_ne_bytes();
         u16::from_be_bytes([a, b])
+    }
+
+    /// Whether one question and one additional record follow, and nothing else.
+    #[inline(always)]
+    const fn is_of_edns_query(&self) -> bool {
+        const COUNTS: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+        const ONE_QUESTION: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0, 1, 0, 0]);
+        const ONE_ADDITIONAL: u32 = u32::from_ne_bytes([0, 0, 0, 1]);
+        self.first & COUNTS == ONE_QUESTION && self.second == ONE_ADDITIONAL
     }
 
     /// QDCOUNT.
@@ -279,6 +291,9 @@ pub const MAX_NAME: usize = 255;
 pub const MAX_LABEL: usize = 63;
 /// A name of 255 octets has at most 127 labels of one octet, and the root.
 pub const MAX_LABELS: usize = 128;
+/// Octets of an OPT record without options (RFC 6891, section 6.1.2): owner root,
+/// TYPE, CLASS (UDP size), TTL (extended RCODE, version, flags), RDLEN.
+const OPT_LEN: usize = 11;
 /// The first three of eight octets: an owner, if it is the root, and a TYPE.
 const ROOT_AND_TYPE: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0, 0, 0, 0, 0]);
 /// OPT is TYPE 41, owned by the root.
@@ -310,8 +325,24 @@ pub(crate) fn parse_behind<P: Packet>(
     let question = if header.questions() == 0 {
         Question::default()
     } else {
-        let question = question(packet, next, end)?;
-        next = question.name_at + question.name_len + 4;
+        let name_len = packet.name_len(next, end)?;
+        if header.is_of_edns_query()
+            && let Some((fixed, opt)) = question_and_opt(packet, next + name_len, end)
+        {
+            return Ok(Message {
+                header,
+                question: Question {
+                    name_at: next,
+                    name_len,
+                    fixed,
+                },
+                edns: EdnsState::Present,
+                opt,
+                len,
+            });
+        }
+        let question = question(packet, next, name_len, end)?;
+        next += name_len + 4;
         question
     };
     let (edns, opt) = edns(packet, &header, next, end)?;
@@ -330,16 +361,39 @@ fn header<P: Packet>(packet: &P, at: usize) -> Result<Header, Reject> {
     Ok(Header::of_words(first, second))
 }
 
+/// What most queries have behind their name, and nothing else: QTYPE, QCLASS and
+/// an OPT record. [`question`] and [`edns`] find the same, in more steps.
 #[inline(always)]
-fn question<P: Packet>(packet: &P, at: usize, end: usize) -> Result<Question, Reject> {
-    let name_len = packet.name_len(at, end)?;
-    let fixed = at + name_len;
+fn question_and_opt<P: Packet>(packet: &P, at: usize, end: usize) -> Option<(u32, Opt)> {
+    if at + 4 + OPT_LEN > end {
+        return None;
+    }
+    let part = packet.part::<{ 4 + OPT_LEN }>(at)?;
+    if u64::from_ne_bytes(part.get(4)) & ROOT_AND_TYPE != ROOT_OPT {
+        return None;
+    }
+    let word = u64::from_ne_bytes(part.get(7));
+    let opt = Opt { word };
+    if at + 4 + OPT_LEN + usize::from(opt.options_len()) > end {
+        return None;
+    }
+    Some((u32::from_ne_bytes(part.get(0)), opt))
+}
+
+#[inline(always)]
+fn question<P: Packet>(
+    packet: &P,
+    name_at: usize,
+    name_len: usize,
+    end: usize,
+) -> Result<Question, Reject> {
+    let fixed = name_at + name_len;
     if fixed + 4 > end {
         return Err(Reject::QuestionTruncated);
     }
     let octets: [u8; 4] = packet.read(fixed).ok_or(Reject::Snapped)?;
     Ok(Question {
-        name_at: at,
+        name_at,
         name_len,
         fixed: u32::from_ne_bytes(octets),
     })
@@ -431,9 +485,7 @@ fn edns<P: Packet>(
     if !matches!(header.questions(), 0 | 1) || header.answers() != 0 || header.authorities() != 0 {
         return Ok((EdnsState::Unreached, none));
     }
-    // RFC 6891, section 6.1.2: owner root, TYPE, CLASS (UDP size), TTL
-    // (extended RCODE, version, flags), RDLEN: 11 octets.
-    if at + 11 > end {
+    if at + OPT_LEN > end {
         return Ok((EdnsState::Malformed, none));
     }
     let start: [u8; 8] = packet.read(at).ok_or(Reject::Snapped)?;
@@ -448,7 +500,7 @@ fn edns<P: Packet>(
         return Ok((state, none));
     }
     let [c, d, e, f, g, h, high, low] = packet.read(at + 3).ok_or(Reject::Snapped)?;
-    if at + 11 + usize::from(u16::from_be_bytes([high, low])) > end {
+    if at + OPT_LEN + usize::from(u16::from_be_bytes([high, low])) > end {
         return Ok((EdnsState::Malformed, none));
     }
     let word = u64::from_ne_bytes([c, d, e, f, g, h, high, low]);

@@ -23,11 +23,11 @@ pub trait Packet {
     /// `N` is one of 1, 2, 4, 8 and 16.
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
 
-    /// The first octets of a frame.
-    type Front<const LEN: usize>: Front;
+    /// Octets of a frame that are known to be there.
+    type Part<const LEN: usize>: Part;
 
-    /// The first `LEN` octets, if the frame holds them, by one check.
-    fn front<const LEN: usize>(&self) -> Option<Self::Front<LEN>>;
+    /// `LEN` octets at offset `at`, if the frame holds them, by one check.
+    fn part<const LEN: usize>(&self, at: usize) -> Option<Self::Part<LEN>>;
 
     /// The 12 octets of a DNS header at offset `at`, in one check where that is
     /// cheaper than two.
@@ -109,16 +109,16 @@ pub trait Packet {
     fn copy_name(&self, at: usize, len: usize, to: &mut NameArea);
 }
 
-/// The first octets of a frame, known to be there: what is read of them costs a
-/// load and, since offsets are constants, no check.
-pub trait Front {
-    /// `N` octets at offset `at`; zeros where there are no so many.
+/// Octets of a frame, known to be there: what is read of them costs a load and,
+/// since offsets are constants, no check.
+pub trait Part {
+    /// `N` octets at offset `at` in them; zeros where there are no so many.
     ///
     /// `N` is one of 1, 2, 4 and 8.
     fn get<const N: usize>(&self, at: usize) -> [u8; N];
 }
 
-impl<const LEN: usize> Front for &[u8; LEN] {
+impl<const LEN: usize> Part for &[u8; LEN] {
     #[inline(always)]
     fn get<const N: usize>(&self, at: usize) -> [u8; N] {
         let octets = self.as_slice().get(at..);
@@ -171,11 +171,11 @@ impl<'a> Slice<'a> {
 }
 
 impl<'a> Packet for Slice<'a> {
-    type Front<const LEN: usize> = &'a [u8; LEN];
+    type Part<const LEN: usize> = &'a [u8; LEN];
 
     #[inline(always)]
-    fn front<const LEN: usize>(&self) -> Option<&'a [u8; LEN]> {
-        self.bytes.first_chunk()
+    fn part<const LEN: usize>(&self, at: usize) -> Option<&'a [u8; LEN]> {
+        self.bytes.get(at..)?.first_chunk()
     }
 
     #[inline(always)]

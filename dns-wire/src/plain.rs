@@ -13,7 +13,7 @@ use crate::{
     },
     message::{HEADER_LEN, Header},
     observe::{Host, Watched, observe_datagram, observe_located},
-    packet::{Front, Packet},
+    packet::{Packet, Part},
     settings::Settings,
 };
 
@@ -37,14 +37,14 @@ pub(crate) fn observe<P: Packet, H: Host>(
     settings: &Settings,
     host: &mut H,
 ) -> Option<Outcome> {
-    let front = packet.front::<IPV4_FRONT>()?;
+    let front = packet.part::<IPV4_FRONT>(0)?;
     match u16::from_be_bytes(front.get(IP_AT - 2)) {
         ether::IPV4 => {
             let ip = ipv4(&front)?;
             observe_ip(packet, &front, &ip, hook, settings, host)
         }
         ether::IPV6 => {
-            let front = packet.front::<IPV6_FRONT>()?;
+            let front = packet.part::<IPV6_FRONT>(0)?;
             let ip = ipv6(&front)?;
             observe_ip(packet, &front, &ip, hook, settings, host)
         }
@@ -65,7 +65,7 @@ struct Ip {
 }
 
 #[inline(always)]
-fn ipv4<F: Front>(front: &F) -> Option<Ip> {
+fn ipv4<F: Part>(front: &F) -> Option<Ip> {
     // RFC 791, section 3.1: version 4 and five words of header; neither an offset
     // nor More Fragments.
     const MASK: u64 = u64::from_ne_bytes([0xff, 0, 0, 0, 0, 0, 0x3f, 0xff]);
@@ -87,7 +87,7 @@ fn ipv4<F: Front>(front: &F) -> Option<Ip> {
 }
 
 #[inline(always)]
-fn ipv6<F: Front>(front: &F) -> Option<Ip> {
+fn ipv6<F: Part>(front: &F) -> Option<Ip> {
     let word: [u8; 8] = front.get(IP_AT);
     let [version, _, _, _, high, low, protocol, hop_limit] = word;
     if version >> 4 != 6 {
@@ -104,7 +104,7 @@ fn ipv6<F: Front>(front: &F) -> Option<Ip> {
 }
 
 #[inline(always)]
-fn observe_ip<P: Packet, F: Front, H: Host>(
+fn observe_ip<P: Packet, F: Part, H: Host>(
     packet: &P,
     front: &F,
     ip: &Ip,
@@ -149,7 +149,7 @@ fn observe_ip<P: Packet, F: Front, H: Host>(
 }
 
 #[inline(always)]
-fn observe_udp<P: Packet, F: Front, H: Host>(
+fn observe_udp<P: Packet, F: Part, H: Host>(
     packet: &P,
     front: &F,
     ip: &Ip,
@@ -195,7 +195,7 @@ fn observe_udp<P: Packet, F: Front, H: Host>(
 }
 
 #[inline(always)]
-fn addresses<F: Front>(front: &F, ip: &Ip) -> Addresses {
+fn addresses<F: Part>(front: &F, ip: &Ip) -> Addresses {
     let at = ip.addresses_at;
     match ip.family {
         Family::Ipv6 => (
@@ -207,7 +207,7 @@ fn addresses<F: Front>(front: &F, ip: &Ip) -> Addresses {
 }
 
 #[inline(always)]
-fn word<F: Front>(front: &F, at: usize) -> u64 {
+fn word<F: Part>(front: &F, at: usize) -> u64 {
     u64::from_ne_bytes(front.get(at))
 }
 

@@ -197,31 +197,32 @@ impl<C: Context> Frame<'_, C> {
     }
 }
 
-/// The first `LEN` octets of a frame.
-pub struct Front<const LEN: usize> {
+/// `LEN` octets of a frame.
+pub struct Part<const LEN: usize> {
     start: usize,
 }
 
-impl<const LEN: usize> packet::Front for Front<LEN> {
+impl<const LEN: usize> packet::Part for Part<LEN> {
     #[inline(always)]
     fn get<const N: usize>(&self, at: usize) -> [u8; N] {
         if at + N > LEN {
             return [0; N];
         }
-        // SAFETY: whoever made a front has checked that `LEN` octets are there.
+        // SAFETY: whoever made it has checked that `LEN` octets are there.
         unsafe { load(self.start + at) }
     }
 }
 
 impl<C: Context> Packet for Frame<'_, C> {
-    type Front<const LEN: usize> = Front<LEN>;
+    type Part<const LEN: usize> = Part<LEN>;
 
     #[inline(always)]
-    fn front<const LEN: usize>(&self) -> Option<Front<LEN>> {
-        if behind::<LEN>(self.start) > self.end {
+    fn part<const LEN: usize>(&self, at: usize) -> Option<Part<LEN>> {
+        let start = self.start + (at & 0x7fff);
+        if behind::<LEN>(start) > self.end {
             return None;
         }
-        Some(Front { start: self.start })
+        Some(Part { start })
     }
 
     #[inline(always)]
@@ -395,12 +396,12 @@ impl Window {
     }
 }
 
-/// A window is no frame's front.
 impl Packet for Window {
-    type Front<const LEN: usize> = Front<LEN>;
+    type Part<const LEN: usize> = Part<LEN>;
 
+    /// Left to single reads.
     #[inline(always)]
-    fn front<const LEN: usize>(&self) -> Option<Front<LEN>> {
+    fn part<const LEN: usize>(&self, _: usize) -> Option<Part<LEN>> {
         None
     }
 
