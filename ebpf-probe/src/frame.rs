@@ -276,11 +276,9 @@ impl<C: Context> Packet for Frame<'_, C> {
                 return None;
             }
             // SAFETY: checked, as in `read`.
-            let [octet] = unsafe { load(next) };
-            // In whole registers, which need no masks.
-            let label = usize::from(octet);
-            if label.wrapping_sub(1) >= MAX_LABEL {
-                return Some((between(self.start, next), octet));
+            let label = unsafe { octet(next) };
+            if label == 0 || label > MAX_LABEL {
+                return Some((between(self.start, next), label as u8));
             }
             next += label + 1;
         }
@@ -431,6 +429,26 @@ impl Packet for Window {
     fn copy_name(&self, at: usize, len: usize, to: &mut NameArea) {
         call::window_copy_name(at.wrapping_sub(self.at) as u64, len as u64, to);
     }
+}
+
+/// An octet in a whole register: LLVM would compare and add it as one of eight
+/// bits, with a mask before each.
+///
+/// # Safety
+/// - `from` is the address of a readable octet.
+#[inline(always)]
+unsafe fn octet(from: usize) -> usize {
+    let octet;
+    // SAFETY: readable by the caller's word.
+    unsafe {
+        asm!(
+            "{0} = *(u8 *)({1} + 0)",
+            out(reg) octet,
+            in(reg) from,
+            options(pure, readonly, nostack),
+        );
+    }
+    octet
 }
 
 /// One load of `N` octets: LLVM would take them one by one, since it does not
