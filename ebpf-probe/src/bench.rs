@@ -29,7 +29,7 @@ use dns_wire::{
 
 use crate::{
     PASS_ON, call,
-    frame::{Frame, Window},
+    frame::{Frame, Window, XdpIngress},
     host::Run,
     maps::{self, Block},
     ring,
@@ -66,7 +66,7 @@ pub fn bench_empty_tc(_: TcContext) -> i32 {
 #[xdp(frags)]
 #[inline(always)]
 pub fn bench_reserve(context: XdpContext) -> u32 {
-    observe::<Reserve>(&context);
+    observe::<Reserve>(&XdpIngress(context));
     XDP_PASS
 }
 
@@ -74,7 +74,7 @@ pub fn bench_reserve(context: XdpContext) -> u32 {
 #[xdp(frags)]
 #[inline(always)]
 pub fn bench_output(context: XdpContext) -> u32 {
-    observe::<Output>(&context);
+    observe::<Output>(&XdpIngress(context));
     XDP_PASS
 }
 
@@ -99,9 +99,9 @@ struct Reserve;
 struct Output;
 
 #[inline(always)]
-fn observe<W: Way>(context: &XdpContext) {
+fn observe<W: Way>(context: &XdpIngress) {
     if let Some(block) = Block::of(Hook::Ingress) {
-        let frame = Frame::xdp(context);
+        let frame = Frame::of(context);
         let mut host = Baseline::<W>::new(&frame, block);
         dns_wire::observe(
             &frame,
@@ -115,7 +115,7 @@ fn observe<W: Way>(context: &XdpContext) {
 
 /// The real programs' host with another way out.
 struct Baseline<'a, W> {
-    run: Run<'a, XdpContext>,
+    run: Run<'a, XdpIngress>,
     block: Block,
     context: *mut xdp_md,
     way: PhantomData<W>,
@@ -123,11 +123,11 @@ struct Baseline<'a, W> {
 
 impl<'a, W> Baseline<'a, W> {
     #[inline(always)]
-    fn new(frame: &'a Frame<'a, XdpContext>, block: Block) -> Self {
+    fn new(frame: &'a Frame<'a, XdpIngress>, block: Block) -> Self {
         Self {
             run: Run::new(frame, block),
             block,
-            context: frame.context().ctx,
+            context: frame.context().pointer(),
             way: PhantomData,
         }
     }
@@ -220,11 +220,11 @@ impl<W: Way> Host for Baseline<'_, W> {
 #[inline(always)]
 fn see_payload<W: Way>(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
     let payload = Payload::unpack([where_, what]);
-    let context = XdpContext::new(context);
+    let context = XdpIngress::new(context);
     let Some(block) = Block::of(Hook::Ingress) else {
         return Finding::REJECTED.pack();
     };
-    let frame = Frame::xdp(&context);
+    let frame = Frame::of(&context);
     let mut host = Baseline::<W>::new(&frame, block);
     let settings = maps::settings();
     observe::observe_payload(&frame, &payload, Hook::Ingress, settings, &mut host).pack()

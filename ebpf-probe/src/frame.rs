@@ -3,22 +3,25 @@
 use core::{arch::asm, ffi::c_void, hint::black_box, mem::transmute_copy};
 
 use aya_ebpf::{
-    EbpfContext,
+    EbpfContext as _,
+    bindings::{__sk_buff, xdp_md},
     helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
     programs::{TcContext, XdpContext},
 };
 use dns_wire::{
     Packet,
     counters::Hook,
-    locate::{Chain, Transport},
+    locate::Chain,
     message::{MAX_LABEL, MAX_LABELS},
-    observe::Finding,
     packet::{self, NAME_AT, NameArea},
     record::{HEAD, LINE},
     reject::Reject,
 };
 
-use crate::{call, maps};
+use crate::{
+    call::{self, Calls},
+    maps,
+};
 
 /// The frame of one program run.
 pub struct Frame<'a, C> {
@@ -27,9 +30,15 @@ pub struct Frame<'a, C> {
     context: &'a C,
 }
 
-/// What XDP and TC do differently.
-pub trait Context: EbpfContext {
-    /// Octets of the whole frame, where they differ from `end - start`.
+/// What the programs do differently.
+pub trait Context: Calls {
+    /// Where the program stands.
+    const HOOK: Hook;
+
+    /// Where the first buffer starts, and where it ends.
+    fn bounds(&self) -> (usize, usize);
+
+    /// Octets of the whole frame, where they differ from those of that buffer.
     fn full_len(&self) -> usize;
 
     /// Copies `len` octets at offset `at` to `to`; whether it could.
@@ -37,155 +46,107 @@ pub trait Context: EbpfContext {
     /// # Safety
     /// - `to` points to `len` writable octets.
     unsafe fn load_bytes(&self, at: u32, to: *mut c_void, len: u32) -> bool;
-
-    /// The function of [`call`] that finds the payload.
-    fn locate(&self, hook: Hook) -> u64;
-
-    /// The function of [`call`] that sees a packed payload; the finding.
-    fn payload(&self, transport: Transport, where_: u64, what: u64, hook: Hook) -> u64;
-
-    /// The function of [`call`] that sees a packed segment without payload.
-    fn control(&self, where_: u64, what: u64, hook: Hook);
-
-    /// The function of [`call`] that hands a packed payload's octets on.
-    fn raw(&self, where_: u64, what: u64, finding: Finding, hook: Hook);
-
-    /// The function of [`call`] that follows the IPv6 extension headers.
-    fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64;
-
-    /// The function of [`call`] that tells why a name is none.
-    fn name_fault(&self, at: usize, end: usize) -> u64;
-
-    /// The function of [`call`] that copies `len` octets at `from`.
-    fn copy_name(&self, from: usize, len: usize, to: &mut NameArea);
 }
 
-impl<'a> Frame<'a, XdpContext> {
-    /// The frame of an XDP run.
+/// A run of `xdp_ingress`.
+pub struct XdpIngress(pub XdpContext);
+
+impl XdpIngress {
+    /// That with this pointer.
     #[inline(always)]
-    pub fn xdp(context: &'a XdpContext) -> Self {
-        Self {
-            start: context.data(),
-            end: context.data_end(),
-            context,
-        }
+    pub fn new(context: *mut xdp_md) -> Self {
+        Self(XdpContext::new(context))
+    }
+
+    /// The pointer, for functions.
+    #[inline(always)]
+    pub fn pointer(&self) -> *mut xdp_md {
+        self.0.ctx
     }
 }
 
-impl<'a> Frame<'a, TcContext> {
-    /// The frame of a TC run.
-    #[inline(always)]
-    pub fn tc(context: &'a TcContext) -> Self {
-        Self {
-            start: context.data(),
-            end: context.data_end(),
-            context,
-        }
-    }
-}
+impl Context for XdpIngress {
+    const HOOK: Hook = Hook::Ingress;
 
-impl Context for XdpContext {
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        (self.0.data(), self.0.data_end())
+    }
+
     #[inline(always)]
     fn full_len(&self) -> usize {
         // SAFETY: the context is that of this run.
-        unsafe { bpf_xdp_get_buff_len(self.ctx) as usize }
+        unsafe { bpf_xdp_get_buff_len(self.0.ctx) as usize }
     }
 
     #[inline(always)]
     unsafe fn load_bytes(&self, at: u32, to: *mut c_void, len: u32) -> bool {
         // SAFETY: the caller vouches for `to`; the helper checks the packet.
-        unsafe { bpf_xdp_load_bytes(self.ctx, at, to, len) == 0 }
-    }
-
-    #[inline(always)]
-    fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64 {
-        call::xdp_extensions(self.ctx, u64::from(protocol), at as u64, end as u64)
-    }
-
-    #[inline(always)]
-    fn name_fault(&self, at: usize, end: usize) -> u64 {
-        call::xdp_name_fault(self.ctx, at as u64, end as u64)
-    }
-
-    #[inline(always)]
-    fn copy_name(&self, from: usize, len: usize, to: &mut NameArea) {
-        call::xdp_copy_name(self.ctx, from as u64, len as u64, to);
-    }
-
-    #[inline(always)]
-    fn locate(&self, _: Hook) -> u64 {
-        call::xdp_locate(self.ctx)
-    }
-
-    #[inline(always)]
-    fn payload(&self, transport: Transport, where_: u64, what: u64, _: Hook) -> u64 {
-        match transport {
-            Transport::Udp => call::xdp_datagram(self.ctx, where_, what),
-            Transport::Tcp => call::xdp_stream(self.ctx, where_, what),
-        }
-    }
-
-    #[inline(always)]
-    fn control(&self, where_: u64, what: u64, _: Hook) {
-        call::xdp_control(self.ctx, where_, what);
-    }
-
-    #[inline(always)]
-    fn raw(&self, where_: u64, what: u64, finding: Finding, _: Hook) {
-        call::xdp_raw(self.ctx, where_, what, finding.pack());
+        unsafe { bpf_xdp_load_bytes(self.0.ctx, at, to, len) == 0 }
     }
 }
 
-impl Context for TcContext {
-    #[inline(always)]
-    fn full_len(&self) -> usize {
-        self.len() as usize
-    }
+/// Declares a run of a TC program.
+macro_rules! tc {
+    ($(#[$doc:meta])* $name:ident, $hook:expr) => {
+        $(#[$doc])*
+        pub struct $name(pub TcContext);
 
-    #[inline(always)]
-    unsafe fn load_bytes(&self, at: u32, to: *mut c_void, len: u32) -> bool {
-        // SAFETY: the caller vouches for `to`; the helper checks the packet.
-        unsafe { bpf_skb_load_bytes(self.as_ptr(), at, to, len) == 0 }
-    }
+        impl $name {
+            /// That with this pointer.
+            #[inline(always)]
+            pub fn new(context: *mut __sk_buff) -> Self {
+                Self(TcContext::new(context))
+            }
 
-    #[inline(always)]
-    fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64 {
-        call::tc_extensions(self.skb.skb, u64::from(protocol), at as u64, end as u64)
-    }
-
-    #[inline(always)]
-    fn name_fault(&self, at: usize, end: usize) -> u64 {
-        call::tc_name_fault(self.skb.skb, at as u64, end as u64)
-    }
-
-    #[inline(always)]
-    fn copy_name(&self, from: usize, len: usize, to: &mut NameArea) {
-        call::tc_copy_name(self.skb.skb, from as u64, len as u64, to);
-    }
-
-    #[inline(always)]
-    fn locate(&self, hook: Hook) -> u64 {
-        call::tc_locate(self.skb.skb, hook.index() as u64)
-    }
-
-    #[inline(always)]
-    fn payload(&self, transport: Transport, where_: u64, what: u64, hook: Hook) -> u64 {
-        let hook = hook.index() as u64;
-        match transport {
-            Transport::Udp => call::tc_datagram(self.skb.skb, where_, what, hook),
-            Transport::Tcp => call::tc_stream(self.skb.skb, where_, what, hook),
+            /// The pointer, for functions.
+            #[inline(always)]
+            pub fn pointer(&self) -> *mut __sk_buff {
+                self.0.skb.skb
+            }
         }
-    }
 
-    #[inline(always)]
-    fn control(&self, where_: u64, what: u64, hook: Hook) {
-        call::tc_control(self.skb.skb, where_, what, hook.index() as u64);
-    }
+        impl Context for $name {
+            const HOOK: Hook = $hook;
 
+            #[inline(always)]
+            fn bounds(&self) -> (usize, usize) {
+                (self.0.data(), self.0.data_end())
+            }
+
+            #[inline(always)]
+            fn full_len(&self) -> usize {
+                self.0.len() as usize
+            }
+
+            #[inline(always)]
+            unsafe fn load_bytes(&self, at: u32, to: *mut c_void, len: u32) -> bool {
+                // SAFETY: the caller vouches for `to`; the helper checks the packet.
+                unsafe { bpf_skb_load_bytes(self.0.as_ptr(), at, to, len) == 0 }
+            }
+        }
+    };
+}
+
+tc! {
+    /// A run of `tc_ingress`.
+    TcIngress, Hook::Ingress
+}
+tc! {
+    /// A run of `tc_egress`.
+    TcEgress, Hook::Egress
+}
+
+impl<'a, C: Context> Frame<'a, C> {
+    /// The frame of a run.
     #[inline(always)]
-    fn raw(&self, where_: u64, what: u64, finding: Finding, hook: Hook) {
-        let hook = hook.index() as u64;
-        call::tc_raw(self.skb.skb, where_, what, finding.pack(), hook);
+    pub fn of(context: &'a C) -> Self {
+        let (start, end) = context.bounds();
+        Self {
+            start,
+            end,
+            context,
+        }
     }
 }
 

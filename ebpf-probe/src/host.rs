@@ -28,21 +28,22 @@ pub struct Run<'a, C> {
 
 /// Sees the packet.
 #[inline(always)]
-pub fn observe<C: frame::Context>(frame: Frame<'_, C>, hook: Hook) {
-    if let Some(block) = Block::of(hook) {
+pub fn observe<C: frame::Context>(context: &C) {
+    if let Some(block) = Block::of(C::HOOK) {
+        let frame = Frame::of(context);
         let mut run = Run::new(&frame, block);
         let settings = maps::settings();
-        let outcome = dns_wire::observe(&frame, Link::Ethernet, hook, settings, &mut run);
-        trace(&frame, hook, outcome);
+        let outcome = dns_wire::observe(&frame, Link::Ethernet, C::HOOK, settings, &mut run);
+        trace(context, outcome);
     }
 }
 
 /// Finds the payload, on the far side of the call.
 #[inline(always)]
-pub fn find<C: frame::Context>(frame: &Frame<'_, C>, hook: Hook) -> u64 {
+pub fn find<C: frame::Context>(frame: &Frame<'_, C>) -> u64 {
     let (layers, located) = locate(frame, Link::Ethernet, maps::settings());
     let [first, second, third] = locate::pack(&layers, &located);
-    if let Some(block) = Block::of(hook) {
+    if let Some(block) = Block::of(C::HOOK) {
         block.store(word::SCRATCH, second);
         block.store(word::SCRATCH + 8, third);
     }
@@ -51,26 +52,22 @@ pub fn find<C: frame::Context>(frame: &Frame<'_, C>, hook: Hook) -> u64 {
 
 /// Sees the payload, on the far side of the call.
 #[inline(always)]
-pub fn observe_payload<C: frame::Context>(
-    frame: Frame<'_, C>,
-    payload: &Payload,
-    hook: Hook,
-) -> Finding {
-    let Some(block) = Block::of(hook) else {
+pub fn observe_payload<C: frame::Context>(frame: Frame<'_, C>, payload: &Payload) -> Finding {
+    let Some(block) = Block::of(C::HOOK) else {
         return Finding::REJECTED;
     };
     let mut run = Run::new(&frame, block);
     let settings = maps::settings();
-    dns_wire::observe::observe_payload(&frame, payload, hook, settings, &mut run)
+    dns_wire::observe::observe_payload(&frame, payload, C::HOOK, settings, &mut run)
 }
 
 /// Sees the segment without payload, on the far side of the call.
 #[inline(always)]
-pub fn observe_control<C: frame::Context>(frame: Frame<'_, C>, control: &Payload, hook: Hook) {
-    if let Some(block) = Block::of(hook) {
+pub fn observe_control<C: frame::Context>(frame: Frame<'_, C>, control: &Payload) {
+    if let Some(block) = Block::of(C::HOOK) {
         let mut run = Run::new(&frame, block);
         let settings = maps::settings();
-        dns_wire::observe::observe_control(&frame, control, hook, settings, &mut run);
+        dns_wire::observe::observe_control(&frame, control, C::HOOK, settings, &mut run);
     }
 }
 
@@ -80,9 +77,8 @@ pub fn hand_on_raw<C: frame::Context>(
     frame: Frame<'_, C>,
     payload: &Payload,
     finding: Finding,
-    hook: Hook,
 ) -> Delivery {
-    let Some(block) = Block::of(hook) else {
+    let Some(block) = Block::of(C::HOOK) else {
         return Delivery::Unreadable;
     };
     let mut run = Run::new(&frame, block);
@@ -90,7 +86,7 @@ pub fn hand_on_raw<C: frame::Context>(
     let delivery = if settings.counts_only() {
         Delivery::CountOnly
     } else {
-        match raw_context(&frame, payload, finding, hook, settings, &mut run) {
+        match raw_context(&frame, payload, finding, C::HOOK, settings, &mut run) {
             Ok(context) => ring::raw(block, &frame, &context, payload, finding, settings.seed()),
             Err(_) => Delivery::Unreadable,
         }
@@ -127,37 +123,25 @@ impl<C: frame::Context> Host for Run<'_, C> {
     }
 
     #[inline(always)]
-    fn locate<P: Packet>(&mut self, _: &P, _: Link, hook: Hook, _: &Settings) -> (Layers, Located) {
-        let first = call::result(self.frame.context().locate(hook)) as u64;
+    fn locate<P: Packet>(&mut self, _: &P, _: Link, _: Hook, _: &Settings) -> (Layers, Located) {
+        let first = call::result(self.frame.context().locate()) as u64;
         let second = self.block.load(word::SCRATCH);
         let third = self.block.load(word::SCRATCH + 8);
         locate::unpack([first, second, third])
     }
 
     #[inline(always)]
-    fn payload<P: Packet>(
-        &mut self,
-        _: &P,
-        payload: &Payload,
-        hook: Hook,
-        _: &Settings,
-    ) -> Finding {
+    fn payload<P: Packet>(&mut self, _: &P, payload: &Payload, _: Hook, _: &Settings) -> Finding {
         let [where_, what] = payload.pack();
         let context = self.frame.context();
-        let finding = context.payload(payload.transport, where_, what, hook);
+        let finding = context.payload(payload.transport, where_, what);
         Finding::unpack(call::result(finding) as u64)
     }
 
     #[inline(always)]
-    fn control<P: Packet>(
-        &mut self,
-        _: &P,
-        control: &Payload,
-        hook: Hook,
-        _: &Settings,
-    ) -> Outcome {
+    fn control<P: Packet>(&mut self, _: &P, control: &Payload, _: Hook, _: &Settings) -> Outcome {
         let [where_, what] = control.pack();
-        self.frame.context().control(where_, what, hook);
+        self.frame.context().control(where_, what);
         Outcome::NotDns
     }
 
@@ -211,11 +195,11 @@ impl<C: frame::Context> Host for Run<'_, C> {
         _: &P,
         payload: &Payload,
         finding: Finding,
-        hook: Hook,
+        _: Hook,
         _: &Settings,
     ) {
         let [where_, what] = payload.pack();
-        self.frame.context().raw(where_, what, finding, hook);
+        self.frame.context().raw(where_, what, finding);
     }
 }
 
@@ -227,14 +211,14 @@ fn octets(high: u64, low: u64) -> [u8; 16] {
 
 #[cfg(feature = "trace")]
 #[inline(always)]
-fn trace<C: frame::Context>(frame: &Frame<'_, C>, hook: Hook, outcome: Outcome) {
+fn trace<C: frame::Context>(context: &C, outcome: Outcome) {
     call::trace(
-        hook.index() as u64,
+        C::HOOK.index() as u64,
         outcome.index() as u64,
-        frame.wire_len() as u64,
+        context.full_len() as u64,
     );
 }
 
 #[cfg(not(feature = "trace"))]
 #[inline(always)]
-fn trace<C: frame::Context>(_: &Frame<'_, C>, _: Hook, _: Outcome) {}
+fn trace<C: frame::Context>(_: &C, _: Outcome) {}
