@@ -572,17 +572,17 @@ fn ppp<P: Packet>(packet: &P) -> Result<(u16, usize), Reject> {
 }
 
 /// One IP header, read.
-struct Ip {
-    family: Family,
+pub(crate) struct Ip {
+    pub(crate) family: Family,
     /// The protocol above, and where it starts.
-    protocol: u8,
-    at: usize,
+    pub(crate) protocol: u8,
+    pub(crate) at: usize,
     /// Offset just behind the packet, by its length field.
-    end: usize,
-    hop_limit: u8,
-    addresses_at: usize,
-    first_fragment: bool,
-    later_fragment: bool,
+    pub(crate) end: usize,
+    pub(crate) hop_limit: u8,
+    pub(crate) addresses_at: usize,
+    pub(crate) first_fragment: bool,
+    pub(crate) later_fragment: bool,
 }
 
 impl Ip {
@@ -943,7 +943,23 @@ fn tcp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
         return Ok(Located::NotDns(kind, 0));
     }
     let sequence: [u8; 4] = packet.read(ip.at + 4).ok_or(Reject::Snapped)?;
-    let [offset, tcp_flags] = packet.read(ip.at + 12).ok_or(Reject::Snapped)?;
+    let offset_and_flags = packet.read(ip.at + 12).ok_or(Reject::Snapped)?;
+    segment(
+        ip,
+        (source_port, destination_port),
+        sequence,
+        offset_and_flags,
+    )
+}
+
+/// The segment on a watched port, of these fields of its header.
+#[inline(always)]
+pub(crate) fn segment(
+    ip: &Ip,
+    (source_port, destination_port): (u16, u16),
+    sequence: [u8; 4],
+    [offset, tcp_flags]: [u8; 2],
+) -> Result<Located, Reject> {
     let header_len = usize::from(offset >> 4) * 4;
     let at = ip.at + header_len;
     if header_len < 20 || at > ip.end {

@@ -1,5 +1,5 @@
 //! The packet that most packets are: Ethernet without tags, IPv4 without options
-//! or IPv6 without extension headers, in one piece, UDP, or TCP that is not DNS.
+//! or IPv6 without extension headers, in one piece, UDP or TCP.
 //!
 //! [`locate`](crate::locate) finds the same in it. But here every offset is a
 //! constant and one check covers all headers, so that a kernel program compiles
@@ -8,8 +8,8 @@
 use crate::{
     counters::{Count as _, Hook, Outcome},
     locate::{
-        Addresses, Family, Layers, Located, Payload, Protocol, Transport, ether, proto, unwatched,
-        word4,
+        Addresses, Family, Ip, Layers, Located, Payload, Transport, ether, proto, segment,
+        unwatched, word4,
     },
     message::{HEADER_LEN, Header},
     observe::{Host, Watched, observe_datagram, observe_located},
@@ -52,18 +52,6 @@ pub(crate) fn observe<P: Packet, H: Host>(
     }
 }
 
-/// A plain IP header, read.
-struct Ip {
-    family: Family,
-    protocol: u8,
-    hop_limit: u8,
-    /// Octets behind it.
-    len: usize,
-    addresses_at: usize,
-    /// Offset just behind it.
-    at: usize,
-}
-
 #[inline(always)]
 fn ipv4<F: Part>(front: &F) -> Option<Ip> {
     // RFC 791, section 3.1: version 4 and five words of header; neither an offset
@@ -80,9 +68,11 @@ fn ipv4<F: Part>(front: &F) -> Option<Ip> {
         family: Family::Ipv4,
         protocol,
         hop_limit,
-        len: usize::from(u16::from_be_bytes([high, low])).checked_sub(20)?,
         addresses_at: IP_AT + 12,
         at: IP_AT + 20,
+        end: IP_AT + usize::from(u16::from_be_bytes([high, low])),
+        first_fragment: false,
+        later_fragment: false,
     })
 }
 
@@ -97,9 +87,11 @@ fn ipv6<F: Part>(front: &F) -> Option<Ip> {
         family: Family::Ipv6,
         protocol,
         hop_limit,
-        len: usize::from(u16::from_be_bytes([high, low])),
         addresses_at: IP_AT + 8,
         at: IP_AT + 40,
+        end: IP_AT + 40 + usize::from(u16::from_be_bytes([high, low])),
+        first_fragment: false,
+        later_fragment: false,
     })
 }
 
@@ -112,8 +104,7 @@ fn observe_ip<P: Packet, F: Part, H: Host>(
     settings: &Settings,
     host: &mut H,
 ) -> Option<Outcome> {
-    let end = ip.at + ip.len;
-    if ip.len < TCP || end > packet.wire_len() {
+    if ip.at + TCP > ip.end || ip.end > packet.wire_len() {
         return None;
     }
     let transport = match ip.protocol {
@@ -127,18 +118,16 @@ fn observe_ip<P: Packet, F: Part, H: Host>(
         source: settings.watches(ports.0),
         destination: settings.watches(ports.1),
     };
-    if watched.source || watched.destination {
-        return match transport {
-            Transport::Udp => observe_udp(packet, front, ip, ports, watched, hook, settings, host),
-            Transport::Tcp => None,
-        };
+    let is_watched = watched.source || watched.destination;
+    if is_watched && transport == Transport::Udp {
+        return observe_udp(packet, front, ip, ports, watched, hook, settings, host);
     }
-    let layers = Layers {
-        family: ip.family,
-        protocol: transport.protocol(),
-        end,
+    let found = if is_watched {
+        segment(ip, ports, front.get(ip.at + 4), front.get(ip.at + 12)).ok()?
+    } else {
+        Located::NotDns(unwatched(transport, ports), 0)
     };
-    let found = Located::NotDns(unwatched(transport, ports), 0);
+    let layers = layers(ip, transport);
     Some(observe_located(
         packet,
         (layers, found),
@@ -146,6 +135,15 @@ fn observe_ip<P: Packet, F: Part, H: Host>(
         settings,
         host,
     ))
+}
+
+#[inline(always)]
+const fn layers(ip: &Ip, transport: Transport) -> Layers {
+    Layers {
+        family: ip.family,
+        protocol: transport.protocol(),
+        end: ip.end,
+    }
 }
 
 #[inline(always)]
@@ -160,7 +158,7 @@ fn observe_udp<P: Packet, F: Part, H: Host>(
     host: &mut H,
 ) -> Option<Outcome> {
     let len = usize::from(u16::from_be_bytes(front.get(ip.at + 4)));
-    if len < UDP + HEADER_LEN || len > ip.len {
+    if len < UDP + HEADER_LEN || ip.at + len > ip.end {
         return None;
     }
     let at = ip.at + UDP;
@@ -177,12 +175,8 @@ fn observe_udp<P: Packet, F: Part, H: Host>(
         tcp_flags: 0,
         first_fragment: false,
     };
-    let layers = Layers {
-        family: ip.family,
-        protocol: Protocol::Udp,
-        end: ip.at + ip.len,
-    };
-    host.counters().packet(layers, packet.wire_len());
+    host.counters()
+        .packet(layers(ip, Transport::Udp), packet.wire_len());
     let addresses = || addresses(front, ip);
     let header = Header::of_words(front.get(at), front.get(at + 8));
     let finding = observe_datagram(
@@ -334,7 +328,8 @@ mod tests {
                 (proto::UDP, (40_000, 443), &QUERY, true),
                 (proto::TCP, (40_000, 443), &[], true),
                 (proto::UDP, (40_000, 53), &QUERY[..11], false),
-                (proto::TCP, (40_000, 53), &QUERY, false),
+                (proto::TCP, (40_000, 53), &QUERY, true),
+                (proto::TCP, (40_000, 53), &[], true),
                 (proto::ICMP, (40_000, 53), &QUERY, false),
             ] {
                 let frame = frame(family, protocol, ports, payload);
