@@ -8,7 +8,11 @@
 use core::{ffi::c_void, hint::black_box, marker::PhantomData};
 
 use aya_ebpf::{
-    bindings::{BPF_RB_NO_WAKEUP, xdp_action::XDP_PASS, xdp_md},
+    bindings::{
+        BPF_RB_NO_WAKEUP,
+        xdp_action::{XDP_PASS, XDP_TX},
+        xdp_md,
+    },
     btf_maps::{ArrayOfMaps, PerCpuArray, RingBuf},
     helpers::{
         bpf_get_smp_processor_id, bpf_ringbuf_output, bpf_ringbuf_reserve, bpf_ringbuf_submit,
@@ -60,6 +64,13 @@ pub fn bench_empty(_: XdpContext) -> u32 {
 #[classifier]
 pub fn bench_empty_tc(_: TcContext) -> i32 {
     PASS_ON
+}
+
+/// Sends what it is run on out of the interface that it is run for: with live
+/// frames, a generator of packets.
+#[xdp]
+pub fn bench_transmit(_: XdpContext) -> u32 {
+    XDP_TX
 }
 
 /// `xdp_ingress` with records built in place in a ring buffer.

@@ -134,7 +134,8 @@ fn query(id: u16) -> Vec<u8> {
     message
 }
 
-fn response(id: u16) -> Vec<u8> {
+/// A response without what is below UDP.
+pub(crate) fn response(id: u16) -> Vec<u8> {
     let mut message = header(id, 0x8500, 1);
     message.extend(ANSWER);
     message.extend(OPT);

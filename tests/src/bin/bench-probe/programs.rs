@@ -16,7 +16,10 @@ use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, ArrayOfMaps, Map, MapData, RingBuf},
-    programs::{ProgramInfo, SchedClassifier, TestRun as _, TestRunOptions, Xdp, loaded_programs},
+    programs::{
+        ProgramInfo, SchedClassifier, TcAttachType, TestRun as _, TestRunAttrs, TestRunOptions,
+        Xdp, XdpMode, loaded_programs, tc::SchedClassifierLinkId, xdp::XdpLinkId,
+    },
 };
 use aya_obj::programs::XdpAttachType;
 use dns_wire::{
@@ -53,7 +56,58 @@ pub(crate) enum Program {
     Tc(SchedClassifier),
 }
 
+/// Where a program is attached; it is taken off with this.
+pub(crate) enum Attached {
+    Xdp(XdpLinkId),
+    Tc(SchedClassifierLinkId),
+}
+
 impl Program {
+    /// Attaches it to an interface of the thread's namespace: natively to what
+    /// arrives, or to what leaves.
+    pub(crate) fn attach(&mut self, interface: &str) -> Result<Attached> {
+        Ok(match self {
+            Self::Xdp(program) => Attached::Xdp(program.attach(interface, XdpMode::Driver)?),
+            Self::Tc(program) => Attached::Tc(program.attach(interface, TcAttachType::Egress)?),
+        })
+    }
+
+    /// Takes it off.
+    pub(crate) fn detach(&mut self, attached: Attached) -> Result<()> {
+        match (self, attached) {
+            (Self::Xdp(program), Attached::Xdp(link)) => program.detach(link)?,
+            (Self::Tc(program), Attached::Tc(link)) => program.detach(link)?,
+            (Self::Xdp(_), Attached::Tc(_)) | (Self::Tc(_), Attached::Xdp(_)) => {
+                bail!("attached elsewhere")
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs it on `frames` copies of a packet that are live: what it sends out of
+    /// `interface` of the thread's namespace arrives at the other end.
+    pub(crate) fn generate(&self, packet: &[u8], frames: u32, interface: &str) -> Result<()> {
+        const BATCH: u32 = 64;
+        let Self::Xdp(program) = self else {
+            bail!("only XDP has live frames")
+        };
+        let index = nix::net::if_::if_nametoindex(interface)?;
+        // The kernel's `xdp_md`: data, its end, metadata, ingress interface, queue,
+        // egress interface.
+        let context: Vec<u8> = [0, packet.len() as u32, 0, index, 0, 0]
+            .into_iter()
+            .flat_map(u32::to_ne_bytes)
+            .collect();
+        program.test_run(TestRunOptions {
+            data_in: Some(packet),
+            ctx_in: Some(&context),
+            repeat: frames,
+            attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
+            ..TestRunOptions::default()
+        })?;
+        Ok(())
+    }
+
     /// Runs it `repeat` times; the time of one run, in ns, as the kernel took it.
     pub(crate) fn run(&self, packet: &[u8], repeat: u32) -> Result<f64> {
         let options = TestRunOptions {
@@ -189,6 +243,7 @@ pub(crate) struct Baseline {
     ebpf: Ebpf,
     pub(crate) empty: Program,
     pub(crate) empty_tc: Program,
+    pub(crate) transmit: Program,
     pub(crate) reserve: Program,
     pub(crate) output: Program,
     pub(crate) consumer: Consumer,
@@ -209,6 +264,7 @@ impl Baseline {
         Ok(Self {
             empty: xdp(&mut ebpf, "bench_empty")?,
             empty_tc: tc(&mut ebpf, "bench_empty_tc")?,
+            transmit: xdp(&mut ebpf, "bench_transmit")?,
             reserve: xdp(&mut ebpf, "bench_reserve")?,
             output: xdp(&mut ebpf, "bench_output")?,
             ebpf,
