@@ -1,6 +1,6 @@
 //! Packets per second through a pair of virtual interfaces with a program at
-//! them: what arrives, from the kernel's own generator, natively in XDP; and what
-//! leaves, responses from a socket, in TC.
+//! them: what arrives, natively in XDP; and what leaves, in TC, behind the kernel's
+//! forwarding, since its generator makes frames that arrive only.
 //!
 //! Generator, cable and program share a CPU, so a rate says what one packet costs
 //! in all. The programs take turns.
@@ -24,9 +24,9 @@ const TURNS: usize = 9;
 /// Packets of a turn.
 const FRAMES: u32 = 300_000;
 const RESPONSES: u32 = 100_000;
-/// Where responses come from, and where they go.
-const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 53);
-const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 2), 40_053);
+/// Where responses come from, at the first cable, and where they go, at the second.
+const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 2), 53);
+const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 130), 40_053);
 
 /// Packets per second, by key, and the share of the records that arrived.
 pub(crate) struct Rates {
@@ -54,7 +54,12 @@ pub(crate) fn measure(
             ("live_counting_only_tc_pps", &mut counting.tc_egress),
             ("live_tc_pps", &mut real.tc_egress),
         ];
-        rates.extend(leaving(network, &mut programs)?);
+        rates.extend(leaving(
+            network,
+            &baseline.transmit,
+            &mut baseline.empty,
+            &mut programs,
+        )?);
         Ok(())
     })?;
     let delivered_share = delivered(&real.counters(Hook::Ingress)?, &before);
@@ -78,55 +83,107 @@ fn arriving(
     for _ in 0..TURNS {
         for ((key, program), (_, samples)) in programs.iter_mut().zip(&mut samples) {
             let attached = network.within(Side::Server, || program.attach(interface))?;
-            let before = received(network, interface)?;
-            let start = Instant::now();
-            network.within(Side::Client, || {
-                pin(PROGRAM_CPU);
-                generator.generate(&packet, FRAMES, CLIENT_INTERFACES[0])
-            })?;
-            let elapsed = start.elapsed();
-            let received = received(network, interface)? - before;
+            let turn = Turn {
+                key,
+                frames: FRAMES,
+                at: (Side::Server, interface),
+            };
+            samples.push(turn.rate(network, generator, &packet)?);
             program.detach(attached)?;
-            ensure!(
-                received > u64::from(FRAMES) / 2,
-                "{key}: {received} of {FRAMES} frames arrived"
-            );
-            samples.push(received as f64 / elapsed.as_secs_f64());
         }
     }
     Ok(samples)
 }
 
-/// Responses from a socket; the programs are at its interface.
-fn leaving(network: &Network, programs: &mut [(&'static str, &mut Program)]) -> Result<Samples> {
-    let mut samples: Samples = programs.iter().map(|(key, _)| (*key, Vec::new())).collect();
-    // Somebody must take them, or every one would be answered by ICMP.
+/// Responses from the generator at the first cable, forwarded to the second; the
+/// programs are where they leave.
+fn leaving(
+    network: &Network,
+    generator: &Program,
+    arrival: &mut Program,
+    programs: &mut [(&'static str, &mut Program)],
+) -> Result<Samples> {
+    network.add_second_cable()?;
+    let [arrives, leaves] = INTERFACES;
+    let there = mac(network, Side::Client, CLIENT_INTERFACES[1])?;
+    let here = mac(network, Side::Server, arrives)?;
+    let route = format!(
+        "echo 1 > /proc/sys/net/ipv4/ip_forward && \
+         ip neighbor replace {} lladdr {there} dev {leaves}",
+        CLIENT.0
+    );
+    network.output(Side::Server, "sh", &["-c", &route])?;
+    // Somebody must take them, or ICMP would answer.
     let _client = network.within(Side::Client, || Ok(UdpSocket::bind(CLIENT)?))?;
-    let server = network.within(Side::Server, || Ok(UdpSocket::bind(SERVER)?))?;
-    let response = packets::response(1);
+    let packet = packets::routed_response(&here, SERVER, CLIENT)?;
+    // A cable takes live frames only where XDP is at the other end.
+    let kept = network.within(Side::Server, || arrival.attach(arrives))?;
+    let mut samples: Samples = programs.iter().map(|(key, _)| (*key, Vec::new())).collect();
     for _ in 0..TURNS {
-        for ((_, program), (_, samples)) in programs.iter_mut().zip(&mut samples) {
-            let attached = network.within(Side::Server, || program.attach(INTERFACES[0]))?;
-            let start = Instant::now();
-            for _ in 0..RESPONSES {
-                server.send_to(&response, CLIENT)?;
-            }
-            let elapsed = start.elapsed();
+        for ((key, program), (_, samples)) in programs.iter_mut().zip(&mut samples) {
+            let attached = network.within(Side::Server, || program.attach(leaves))?;
+            let turn = Turn {
+                key,
+                frames: RESPONSES,
+                at: (Side::Client, CLIENT_INTERFACES[1]),
+            };
+            samples.push(turn.rate(network, generator, &packet)?);
             program.detach(attached)?;
-            samples.push(f64::from(RESPONSES) / elapsed.as_secs_f64());
         }
     }
+    arrival.detach(kept)?;
     Ok(samples)
 }
 
-/// Packets that an interface of the server's has received.
-fn received(network: &Network, interface: &str) -> Result<u64> {
-    let text = network.output(Side::Server, "ip", &["-s", "-j", "link", "show", interface])?;
-    let links: serde_json::Value = serde_json::from_str(&text)?;
-    links
+/// What the generator sends, and where it must arrive.
+struct Turn {
+    key: &'static str,
+    frames: u32,
+    at: (Side, &'static str),
+}
+
+impl Turn {
+    /// Packets that arrived per second.
+    fn rate(&self, network: &Network, generator: &Program, packet: &[u8]) -> Result<f64> {
+        let before = received(network, self.at)?;
+        let start = Instant::now();
+        network.within(Side::Client, || {
+            pin(PROGRAM_CPU);
+            generator.generate(packet, self.frames, CLIENT_INTERFACES[0])
+        })?;
+        let elapsed = start.elapsed();
+        let received = received(network, self.at)? - before;
+        ensure!(
+            received > u64::from(self.frames) / 2,
+            "{}: {received} of {} frames arrived",
+            self.key,
+            self.frames
+        );
+        Ok(received as f64 / elapsed.as_secs_f64())
+    }
+}
+
+/// An interface's address.
+fn mac(network: &Network, side: Side, interface: &str) -> Result<String> {
+    let link = link(network, side, interface)?;
+    let address = link
+        .pointer("/0/address")
+        .and_then(serde_json::Value::as_str);
+    Ok(address.context("an interface without address")?.to_owned())
+}
+
+/// Packets that an interface has received.
+fn received(network: &Network, (side, interface): (Side, &str)) -> Result<u64> {
+    link(network, side, interface)?
         .pointer("/0/stats64/rx/packets")
         .and_then(serde_json::Value::as_u64)
-        .with_context(|| format!("no count of packets in: {text}"))
+        .context("an interface without count of packets")
+}
+
+/// What `ip` says of an interface.
+fn link(network: &Network, side: Side, interface: &str) -> Result<serde_json::Value> {
+    let text = network.output(side, "ip", &["-s", "-j", "link", "show", interface])?;
+    Ok(serde_json::from_str(&text)?)
 }
 
 /// The share of the messages whose record is in the ring.

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use anyhow::Result;
 use dns_wire::{
     locate::{Family, Flow, Transport},
     record,
@@ -71,6 +72,32 @@ pub(crate) fn responses() -> Vec<Vec<u8>> {
     transactions(RESPONSE4, response)
 }
 
+/// A response that a host with this link-layer address forwards.
+pub(crate) fn routed_response(
+    mac: &str,
+    from: (Ipv4Addr, u16),
+    to: (Ipv4Addr, u16),
+) -> Result<Vec<u8>> {
+    let path = Path {
+        from: (from.0.into(), from.1),
+        to: (to.0.into(), to.1),
+    };
+    let mut frame = udp(path, &response(1));
+    for (octet, digits) in frame.iter_mut().zip(mac.split(':')) {
+        *octet = u8::from_str_radix(digits, 16)?;
+    }
+    let checksum = ipv4_checksum(&frame[14..34]);
+    frame[24..26].copy_from_slice(&checksum.to_be_bytes());
+    Ok(frame)
+}
+
+/// RFC 1071, of a header whose checksum is 0.
+fn ipv4_checksum(header: &[u8]) -> u16 {
+    let words = header.as_chunks().0.iter().copied();
+    let sum: u32 = words.map(|word| u32::from(u16::from_be_bytes(word))).sum();
+    !((sum & 0xffff) + (sum >> 16)) as u16
+}
+
 /// A datagram that is not DNS.
 pub(crate) fn other_udp() -> Vec<Vec<u8>> {
     vec![udp(OTHER4, &[0; 100])]
@@ -134,8 +161,7 @@ fn query(id: u16) -> Vec<u8> {
     message
 }
 
-/// A response without what is below UDP.
-pub(crate) fn response(id: u16) -> Vec<u8> {
+fn response(id: u16) -> Vec<u8> {
     let mut message = header(id, 0x8500, 1);
     message.extend(ANSWER);
     message.extend(OPT);
