@@ -88,6 +88,10 @@ pub(crate) fn routed_response(
     }
     let checksum = ipv4_checksum(&frame[14..34]);
     frame[24..26].copy_from_slice(&checksum.to_be_bytes());
+    // Behind the packet: what the generator puts back where it was changed.
+    let headers = frame[..34].to_vec();
+    frame.resize(192, 0);
+    frame.extend(headers);
     Ok(frame)
 }
 
