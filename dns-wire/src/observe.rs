@@ -303,22 +303,14 @@ pub fn observe_payload<P: Packet, H: Host>(
 #[inline(always)]
 pub(crate) fn observe_datagram<P: Packet, H: Host>(
     packet: &P,
-    payload: &Payload,
-    watched: Watched,
+    seen: &Seen<'_>,
     header: Header,
     addresses: impl Fn() -> Addresses,
-    hook: Hook,
-    settings: &Settings,
     host: &mut H,
 ) -> Finding {
-    let seen = Seen {
-        hook,
-        settings,
-        payload,
-        watched,
-    };
+    let payload = seen.payload;
     match message::parse_behind(packet, header, payload.at, payload.len) {
-        Ok(message) => observe_message(packet, &seen, addresses, &message, host),
+        Ok(message) => observe_message(packet, seen, addresses, &message, host),
         Err(reason) => rejected(payload, reason, host),
     }
 }
@@ -377,11 +369,11 @@ fn served<P: Packet, H: Host>(
 }
 
 /// What is known of a payload before it is parsed.
-struct Seen<'a> {
-    hook: Hook,
-    settings: &'a Settings,
-    payload: &'a Payload,
-    watched: Watched,
+pub(crate) struct Seen<'a> {
+    pub(crate) hook: Hook,
+    pub(crate) settings: &'a Settings,
+    pub(crate) payload: &'a Payload,
+    pub(crate) watched: Watched,
 }
 
 /// Which of its ports are watched.

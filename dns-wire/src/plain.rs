@@ -12,7 +12,7 @@ use crate::{
         unwatched, word4,
     },
     message::{HEADER_LEN, Header},
-    observe::{Host, Watched, observe_datagram, observe_located},
+    observe::{Host, Seen, Watched, observe_datagram, observe_located},
     packet::{Packet, Part},
     settings::Settings,
 };
@@ -120,7 +120,14 @@ fn observe_ip<P: Packet, F: Part, H: Host>(
     };
     let is_watched = watched.source || watched.destination;
     if is_watched && transport == Transport::Udp {
-        return observe_udp(packet, front, ip, ports, watched, hook, settings, host);
+        let payload = datagram(front, ip, ports)?;
+        let seen = Seen {
+            hook,
+            settings,
+            payload: &payload,
+            watched,
+        };
+        return Some(observe_udp(packet, front, ip, &seen, host));
     }
     let found = if is_watched {
         segment(ip, ports, front.get(ip.at + 4), front.get(ip.at + 12)).ok()?
@@ -146,46 +153,46 @@ const fn layers(ip: &Ip, transport: Transport) -> Layers {
     }
 }
 
+/// The payload of a datagram on a watched port.
+#[inline(always)]
+fn datagram<F: Part>(front: &F, ip: &Ip, ports: (u16, u16)) -> Option<Payload> {
+    let len = usize::from(u16::from_be_bytes(front.get(ip.at + 4)));
+    if len < UDP + HEADER_LEN || ip.at + len > ip.end {
+        return None;
+    }
+    Some(Payload {
+        family: ip.family,
+        transport: Transport::Udp,
+        hop_limit: ip.hop_limit,
+        addresses_at: ip.addresses_at,
+        source_port: ports.0,
+        destination_port: ports.1,
+        at: ip.at + UDP,
+        len: len - UDP,
+        sequence: 0,
+        tcp_flags: 0,
+        first_fragment: false,
+    })
+}
+
 #[inline(always)]
 fn observe_udp<P: Packet, F: Part, H: Host>(
     packet: &P,
     front: &F,
     ip: &Ip,
-    (source_port, destination_port): (u16, u16),
-    watched: Watched,
-    hook: Hook,
-    settings: &Settings,
+    seen: &Seen<'_>,
     host: &mut H,
-) -> Option<Outcome> {
-    let len = usize::from(u16::from_be_bytes(front.get(ip.at + 4)));
-    if len < UDP + HEADER_LEN || ip.at + len > ip.end {
-        return None;
-    }
-    let at = ip.at + UDP;
-    let payload = Payload {
-        family: ip.family,
-        transport: Transport::Udp,
-        hop_limit: ip.hop_limit,
-        addresses_at: ip.addresses_at,
-        source_port,
-        destination_port,
-        at,
-        len: len - UDP,
-        sequence: 0,
-        tcp_flags: 0,
-        first_fragment: false,
-    };
+) -> Outcome {
+    let payload = seen.payload;
     host.counters()
         .packet(layers(ip, Transport::Udp), packet.wire_len());
+    let header = Header::of_words(front.get(payload.at), front.get(payload.at + 8));
     let addresses = || addresses(front, ip);
-    let header = Header::of_words(front.get(at), front.get(at + 8));
-    let finding = observe_datagram(
-        packet, &payload, watched, header, addresses, hook, settings, host,
-    );
+    let finding = observe_datagram(packet, seen, header, addresses, host);
     if finding.is_raw() {
-        host.raw(packet, &payload, finding, hook, settings);
+        host.raw(packet, payload, finding, seen.hook, seen.settings);
     }
-    Some(finding.outcome())
+    finding.outcome()
 }
 
 #[inline(always)]
@@ -206,6 +213,10 @@ fn word<F: Part>(front: &F, at: usize) -> u64 {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a test that reads beyond what it wrote shall fail"
+)]
 mod tests {
     use std::{vec, vec::Vec};
 

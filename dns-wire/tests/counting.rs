@@ -126,9 +126,10 @@ fn count(counts: &mut impl Count, end: &End, family: Family, len: usize, deliver
         End::Control(_) | End::Segment => Protocol::Tcp,
         End::Rejected(_) | End::Fragment => Protocol::Other,
     };
-    let family = match end {
-        End::Message((_, _, family, ..)) => *family,
-        _ => family,
+    let family = if let End::Message((_, _, family, ..)) = end {
+        *family
+    } else {
+        family
     };
     let layers = Layers {
         family,

@@ -300,10 +300,10 @@ impl Probe {
 
     /// One of the two maps of the rings.
     pub(super) fn ring_map(&self, name: &'static str) -> Result<&MapData, LoadError> {
-        match self.map(name)? {
-            Map::Array(data) => Ok(data),
-            _ => Err(LoadError::Object(format!("map {name} is no array"))),
-        }
+        let Map::Array(data) = self.map(name)? else {
+            return Err(LoadError::Object(format!("map {name} is no array")));
+        };
+        Ok(data)
     }
 
     fn map(&self, name: &'static str) -> Result<&Map, LoadError> {
