@@ -1,9 +1,9 @@
 //! The exact counters: one flat array per CPU and hook, and the table of what
 //! each of its slots means.
 //!
-//! The kernel programs find their array with one lookup and then add; the
-//! daemon's reassembled messages and the capture reader count into the same
-//! array with the same code, so that the numbers mean the same everywhere.
+//! The capture reader counts into it, and so do the daemon's reassembled
+//! messages. The kernel programs count into a [`Tally`](crate::tally::Tally),
+//! of which the same numbers are sums.
 //!
 //! Header bits are counted as combinations: one addition per message instead of
 //! one per bit, and the marginal sums fall out on the reading side.
@@ -116,9 +116,10 @@ macro_rules! ranges {
     ($start:expr; #[doc = $doc:literal] $name:ident: $len:expr, $($rest:tt)*) => {
         #[doc = $doc]
         pub const $name: usize = $start;
-        ranges!{ $start + ($len); $($rest)* }
+        $crate::counters::ranges!{ $start + ($len); $($rest)* }
     };
 }
+pub(crate) use ranges;
 
 /// First slot of each range, and the order of the dimensions within.
 pub mod slot {
@@ -154,8 +155,10 @@ pub mod slot {
         QTYPE: KINDS * Qtype::SLOTS,
         #[doc = " Messages: role, QR, combination of header bits and DO."]
         FLAGS: KINDS * FLAG_SETS,
-        #[doc = " Messages: role, QR, state of the OPT record, combination of its CO and DE."]
-        EDNS: KINDS * EdnsState::COUNT * EDNS_FLAG_SETS,
+        #[doc = " Messages: role, QR, state of the OPT record."]
+        EDNS: KINDS * EdnsState::COUNT,
+        #[doc = " Messages with CO or DE: role, QR, combination of the two."]
+        EDNS_FLAGS: KINDS * EDNS_FLAG_SETS,
         #[doc = " Queries: role, transport, size bin."]
         QUERY_SIZE: Role::COUNT * Transport::COUNT * QUERY_SIZES,
         #[doc = " Responses: role, transport, size bin."]
@@ -171,9 +174,6 @@ pub mod slot {
 
 pub use slot::SLOTS;
 
-/// Per-CPU map values are limited to 32 KiB.
-const _: () = assert!(SLOTS * 8 <= 32 * 1024);
-
 /// One array of counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[repr(transparent)]
@@ -188,9 +188,7 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// Adds to a slot. A slot that does not exist is ignored: in BPF the check
-    /// is what convinces the verifier.
-    #[inline(always)]
+    /// Adds to a slot. A slot that does not exist is ignored.
     pub fn add(&mut self, slot: usize, by: u64) {
         if let Some(cell) = self.cells.get_mut(slot) {
             *cell = cell.wrapping_add(by);
@@ -240,73 +238,9 @@ impl Counters {
         }
     }
 
-    /// Counts the packet as such.
-    #[inline(always)]
-    pub fn packet(&mut self, layers: Layers, wire_len: usize) {
-        let cell = layers.family.index() * Protocol::COUNT + layers.protocol.index();
-        self.add(slot::PACKETS + cell, 1);
-        self.add(slot::BYTES + cell, max(wire_len, layers.end) as u64);
-    }
-
-    /// Counts what the packet ended as.
-    #[inline(always)]
-    pub fn outcome(&mut self, outcome: Outcome) -> Outcome {
+    fn outcome(&mut self, outcome: Outcome) -> Outcome {
         self.add(slot::OUTCOME + outcome.index(), 1);
         outcome
-    }
-
-    /// Counts a packet that is not DNS; `icmp` is the index of its type.
-    #[inline(always)]
-    pub fn not_dns(&mut self, kind: NotDns, icmp: u8) -> Outcome {
-        self.add(slot::NOT_DNS + kind.index(), 1);
-        if let Some(protocol) = icmp_protocol(kind) {
-            let cell = protocol * IcmpType::COUNT + usize::from(icmp);
-            self.add(slot::ICMP + cell, 1);
-        }
-        self.outcome(Outcome::NotDns)
-    }
-
-    /// Counts a TCP segment without payload on a watched port.
-    #[inline(always)]
-    pub fn control(&mut self, tcp_flags: u8) -> Outcome {
-        for (flag, event) in [
-            (tcp_flag::SYN, TcpEvent::Syn),
-            (tcp_flag::FIN, TcpEvent::Fin),
-            (tcp_flag::RST, TcpEvent::Rst),
-        ] {
-            if tcp_flags & flag != 0 {
-                self.add(slot::TCP_EVENT + event.index(), 1);
-            }
-        }
-        self.not_dns(NotDns::TcpControl, 0)
-    }
-
-    /// Counts a TCP handshake of the observed server.
-    #[inline(always)]
-    pub fn handshake(&mut self, family: Family, round_trip_ns: u64) {
-        let family = family.index() & 1;
-        let bucket = handshake::bucket(round_trip_ns);
-        self.add(slot::HANDSHAKE + family * BUCKETS + bucket, 1);
-        self.add(slot::HANDSHAKE_NS + family, round_trip_ns);
-    }
-
-    /// Counts a rejected packet.
-    #[inline(always)]
-    pub fn rejected(&mut self, reason: Reject) -> Outcome {
-        self.add(slot::REJECTED + reason.index(), 1);
-        self.outcome(Outcome::Rejected)
-    }
-
-    /// Counts what became of a record.
-    #[inline(always)]
-    pub fn delivery(&mut self, delivery: Delivery) {
-        self.add(slot::RECORDS + delivery.index(), 1);
-    }
-
-    /// Counts a DNS message.
-    #[inline(always)]
-    pub fn message(&mut self, role: Role, family: Family, transport: Transport, message: &Message) {
-        self.messages_like(role, family, transport, message, 1);
     }
 
     /// Counts a DNS message that stands for `weight` of its kind.
@@ -336,8 +270,14 @@ impl Counters {
         };
         self.add(slot::QTYPE + kind * Qtype::SLOTS + qtype, weight);
         let edns = kind * EdnsState::COUNT + message.edns.index();
+        self.add(slot::EDNS + edns, weight);
         let edns_flags = usize::from(message.opt.flags() >> 13) & (EDNS_FLAG_SETS - 1);
-        self.add(slot::EDNS + edns * EDNS_FLAG_SETS + edns_flags, weight);
+        if edns_flags != 0 {
+            self.add(
+                slot::EDNS_FLAGS + kind * EDNS_FLAG_SETS + edns_flags,
+                weight,
+            );
+        }
         let dnssec_ok = usize::from(message.opt.dnssec_ok());
         let flags = usize::from(message.header.flags() >> 4 & 0x7f) << 1 | dnssec_ok;
         self.add(slot::FLAGS + kind * FLAG_SETS + flags, weight);
@@ -355,6 +295,96 @@ impl Counters {
     }
 }
 
+/// Where packets are counted while they are looked at: once as they come, once
+/// as what they end as.
+pub trait Count {
+    /// Counts the packet as such.
+    fn packet(&mut self, layers: Layers, wire_len: usize);
+
+    /// Counts it as not DNS; `icmp` is the index of its type.
+    fn not_dns(&mut self, layers: Layers, kind: NotDns, icmp: u8) -> Outcome;
+
+    /// Counts it as a TCP segment without payload on a watched port.
+    fn control(&mut self, layers: Layers, tcp_flags: u8) -> Outcome;
+
+    /// Counts a TCP handshake of the observed server.
+    fn handshake(&mut self, family: Family, round_trip_ns: u64);
+
+    /// Counts it as rejected.
+    fn rejected(&mut self, layers: Layers, reason: Reject) -> Outcome;
+
+    /// Counts it as a fragment.
+    fn fragment(&mut self, layers: Layers) -> Outcome;
+
+    /// Counts it as a TCP segment that is not exactly one message.
+    fn segment(&mut self, layers: Layers) -> Outcome;
+
+    /// Counts it as a message.
+    fn message(&mut self, role: Role, family: Family, transport: Transport, message: &Message);
+
+    /// Counts what became of a record.
+    fn delivery(&mut self, delivery: Delivery);
+}
+
+impl Count for Counters {
+    fn packet(&mut self, layers: Layers, wire_len: usize) {
+        let cell = layers.family.index() * Protocol::COUNT + layers.protocol.index();
+        self.add(slot::PACKETS + cell, 1);
+        self.add(slot::BYTES + cell, max(wire_len, layers.end) as u64);
+    }
+
+    fn not_dns(&mut self, _: Layers, kind: NotDns, icmp: u8) -> Outcome {
+        self.add(slot::NOT_DNS + kind.index(), 1);
+        if let Some(protocol) = kind.icmp() {
+            let cell = protocol * IcmpType::COUNT + usize::from(icmp);
+            self.add(slot::ICMP + cell, 1);
+        }
+        self.outcome(Outcome::NotDns)
+    }
+
+    fn control(&mut self, layers: Layers, tcp_flags: u8) -> Outcome {
+        for (flag, event) in [
+            (tcp_flag::SYN, TcpEvent::Syn),
+            (tcp_flag::FIN, TcpEvent::Fin),
+            (tcp_flag::RST, TcpEvent::Rst),
+        ] {
+            if tcp_flags & flag != 0 {
+                self.add(slot::TCP_EVENT + event.index(), 1);
+            }
+        }
+        self.not_dns(layers, NotDns::TcpControl, 0)
+    }
+
+    fn handshake(&mut self, family: Family, round_trip_ns: u64) {
+        let family = family.index() & 1;
+        let bucket = handshake::bucket(round_trip_ns);
+        self.add(slot::HANDSHAKE + family * BUCKETS + bucket, 1);
+        self.add(slot::HANDSHAKE_NS + family, round_trip_ns);
+    }
+
+    fn rejected(&mut self, _: Layers, reason: Reject) -> Outcome {
+        self.add(slot::REJECTED + reason.index(), 1);
+        self.outcome(Outcome::Rejected)
+    }
+
+    fn fragment(&mut self, _: Layers) -> Outcome {
+        self.outcome(Outcome::Fragment)
+    }
+
+    fn segment(&mut self, _: Layers) -> Outcome {
+        self.outcome(Outcome::Segment)
+    }
+
+    fn message(&mut self, role: Role, family: Family, transport: Transport, message: &Message) {
+        self.messages_like(role, family, transport, message, 1);
+        self.outcome(Outcome::Dns);
+    }
+
+    fn delivery(&mut self, delivery: Delivery) {
+        self.add(slot::RECORDS + delivery.index(), 1);
+    }
+}
+
 #[inline(always)]
 const fn min(a: usize, b: usize) -> usize {
     if a < b { a } else { b }
@@ -365,26 +395,8 @@ const fn max(a: usize, b: usize) -> usize {
     if a > b { a } else { b }
 }
 
-/// The place of a protocol in [`slot::ICMP`].
-#[inline(always)]
-const fn icmp_protocol(kind: NotDns) -> Option<usize> {
-    match kind {
-        NotDns::Icmp => Some(0),
-        NotDns::Icmpv6 => Some(1),
-        NotDns::Udp
-        | NotDns::Tcp
-        | NotDns::TcpControl
-        | NotDns::Udp443
-        | NotDns::Tcp443
-        | NotDns::Udp853
-        | NotDns::Tcp853
-        | NotDns::OtherIp
-        | NotDns::NonIp => None,
-    }
-}
-
 /// A bit of the DNS header or of the OPT record, as counted in [`slot::FLAGS`],
-/// or, above those, in [`slot::EDNS`].
+/// or, above those, in [`slot::EDNS_FLAGS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flag {
     /// Its mnemonic.
@@ -517,8 +529,7 @@ impl Counters {
         let (start, len, bit) = if flag.bit < FLAG_SETS {
             (slot::FLAGS, FLAG_SETS, flag.bit)
         } else {
-            let sets = EdnsState::COUNT * EDNS_FLAG_SETS;
-            (slot::EDNS, sets, flag.bit / FLAG_SETS)
+            (slot::EDNS_FLAGS, EDNS_FLAG_SETS, flag.bit / FLAG_SETS)
         };
         let start = start + kind(role, qr) * len;
         (0..len)
@@ -530,7 +541,9 @@ impl Counters {
     /// ICMP or ICMPv6 packets by type; 0 for other kinds of packets.
     #[must_use]
     pub fn icmp(&self, protocol: NotDns, kind: IcmpType) -> u64 {
-        let cell = icmp_protocol(protocol).map(|place| place * IcmpType::COUNT + kind.index());
+        let cell = protocol
+            .icmp()
+            .map(|place| place * IcmpType::COUNT + kind.index());
         cell.map_or(0, |cell| self.get(slot::ICMP + cell))
     }
 
@@ -551,11 +564,7 @@ impl Counters {
     /// Messages by what is known of their OPT record.
     #[must_use]
     pub fn edns(&self, role: Role, qr: Qr, state: EdnsState) -> u64 {
-        let cell = kind(role, qr) * EdnsState::COUNT + state.index();
-        let start = slot::EDNS + cell * EDNS_FLAG_SETS;
-        (start..start + EDNS_FLAG_SETS)
-            .map(|slot| self.get(slot))
-            .sum()
+        self.get(slot::EDNS + kind(role, qr) * EdnsState::COUNT + state.index())
     }
 
     /// The size bins of queries or responses.

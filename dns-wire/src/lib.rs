@@ -27,10 +27,12 @@ pub mod message;
 pub mod observe;
 pub mod opt;
 pub mod packet;
+mod plain;
 pub mod record;
 pub mod reject;
 pub mod ring;
 pub mod settings;
+pub mod tally;
 
 pub use observe::observe;
 pub use packet::{Packet, Slice};

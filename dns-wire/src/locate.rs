@@ -69,6 +69,50 @@ table! {
     }
 }
 
+impl NotDns {
+    /// The protocol above IP.
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Udp | Self::Udp443 | Self::Udp853 => Protocol::Udp,
+            Self::Tcp | Self::TcpControl | Self::Tcp443 | Self::Tcp853 => Protocol::Tcp,
+            Self::Icmp => Protocol::Icmp,
+            Self::Icmpv6 => Protocol::Icmpv6,
+            Self::OtherIp | Self::NonIp => Protocol::Other,
+        }
+    }
+
+    /// The place of ICMP and ICMPv6 where both are counted.
+    #[inline(always)]
+    pub(crate) const fn icmp(self) -> Option<usize> {
+        match self {
+            Self::Icmp => Some(0),
+            Self::Icmpv6 => Some(1),
+            Self::Udp
+            | Self::Tcp
+            | Self::TcpControl
+            | Self::Udp443
+            | Self::Tcp443
+            | Self::Udp853
+            | Self::Tcp853
+            | Self::OtherIp
+            | Self::NonIp => None,
+        }
+    }
+}
+
+impl Transport {
+    /// The protocol above IP.
+    #[inline(always)]
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Udp => Protocol::Udp,
+            Self::Tcp => Protocol::Tcp,
+        }
+    }
+}
+
 /// The link layer of a frame. The kernel programs know Ethernet only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
@@ -132,6 +176,9 @@ impl Flow {
         ((mixed ^ (mixed >> 29)) ^ low).wrapping_mul(0xbf58_476d_1ce4_e5b9)
     }
 }
+
+/// Source and destination address in memory order, IPv4 in the first four octets.
+pub(crate) type Addresses = ([u64; 2], [u64; 2]);
 
 /// Payload on a watched port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,15 +256,38 @@ impl Payload {
         }
     }
 
-    /// Addresses and ports. The addresses are read only now: they would occupy
-    /// registers all through the parsing, and most packets elsewhere are not DNS.
+    /// The layers that lead to it; where they end is not told again.
+    #[inline(always)]
+    #[must_use]
+    pub const fn layers(&self) -> Layers {
+        Layers {
+            family: self.family,
+            protocol: self.transport.protocol(),
+            end: 0,
+        }
+    }
+
+    /// Addresses and ports.
     ///
     /// # Errors
     /// [`Reject::Snapped`] where the frame does not hold them.
     #[inline(always)]
     pub fn flow<P: Packet>(&self, packet: &P) -> Result<Flow, Reject> {
         let (source, destination) = addresses(packet, self.family, self.addresses_at)?;
-        Ok(Flow {
+        Ok(self.flow_between(source, destination))
+    }
+
+    /// Source and destination of a message that was read; zeros cannot be, since
+    /// they stand before it.
+    #[inline(always)]
+    pub(crate) fn addresses<P: Packet>(&self, packet: &P) -> Addresses {
+        addresses(packet, self.family, self.addresses_at).unwrap_or_default()
+    }
+
+    /// The same with addresses that were read.
+    #[inline(always)]
+    pub(crate) const fn flow_between(&self, source: [u64; 2], destination: [u64; 2]) -> Flow {
+        Flow {
             family: self.family,
             transport: self.transport,
             hop_limit: self.hop_limit,
@@ -225,7 +295,7 @@ impl Payload {
             destination,
             source_port: self.source_port,
             destination_port: self.destination_port,
-        })
+        }
     }
 }
 
@@ -270,6 +340,60 @@ pub struct Layers {
     pub protocol: Protocol,
     /// Offset just behind the IP packet; 0 when there is none.
     pub end: usize,
+}
+
+/// What [`locate`] finds, in three words, as a kernel program's function hands it
+/// out: that function is checked once, by itself.
+///
+/// Word 0 holds, from the lowest bit: what it is (4 bits), family (4), protocol
+/// (8), kind or reason (8), type of ICMP (8), end of the IP packet (32). Words 1
+/// and 2 are those of the payload.
+#[inline(always)]
+#[must_use]
+pub const fn pack(layers: &Layers, located: &Located) -> [u64; 3] {
+    let (what, kind, icmp, [where_, of]) = match located {
+        Located::Payload(payload) => (PAYLOAD, 0, 0, payload.pack()),
+        Located::Control(payload) => (CONTROL, 0, 0, payload.pack()),
+        Located::NotDns(kind, icmp) => (NOT_DNS, kind.index(), *icmp, [0; 2]),
+        Located::Fragment => (FRAGMENT, 0, 0, [0; 2]),
+        Located::Rejected(reason) => (REJECTED, reason.index(), 0, [0; 2]),
+    };
+    let first = what
+        | (layers.family.index() as u64) << 4
+        | (layers.protocol.index() as u64) << 8
+        | (kind as u64) << 16
+        | (icmp as u64) << 24
+        | (layers.end as u64) << 32;
+    [first, where_, of]
+}
+
+const PAYLOAD: u64 = 0;
+const CONTROL: u64 = 1;
+const NOT_DNS: u64 = 2;
+const FRAGMENT: u64 = 3;
+const REJECTED: u64 = 4;
+
+/// What such words say. What does not stand for anything is a rejected frame.
+#[inline(always)]
+#[must_use]
+pub fn unpack([first, where_, of]: [u64; 3]) -> (Layers, Located) {
+    let layers = Layers {
+        family: Family::from_index(first as usize >> 4 & 0xf).unwrap_or(Family::Other),
+        protocol: Protocol::from_index(first as usize >> 8 & 0xff).unwrap_or(Protocol::Other),
+        end: (first >> 32) as usize,
+    };
+    let kind = (first >> 16) as usize & 0xff;
+    let located = match first & 0xf {
+        PAYLOAD => Located::Payload(Payload::unpack([where_, of])),
+        CONTROL => Located::Control(Payload::unpack([where_, of])),
+        NOT_DNS => {
+            let kind = NotDns::from_index(kind).unwrap_or(NotDns::NonIp);
+            Located::NotDns(kind, (first >> 24) as u8)
+        }
+        FRAGMENT => Located::Fragment,
+        _ => Located::Rejected(Reject::from_index(kind).unwrap_or(Reject::Snapped)),
+    };
+    (layers, located)
 }
 
 /// Finds the DNS payload of a frame.
@@ -360,27 +484,27 @@ fn frame<P: Packet>(
 }
 
 /// EtherType values (IEEE 802 numbers).
-mod ether {
-    pub(super) const IPV4: u16 = 0x0800;
-    pub(super) const IPV6: u16 = 0x86dd;
-    pub(super) const VLAN: u16 = 0x8100;
-    pub(super) const QINQ: u16 = 0x88a8;
+pub(crate) mod ether {
+    pub(crate) const IPV4: u16 = 0x0800;
+    pub(crate) const IPV6: u16 = 0x86dd;
+    pub(crate) const VLAN: u16 = 0x8100;
+    pub(crate) const QINQ: u16 = 0x88a8;
 }
 
 /// Assigned Internet protocol numbers.
-mod proto {
-    pub(super) const HOP_BY_HOP: u8 = 0;
-    pub(super) const ICMP: u8 = 1;
-    pub(super) const IPV4: u8 = 4;
-    pub(super) const TCP: u8 = 6;
-    pub(super) const UDP: u8 = 17;
-    pub(super) const IPV6: u8 = 41;
-    pub(super) const ROUTING: u8 = 43;
-    pub(super) const FRAGMENT: u8 = 44;
-    pub(super) const GRE: u8 = 47;
-    pub(super) const AH: u8 = 51;
-    pub(super) const ICMPV6: u8 = 58;
-    pub(super) const DESTINATION: u8 = 60;
+pub(crate) mod proto {
+    pub(crate) const HOP_BY_HOP: u8 = 0;
+    pub(crate) const ICMP: u8 = 1;
+    pub(crate) const IPV4: u8 = 4;
+    pub(crate) const TCP: u8 = 6;
+    pub(crate) const UDP: u8 = 17;
+    pub(crate) const IPV6: u8 = 41;
+    pub(crate) const ROUTING: u8 = 43;
+    pub(crate) const FRAGMENT: u8 = 44;
+    pub(crate) const GRE: u8 = 47;
+    pub(crate) const AH: u8 = 51;
+    pub(crate) const ICMPV6: u8 = 58;
+    pub(crate) const DESTINATION: u8 = 60;
 }
 
 /// EtherType and the offset of what follows.
@@ -448,17 +572,17 @@ fn ppp<P: Packet>(packet: &P) -> Result<(u16, usize), Reject> {
 }
 
 /// One IP header, read.
-struct Ip {
-    family: Family,
+pub(crate) struct Ip {
+    pub(crate) family: Family,
     /// The protocol above, and where it starts.
-    protocol: u8,
-    at: usize,
+    pub(crate) protocol: u8,
+    pub(crate) at: usize,
     /// Offset just behind the packet, by its length field.
-    end: usize,
-    hop_limit: u8,
-    addresses_at: usize,
-    first_fragment: bool,
-    later_fragment: bool,
+    pub(crate) end: usize,
+    pub(crate) hop_limit: u8,
+    pub(crate) addresses_at: usize,
+    pub(crate) first_fragment: bool,
+    pub(crate) later_fragment: bool,
 }
 
 impl Ip {
@@ -587,11 +711,7 @@ fn ipv6<P: Packet>(packet: &P, at: usize) -> Result<Ip, Reject> {
 
 /// Source and destination address at `at`.
 #[inline(always)]
-fn addresses<P: Packet>(
-    packet: &P,
-    family: Family,
-    at: usize,
-) -> Result<([u64; 2], [u64; 2]), Reject> {
+fn addresses<P: Packet>(packet: &P, family: Family, at: usize) -> Result<Addresses, Reject> {
     match family {
         Family::Ipv6 => Ok((address(packet, at)?, address(packet, at + 16)?)),
         Family::Ipv4 | Family::Other => {
@@ -784,11 +904,7 @@ fn udp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
     }
     let (source_port, destination_port) = ports(packet, ip.at)?;
     if !(settings.watches(destination_port) || settings.watches(source_port)) {
-        let kind = match (source_port, destination_port) {
-            (443, _) | (_, 443) => NotDns::Udp443,
-            (853, _) | (_, 853) => NotDns::Udp853,
-            _ => NotDns::Udp,
-        };
+        let kind = unwatched(Transport::Udp, (source_port, destination_port));
         return Ok(Located::NotDns(kind, 0));
     }
     let len = usize::from(be16(packet, ip.at + 4, Reject::Snapped)?);
@@ -823,15 +939,27 @@ fn tcp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
     }
     let (source_port, destination_port) = ports(packet, ip.at)?;
     if !(settings.watches(destination_port) || settings.watches(source_port)) {
-        let kind = match (source_port, destination_port) {
-            (443, _) | (_, 443) => NotDns::Tcp443,
-            (853, _) | (_, 853) => NotDns::Tcp853,
-            _ => NotDns::Tcp,
-        };
+        let kind = unwatched(Transport::Tcp, (source_port, destination_port));
         return Ok(Located::NotDns(kind, 0));
     }
     let sequence: [u8; 4] = packet.read(ip.at + 4).ok_or(Reject::Snapped)?;
-    let [offset, tcp_flags] = packet.read(ip.at + 12).ok_or(Reject::Snapped)?;
+    let offset_and_flags = packet.read(ip.at + 12).ok_or(Reject::Snapped)?;
+    segment(
+        ip,
+        (source_port, destination_port),
+        sequence,
+        offset_and_flags,
+    )
+}
+
+/// The segment on a watched port, of these fields of its header.
+#[inline(always)]
+pub(crate) fn segment(
+    ip: &Ip,
+    (source_port, destination_port): (u16, u16),
+    sequence: [u8; 4],
+    [offset, tcp_flags]: [u8; 2],
+) -> Result<Located, Reject> {
     let header_len = usize::from(offset >> 4) * 4;
     let at = ip.at + header_len;
     if header_len < 20 || at > ip.end {
@@ -860,6 +988,19 @@ fn tcp<P: Packet>(packet: &P, ip: &Ip, settings: &Settings) -> Result<Located, R
     })
 }
 
+/// What is on ports, source and destination, that are not watched.
+#[inline(always)]
+pub(crate) const fn unwatched(transport: Transport, ports: (u16, u16)) -> NotDns {
+    match (transport, ports) {
+        (Transport::Udp, (443, _) | (_, 443)) => NotDns::Udp443,
+        (Transport::Udp, (853, _) | (_, 853)) => NotDns::Udp853,
+        (Transport::Udp, _) => NotDns::Udp,
+        (Transport::Tcp, (443, _) | (_, 443)) => NotDns::Tcp443,
+        (Transport::Tcp, (853, _) | (_, 853)) => NotDns::Tcp853,
+        (Transport::Tcp, _) => NotDns::Tcp,
+    }
+}
+
 #[inline(always)]
 fn ports<P: Packet>(packet: &P, at: usize) -> Result<(u16, u16), Reject> {
     let [a, b, c, d] = packet.read(at).ok_or(Reject::Snapped)?;
@@ -873,7 +1014,7 @@ fn be16<P: Packet>(packet: &P, at: usize, reason: Reject) -> Result<u16, Reject>
 
 /// Four octets as the first ones of a word in memory order.
 #[inline(always)]
-fn word4(octets: [u8; 4]) -> u64 {
+pub(crate) fn word4(octets: [u8; 4]) -> u64 {
     if cfg!(target_endian = "little") {
         u64::from(u32::from_ne_bytes(octets))
     } else {

@@ -1,7 +1,10 @@
 //! The DNS message: header, first question, and the OPT record where nothing
 //! stands before it (RFC 1035, section 4; RFC 6891).
 
-use crate::{packet::Packet, reject::Reject};
+use crate::{
+    packet::{Packet, Part as _},
+    reject::Reject,
+};
 
 /// The parts of a DNS message that xdsc counts.
 ///
@@ -85,6 +88,16 @@ impl Header {
         }
     }
 
+    /// The header of its first eight octets and its last four.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) const fn of_words(first: [u8; 8], second: [u8; 4]) -> Self {
+        Self {
+            first: u64::from_ne_bytes(first),
+            second: u32::from_ne_bytes(second),
+        }
+    }
+
     /// ID.
     #[inline(always)]
     #[must_use]
@@ -99,6 +112,15 @@ impl Header {
     pub const fn flags(&self) -> u16 {
         let [_, _, a, b, ..] = self.first.to_ne_bytes();
         u16::from_be_bytes([a, b])
+    }
+
+    /// Whether one question and one additional record follow, and nothing else.
+    #[inline(always)]
+    const fn is_of_edns_query(&self) -> bool {
+        const COUNTS: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+        const ONE_QUESTION: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0, 1, 0, 0]);
+        const ONE_ADDITIONAL: u32 = u32::from_ne_bytes([0, 0, 0, 1]);
+        self.first & COUNTS == ONE_QUESTION && self.second == ONE_ADDITIONAL
     }
 
     /// QDCOUNT.
@@ -265,10 +287,17 @@ impl Opt {
 pub const HEADER_LEN: usize = 12;
 /// Longest name on the wire (RFC 1035, section 3.1).
 pub const MAX_NAME: usize = 255;
+/// Longest label (RFC 1035, section 2.3.4).
+pub const MAX_LABEL: usize = 63;
 /// A name of 255 octets has at most 127 labels of one octet, and the root.
-const MAX_LABELS: usize = 128;
-/// TYPE of OPT.
-const OPT: u16 = 41;
+pub const MAX_LABELS: usize = 128;
+/// Octets of an OPT record without options (RFC 6891, section 6.1.2): owner root,
+/// TYPE, CLASS (UDP size), TTL (extended RCODE, version, flags), RDLEN.
+const OPT_LEN: usize = 11;
+/// The first three of eight octets: an owner, if it is the root, and a TYPE.
+const ROOT_AND_TYPE: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0, 0, 0, 0, 0]);
+/// OPT is TYPE 41, owned by the root.
+const ROOT_OPT: u64 = u64::from_ne_bytes([0, 0, 41, 0, 0, 0, 0, 0]);
 
 /// Parses the message of `len` octets at offset `at` of the frame.
 ///
@@ -280,14 +309,40 @@ pub fn parse<P: Packet>(packet: &P, at: usize, len: usize) -> Result<Message, Re
     if len < HEADER_LEN {
         return Err(Reject::DnsHeader);
     }
+    parse_behind(packet, header(packet, at)?, at, len)
+}
+
+/// The same of a message whose header was read.
+#[inline(always)]
+pub(crate) fn parse_behind<P: Packet>(
+    packet: &P,
+    header: Header,
+    at: usize,
+    len: usize,
+) -> Result<Message, Reject> {
     let end = at + len;
-    let header = header(packet, at)?;
     let mut next = at + HEADER_LEN;
     let question = if header.questions() == 0 {
         Question::default()
     } else {
-        let question = question(packet, next, end)?;
-        next = question.name_at + question.name_len + 4;
+        let name_len = packet.name_len(next, end)?;
+        if header.is_of_edns_query()
+            && let Some((fixed, opt)) = question_and_opt(packet, next + name_len, end)
+        {
+            return Ok(Message {
+                header,
+                question: Question {
+                    name_at: next,
+                    name_len,
+                    fixed,
+                },
+                edns: EdnsState::Present,
+                opt,
+                len,
+            });
+        }
+        let question = question(packet, next, name_len, end)?;
+        next += name_len + 4;
         question
     };
     let (edns, opt) = edns(packet, &header, next, end)?;
@@ -303,22 +358,42 @@ pub fn parse<P: Packet>(packet: &P, at: usize, len: usize) -> Result<Message, Re
 #[inline(always)]
 fn header<P: Packet>(packet: &P, at: usize) -> Result<Header, Reject> {
     let (first, second) = packet.read_header(at).ok_or(Reject::Snapped)?;
-    Ok(Header {
-        first: u64::from_ne_bytes(first),
-        second: u32::from_ne_bytes(second),
-    })
+    Ok(Header::of_words(first, second))
+}
+
+/// What most queries have behind their name, and nothing else: QTYPE, QCLASS and
+/// an OPT record. [`question`] and [`edns`] find the same, in more steps.
+#[inline(always)]
+fn question_and_opt<P: Packet>(packet: &P, at: usize, end: usize) -> Option<(u32, Opt)> {
+    if at + 4 + OPT_LEN > end {
+        return None;
+    }
+    let part = packet.part::<{ 4 + OPT_LEN }>(at)?;
+    if u64::from_ne_bytes(part.get(4)) & ROOT_AND_TYPE != ROOT_OPT {
+        return None;
+    }
+    let word = u64::from_ne_bytes(part.get(7));
+    let opt = Opt { word };
+    if at + 4 + OPT_LEN + usize::from(opt.options_len()) > end {
+        return None;
+    }
+    Some((u32::from_ne_bytes(part.get(0)), opt))
 }
 
 #[inline(always)]
-fn question<P: Packet>(packet: &P, at: usize, end: usize) -> Result<Question, Reject> {
-    let name_len = packet.name_len(at, end)?;
-    let fixed = at + name_len;
+fn question<P: Packet>(
+    packet: &P,
+    name_at: usize,
+    name_len: usize,
+    end: usize,
+) -> Result<Question, Reject> {
+    let fixed = name_at + name_len;
     if fixed + 4 > end {
         return Err(Reject::QuestionTruncated);
     }
     let octets: [u8; 4] = packet.read(fixed).ok_or(Reject::Snapped)?;
     Ok(Question {
-        name_at: at,
+        name_at,
         name_len,
         fixed: u32::from_ne_bytes(octets),
     })
@@ -330,29 +405,59 @@ fn question<P: Packet>(packet: &P, at: usize, end: usize) -> Result<Question, Re
 /// # Errors
 /// Why it is no name.
 #[inline(always)]
-pub fn name_len<P: Packet + ?Sized>(packet: &P, at: usize, end: usize) -> Result<usize, Reject> {
+pub fn name_len<P: Packet>(packet: &P, at: usize, end: usize) -> Result<usize, Reject> {
+    match packet.labels_end(at) {
+        Some((root, 0)) if root < end && root - at < MAX_NAME => Ok(root + 1 - at),
+        Some(_) | None => Err(packet.name_fault(at, end)),
+    }
+}
+
+/// Where the labels that begin at offset `at` end: the offset of the octet that
+/// begins none, which is 0 where it is the root label, and that octet.
+///
+/// `None` when they run out of the frame, or are more than any name has.
+#[inline(always)]
+pub fn labels_end<P: Packet + ?Sized>(packet: &P, at: usize) -> Option<(usize, u8)> {
     // Each step waits for the load of the one before: nothing but an addition
     // stands between them.
     let mut next = at;
     for _ in 0..MAX_LABELS {
+        let [label] = packet.read(next)?;
+        if !is_label(label) {
+            return Some((next, label));
+        }
+        next += 1 + usize::from(label);
+    }
+    None
+}
+
+/// Whether an octet is the length of a label, and not the root label.
+#[inline(always)]
+const fn is_label(octet: u8) -> bool {
+    (octet as usize).wrapping_sub(1) < MAX_LABEL
+}
+
+/// Why what stands at offset `at` in a message that ends at `end` is no name.
+#[inline(always)]
+pub fn name_fault<P: Packet + ?Sized>(packet: &P, at: usize, end: usize) -> Reject {
+    let mut next = at;
+    for _ in 0..MAX_LABELS {
         if next >= end {
-            return Err(Reject::NameTruncated);
+            return Reject::NameTruncated;
         }
-        let [label] = packet.read(next).ok_or(Reject::Snapped)?;
-        if label == 0 {
-            return Ok(next + 1 - at);
-        }
-        // RFC 1035, section 2.3.4: labels have 63 octets or less.
-        if label > 63 {
-            return Err(label_type(label));
+        let Some([label]) = packet.read(next) else {
+            return Reject::Snapped;
+        };
+        if !is_label(label) {
+            return label_type(label);
         }
         next += 1 + usize::from(label);
         // The root label is still to come.
         if next - at >= MAX_NAME {
-            return Err(Reject::NameLength);
+            return Reject::NameLength;
         }
     }
-    Err(Reject::NameLength)
+    Reject::NameLength
 }
 
 /// Why an octet does not begin a label.
@@ -377,16 +482,14 @@ fn edns<P: Packet>(
     if header.additionals() == 0 {
         return Ok((EdnsState::Absent, none));
     }
-    if header.questions() > 1 || header.answers() != 0 || header.authorities() != 0 {
+    if !matches!(header.questions(), 0 | 1) || header.answers() != 0 || header.authorities() != 0 {
         return Ok((EdnsState::Unreached, none));
     }
-    // RFC 6891, section 6.1.2: owner root, TYPE, CLASS (UDP size), TTL
-    // (extended RCODE, version, flags), RDLEN: 11 octets.
-    if at + 11 > end {
+    if at + OPT_LEN > end {
         return Ok((EdnsState::Malformed, none));
     }
-    let [owner, a, b, ..]: [u8; 8] = packet.read(at).ok_or(Reject::Snapped)?;
-    if owner != 0 || u16::from_be_bytes([a, b]) != OPT {
+    let start: [u8; 8] = packet.read(at).ok_or(Reject::Snapped)?;
+    if u64::from_ne_bytes(start) & ROOT_AND_TYPE != ROOT_OPT {
         // RFC 6891, section 6.1.1: it may stand anywhere in the section.
         let only = header.additionals() == 1;
         let state = if only {
@@ -397,7 +500,7 @@ fn edns<P: Packet>(
         return Ok((state, none));
     }
     let [c, d, e, f, g, h, high, low] = packet.read(at + 3).ok_or(Reject::Snapped)?;
-    if at + 11 + usize::from(u16::from_be_bytes([high, low])) > end {
+    if at + OPT_LEN + usize::from(u16::from_be_bytes([high, low])) > end {
         return Ok((EdnsState::Malformed, none));
     }
     let word = u64::from_ne_bytes([c, d, e, f, g, h, high, low]);

@@ -1,22 +1,40 @@
 //! The whole way of one packet, the same in the kernel and in user space.
 
 use crate::{
-    counters::{Counters, Delivery, Hook, Outcome, Role},
-    locate::{Flow, Layers, Link, Located, Payload, Transport, locate, tcp_flag},
+    counters::{Count, Delivery, Hook, Outcome, Role},
+    locate::{
+        Addresses, Family, Flow, Layers, Link, Located, Payload, Transport, locate, tcp_flag,
+    },
     message::{self, Header, Message},
     packet::Packet,
+    plain,
     reject::Reject,
     settings::Settings,
 };
 
 /// What the code path needs of the place where it runs.
 pub trait Host {
+    /// What it counts into.
+    type Counts: Count;
+
     /// The counters of this CPU and hook.
-    fn counters(&mut self) -> &mut Counters;
+    fn counters(&mut self) -> &mut Self::Counts;
 
     /// Whether an address (in memory order, IPv4 in the first four octets) is
     /// one of the configured service addresses. Asked only when there are any.
-    fn is_service_address(&mut self, flow: &Flow, address: [u64; 2]) -> bool;
+    fn is_service_address(&mut self, family: Family, address: [u64; 2]) -> bool;
+
+    /// Finds the payload: [`locate`], or a call that leads to it.
+    #[inline(always)]
+    fn locate<P: Packet>(
+        &mut self,
+        packet: &P,
+        link: Link,
+        _hook: Hook,
+        settings: &Settings,
+    ) -> (Layers, Located) {
+        locate(packet, link, settings)
+    }
 
     /// Sees the payload: [`observe_payload`], or a call that leads to it.
     #[inline(always)]
@@ -200,7 +218,12 @@ pub fn observe<P: Packet, H: Host>(
     settings: &Settings,
     host: &mut H,
 ) -> Outcome {
-    let found = locate(packet, link, settings);
+    if link == Link::Ethernet
+        && let Some(outcome) = plain::observe(packet, hook, settings, host)
+    {
+        return outcome;
+    }
+    let found = host.locate(packet, link, hook, settings);
     observe_located(packet, found, hook, settings, host)
 }
 
@@ -213,8 +236,6 @@ pub fn observe_located<P: Packet, H: Host>(
     settings: &Settings,
     host: &mut H,
 ) -> Outcome {
-    // Nothing stands between the finding and this match: the compiler then
-    // joins each way through the parser with its arm, instead of merging all.
     match located {
         Located::Payload(payload) => {
             host.counters().packet(layers, packet.wire_len());
@@ -230,15 +251,15 @@ pub fn observe_located<P: Packet, H: Host>(
         }
         Located::NotDns(kind, icmp) => {
             host.counters().packet(layers, packet.wire_len());
-            host.counters().not_dns(kind, icmp)
+            host.counters().not_dns(layers, kind, icmp)
         }
         Located::Fragment => {
             host.counters().packet(layers, packet.wire_len());
-            host.counters().outcome(Outcome::Fragment)
+            host.counters().fragment(layers)
         }
         Located::Rejected(reason) => {
             host.counters().packet(layers, packet.wire_len());
-            host.counters().rejected(reason)
+            host.counters().rejected(layers, reason)
         }
     }
 }
@@ -253,28 +274,44 @@ pub fn observe_payload<P: Packet, H: Host>(
     settings: &Settings,
     host: &mut H,
 ) -> Finding {
-    let flow = match payload.flow(packet) {
-        Ok(flow) => flow,
-        Err(reason) => return rejected(reason, host),
-    };
     let seen = Seen {
         hook,
         settings,
         payload,
-        flow: &flow,
+        watched: Watched::of(payload, settings),
     };
     match payload.transport {
         Transport::Udp => match message::parse(packet, payload.at, payload.len) {
-            Ok(message) => observe_message(packet, &seen, &message, host),
-            Err(reason) => rejected(reason, host),
+            Ok(message) => {
+                let addresses = || payload.addresses(packet);
+                observe_message(packet, &seen, addresses, &message, host)
+            }
+            Err(reason) => rejected(payload, reason, host),
         },
         Transport::Tcp if packet.holds(payload.at + payload.len) => {
-            observe_stream(packet, &seen, host)
+            observe_stream(packet, packet, &seen, host)
         }
         Transport::Tcp => match host.window(payload) {
-            Some(window) => observe_stream(&window, &seen, host),
-            None => segment(host),
+            Some(window) => observe_stream(packet, &window, &seen, host),
+            None => segment(payload, host),
         },
+    }
+}
+
+/// Sees the payload of a datagram whose header was read; `addresses` reads source
+/// and destination.
+#[inline(always)]
+pub(crate) fn observe_datagram<P: Packet, H: Host>(
+    packet: &P,
+    seen: &Seen<'_>,
+    header: Header,
+    addresses: impl Fn() -> Addresses,
+    host: &mut H,
+) -> Finding {
+    let payload = seen.payload;
+    match message::parse_behind(packet, header, payload.at, payload.len) {
+        Ok(message) => observe_message(packet, seen, addresses, &message, host),
+        Err(reason) => rejected(payload, reason, host),
     }
 }
 
@@ -307,7 +344,7 @@ pub fn observe_control<P: Packet, H: Host>(
         }
         (Hook::Ingress | Hook::Egress, _) => {}
     }
-    host.counters().control(control.tcp_flags)
+    host.counters().control(control.layers(), control.tcp_flags)
 }
 
 /// The connection, if the observed host is its server.
@@ -320,43 +357,76 @@ fn served<P: Packet, H: Host>(
     host: &mut H,
 ) -> Option<u64> {
     let flow = control.flow(packet).ok()?;
-    let role = role(&flow, hook, hook == Hook::Egress, settings, host);
+    let seen = Seen {
+        hook,
+        settings,
+        payload: control,
+        watched: Watched::of(control, settings),
+    };
+    let addresses = || (flow.source, flow.destination);
+    let role = role(&seen, addresses, hook == Hook::Egress, host);
     (role == Role::Server).then(|| flow.connection(settings.seed()))
 }
 
 /// What is known of a payload before it is parsed.
-struct Seen<'a> {
-    hook: Hook,
-    settings: &'a Settings,
-    payload: &'a Payload,
-    flow: &'a Flow,
+pub(crate) struct Seen<'a> {
+    pub(crate) hook: Hook,
+    pub(crate) settings: &'a Settings,
+    pub(crate) payload: &'a Payload,
+    pub(crate) watched: Watched,
 }
 
-/// A segment that is exactly one message needs no reassembly.
+/// Which of its ports are watched.
+#[derive(Clone, Copy)]
+pub(crate) struct Watched {
+    pub(crate) source: bool,
+    pub(crate) destination: bool,
+}
+
+impl Watched {
+    #[inline(always)]
+    fn of(payload: &Payload, settings: &Settings) -> Self {
+        Self {
+            source: settings.watches(payload.source_port),
+            destination: settings.watches(payload.destination_port),
+        }
+    }
+}
+
+/// A segment that is exactly one message needs no reassembly. Its octets are read
+/// from `start`, which may be a part of the packet.
 #[inline(always)]
-fn observe_stream<P: Packet, H: Host>(packet: &P, seen: &Seen<'_>, host: &mut H) -> Finding {
+fn observe_stream<P: Packet, W: Packet, H: Host>(
+    packet: &P,
+    start: &W,
+    seen: &Seen<'_>,
+    host: &mut H,
+) -> Finding {
     let Payload { at, len, .. } = *seen.payload;
     // RFC 7766, section 8: "a two-octet length field" comes first.
-    let prefix = packet.read(at).map(u16::from_be_bytes);
+    let prefix = start.read(at).map(u16::from_be_bytes);
     if len < 2 + message::HEADER_LEN || prefix.map(usize::from) != Some(len - 2) {
-        return segment(host);
+        return segment(seen.payload, host);
     }
-    match message::parse(packet, at + 2, len - 2) {
-        Ok(message) => observe_message(packet, seen, &message, host),
+    match message::parse(start, at + 2, len - 2) {
+        Ok(message) => {
+            let addresses = || seen.payload.addresses(packet);
+            observe_message(start, seen, addresses, &message, host)
+        }
         // Only the stream tells whether it is broken or out of step.
-        Err(_) => segment(host),
+        Err(_) => segment(seen.payload, host),
     }
 }
 
 #[inline(always)]
-fn segment<H: Host>(host: &mut H) -> Finding {
-    host.counters().outcome(Outcome::Segment);
+fn segment<H: Host>(payload: &Payload, host: &mut H) -> Finding {
+    host.counters().segment(payload.layers());
     Finding::SEGMENT
 }
 
 #[inline(always)]
-fn rejected<H: Host>(reason: Reject, host: &mut H) -> Finding {
-    host.counters().rejected(reason);
+fn rejected<H: Host>(payload: &Payload, reason: Reject, host: &mut H) -> Finding {
+    host.counters().rejected(payload.layers(), reason);
     Finding::REJECTED
 }
 
@@ -364,18 +434,29 @@ fn rejected<H: Host>(reason: Reject, host: &mut H) -> Finding {
 fn observe_message<P: Packet, H: Host>(
     packet: &P,
     seen: &Seen<'_>,
+    addresses: impl Fn() -> Addresses,
     message: &Message,
     host: &mut H,
 ) -> Finding {
-    let context = context(seen, message.header.is_response(), host);
-    let flow = &context.flow;
-    let counters = host.counters();
-    counters.message(context.role, flow.family, flow.transport, message);
-    counters.outcome(Outcome::Dns);
+    let Payload {
+        family, transport, ..
+    } = *seen.payload;
+    let response = message.header.is_response();
+    let role = role(seen, &addresses, response, host);
+    host.counters().message(role, family, transport, message);
     let settings = seen.settings;
     if settings.hands_on_whole_messages() && message.tells_more() && is_here(packet, seen.payload) {
         return Finding::whole(&message.header);
     }
+    // The addresses are read only now: they would occupy registers all through
+    // the parsing and counting.
+    let (source, destination) = addresses();
+    let context = Context {
+        hook: seen.hook,
+        role,
+        flow: seen.payload.flow_between(source, destination),
+        sequence: seen.payload.sequence,
+    };
     let delivery = host.message(packet, &context, message);
     host.counters().delivery(delivery);
     Finding::PARSED
@@ -406,49 +487,53 @@ pub fn raw_context<P: Packet, H: Host>(
         hook,
         settings,
         payload,
-        flow: &payload.flow(packet)?,
+        watched: Watched::of(payload, settings),
     };
+    let flow = payload.flow(packet)?;
     let response = if finding.is_whole() {
         finding.is_response()
     } else {
         // A server's segments that leave are responses, those that arrive queries.
         hook == Hook::Egress
     };
-    Ok(context(&seen, response, host))
-}
-
-#[inline(always)]
-fn context<H: Host>(seen: &Seen<'_>, response: bool, host: &mut H) -> Context {
-    Context {
-        hook: seen.hook,
-        role: role(seen.flow, seen.hook, response, seen.settings, host),
-        flow: *seen.flow,
-        sequence: seen.payload.sequence,
-    }
+    let addresses = || (flow.source, flow.destination);
+    Ok(Context {
+        hook,
+        role: role(&seen, addresses, response, host),
+        flow,
+        sequence: payload.sequence,
+    })
 }
 
 /// The side that the observed host is on: by its service addresses where they
 /// are listed, by its port, and by QR where both ports are watched ones.
 #[inline(always)]
 fn role<H: Host>(
-    flow: &Flow,
-    hook: Hook,
+    seen: &Seen<'_>,
+    addresses: impl Fn() -> Addresses,
     response: bool,
-    settings: &Settings,
     host: &mut H,
 ) -> Role {
-    let (local, local_port, remote_port) = match hook {
-        Hook::Ingress => (flow.destination, flow.destination_port, flow.source_port),
-        Hook::Egress => (flow.source, flow.source_port, flow.destination_port),
+    let watched = seen.watched;
+    let (is_local, is_remote) = match seen.hook {
+        Hook::Ingress => (watched.destination, watched.source),
+        Hook::Egress => (watched.source, watched.destination),
     };
-    if settings.lists_service_addresses() && !host.is_service_address(flow, local) {
+    if seen.settings.lists_service_addresses() {
+        let (source, destination) = addresses();
+        let local = match seen.hook {
+            Hook::Ingress => destination,
+            Hook::Egress => source,
+        };
+        if !host.is_service_address(seen.payload.family, local) {
+            return Role::Client;
+        }
+    }
+    if !is_local {
         return Role::Client;
     }
-    if !settings.watches(local_port) {
-        return Role::Client;
-    }
-    let answers = response == (hook == Hook::Egress);
-    if settings.watches(remote_port) && !answers {
+    let answers = response == (seen.hook == Hook::Egress);
+    if is_remote && !answers {
         return Role::Client;
     }
     Role::Server

@@ -23,6 +23,12 @@ pub trait Packet {
     /// `N` is one of 1, 2, 4, 8 and 16.
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]>;
 
+    /// Octets of a frame that are known to be there.
+    type Part<const LEN: usize>: Part;
+
+    /// `LEN` octets at offset `at`, if the frame holds them, by one check.
+    fn part<const LEN: usize>(&self, at: usize) -> Option<Self::Part<LEN>>;
+
     /// The 12 octets of a DNS header at offset `at`, in one check where that is
     /// cheaper than two.
     #[inline(always)]
@@ -62,14 +68,30 @@ pub trait Packet {
     }
 
     /// Octets of the name at offset `at` in a message that ends at `end`; see
-    /// [`message::name_len`]. The kernel programs call it as a function that
-    /// the verifier checks once.
+    /// [`message::name_len`].
     ///
     /// # Errors
     /// Why it is no name.
     #[inline(always)]
-    fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject> {
+    fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject>
+    where
+        Self: Sized,
+    {
         message::name_len(self, at, end)
+    }
+
+    /// Where labels end; see [`message::labels_end`]. The kernel programs do it
+    /// with a pointer instead of an offset.
+    #[inline(always)]
+    fn labels_end(&self, at: usize) -> Option<(usize, u8)> {
+        message::labels_end(self, at)
+    }
+
+    /// Why a name is none; see [`message::name_fault`]. The kernel programs call
+    /// it as a function that the verifier checks once.
+    #[inline(always)]
+    fn name_fault(&self, at: usize, end: usize) -> Reject {
+        message::name_fault(self, at, end)
     }
 
     /// Where the chain of IPv6 extension headers leads that begins with
@@ -85,6 +107,24 @@ pub trait Packet {
 
     /// Copies the name of `len` octets at offset `at`, which `name_len` found.
     fn copy_name(&self, at: usize, len: usize, to: &mut NameArea);
+}
+
+/// Octets of a frame, known to be there: what is read of them costs a load and,
+/// since offsets are constants, no check.
+pub trait Part {
+    /// `N` octets at offset `at` in them; zeros where there are no so many.
+    ///
+    /// `N` is one of 1, 2, 4 and 8.
+    fn get<const N: usize>(&self, at: usize) -> [u8; N];
+}
+
+impl<const LEN: usize> Part for &[u8; LEN] {
+    #[inline(always)]
+    fn get<const N: usize>(&self, at: usize) -> [u8; N] {
+        let octets = self.as_slice().get(at..);
+        let octets = octets.and_then(<[u8]>::first_chunk);
+        octets.copied().unwrap_or([0; N])
+    }
 }
 
 /// A frame in memory: from a capture file, a reassembled stream, a test.
@@ -130,7 +170,14 @@ impl<'a> Slice<'a> {
     }
 }
 
-impl Packet for Slice<'_> {
+impl<'a> Packet for Slice<'a> {
+    type Part<const LEN: usize> = &'a [u8; LEN];
+
+    #[inline(always)]
+    fn part<const LEN: usize>(&self, at: usize) -> Option<&'a [u8; LEN]> {
+        self.bytes.get(at..)?.first_chunk()
+    }
+
     #[inline(always)]
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
         self.bytes.get(at..)?.first_chunk().copied()

@@ -3,14 +3,19 @@
 //!
 //! One producer, one consumer, no lock. A ring is a few consecutive elements
 //! (chunks) of a `BPF_F_MMAPABLE` array, so that the loader can choose its size,
-//! and one element of a second array with the control words. Each chunk ends in
+//! and one element (block) of a second array: the control words, and behind them
+//! the [`Tally`](crate::tally::Tally) of the same program and CPU, so that the
+//! program finds all it writes to by one look-up. Each chunk ends in
 //! slack of one largest record, so that a record that starts near the end needs
 //! no wrap. Positions count lines and never wrap (64 bits). The producer writes
 //! a record at `head`, then publishes the new head; the consumer reads up to
 //! `head`, then publishes its `tail`, once per batch. Each word that one side
 //! writes often has a cache line of its own.
 
-use crate::record::{LINE, MAX_LEVEL, MAX_LINES};
+use crate::{
+    record::{HEAD, LINE, MAX_LEVEL, MAX_LINES},
+    tally::Tally,
+};
 
 /// Lines of a chunk in which a record may start: 64 KiB of them.
 pub const CHUNK_LINES: u64 = 1024;
@@ -19,14 +24,18 @@ pub const CHUNK: usize = (CHUNK_LINES as usize + MAX_LINES) * LINE;
 /// Most chunks of a ring: 16 MiB.
 pub const MAX_CHUNKS: u64 = 256;
 /// Octets of a ring's control words.
-pub const CONTROL: usize = 256;
+pub const CONTROL: usize = 320;
+/// Octets of a block: whole cache lines.
+pub const BLOCK: usize = (CONTROL + size_of::<Tally>()).next_multiple_of(64);
+
+const _: () = assert!(word::SCRATCH + HEAD <= CONTROL);
 
 /// Byte offsets of the control words, each an aligned `u64`.
 pub mod word {
     /// Producer: position behind the last record published.
     pub const HEAD: usize = 0;
-    /// Producer: records published.
-    pub const RECORDS: usize = 8;
+    /// Producer: records published beyond the first of each packet.
+    pub const FURTHER: usize = 8;
     /// Producer: not 0 while a record is being written.
     pub const BUSY: usize = 16;
     /// Producer: messages met, from which every 2^k-th is taken.
@@ -35,14 +44,18 @@ pub mod word {
     pub const LEVEL: usize = 32;
     /// Producer: the last tail it has read.
     pub const TAIL_SEEN: usize = 40;
-    /// Producer: the kernel's tick at which it read the coarse clock last, and
-    /// what that said.
-    pub const CLOCK: usize = 48;
+    /// Producer: the kernel's tick at which it read the coarse clock last.
+    pub const TICK: usize = 48;
+    /// Producer: what that said.
+    pub const TICK_NS: usize = 56;
     /// Consumer: position up to which everything was read.
     pub const TAIL: usize = 64;
     /// Daemon: the share of transactions that is paired, and the lowest level
     /// of sampling; see [`wishes`](super::wishes).
     pub const WISHES: usize = 128;
+    /// Producer: room for what it must not keep on its stack, as long as a
+    /// record's head.
+    pub const SCRATCH: usize = 192;
 }
 
 /// What the daemon wishes: one transaction in `2^share_bits` paired, and one

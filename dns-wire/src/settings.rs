@@ -94,7 +94,7 @@ impl Settings {
     #[must_use]
     pub fn watches(&self, port: u16) -> bool {
         let [low, high, _, _] = self.words;
-        port != 0 && (holds(low, port) || (high != 0 && holds(high, port)))
+        (holds(low, port) || (high != 0 && holds(high, port))) && port != 0
     }
 
     /// Whether tunnels are looked into.
@@ -138,23 +138,20 @@ const fn set(word: u64, flag: u64, on: bool) -> u64 {
     if on { word | flag } else { word & !flag }
 }
 
-/// Whether one of four packed ports is `port`, which is not 0. The verifier
-/// knows the word: where no further place is used it removes the rest.
+/// Whether one of four packed ports is `port`; unused places hold 0.
+///
+/// The verifier knows the word, and removes what is not for so many ports. Of
+/// several ports it must not learn which one it is: it would check all that
+/// follows for each of them.
 #[inline(always)]
 const fn holds(word: u64, port: u16) -> bool {
-    if word as u16 == port {
-        return true;
-    }
+    const ONES: u64 = 0x0001_0001_0001_0001;
     if word >> 16 == 0 {
-        return false;
+        return word == port as u64;
     }
-    if (word >> 16) as u16 == port {
-        return true;
-    }
-    if word >> 32 == 0 {
-        return false;
-    }
-    (word >> 32) as u16 == port || (word >> 48) as u16 == port
+    // The classic test for a zero among packed numbers.
+    let difference = word ^ (port as u64).wrapping_mul(ONES);
+    difference.wrapping_sub(ONES) & !difference & (ONES << 15) != 0
 }
 
 #[cfg(test)]

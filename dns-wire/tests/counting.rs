@@ -2,10 +2,12 @@
 
 use dns_wire::{
     Slice,
-    counters::{Counters, FLAG_SETS, FLAGS, Qr, RCODES, Role, slot},
+    counters::{Count, Counters, Delivery, FLAG_SETS, FLAGS, Qr, RCODES, Role, slot},
     iana::Qtype,
-    locate::{Family, Transport},
+    locate::{Family, Layers, NotDns, Protocol, Transport},
     message::{self, EdnsState},
+    reject::Reject,
+    tally::Tally,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -95,6 +97,88 @@ proptest! {
     }
 }
 
+/// What a packet can end as, and what is counted of it.
+#[derive(Clone, Debug)]
+enum End {
+    Message(Counted),
+    NotDns(NotDns, u8),
+    Control(u8),
+    Rejected(Reject),
+    Fragment,
+    Segment,
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![
+        4 => counted().prop_map(End::Message),
+        1 => (select(NotDns::ALL), 0_u8..17).prop_map(|(kind, icmp)| End::NotDns(kind, icmp)),
+        1 => (0_u8..64).prop_map(End::Control),
+        1 => select(Reject::ALL).prop_map(End::Rejected),
+        1 => Just(End::Fragment),
+        1 => Just(End::Segment),
+    ]
+}
+
+fn count(counts: &mut impl Count, end: &End, family: Family, len: usize, delivery: Delivery) {
+    let protocol = match end {
+        End::Message((.., transport, _)) => transport.protocol(),
+        End::NotDns(kind, _) => kind.protocol(),
+        End::Control(_) | End::Segment => Protocol::Tcp,
+        End::Rejected(_) | End::Fragment => Protocol::Other,
+    };
+    let family = if let End::Message((_, _, family, ..)) = end {
+        *family
+    } else {
+        family
+    };
+    let layers = Layers {
+        family,
+        protocol,
+        end: 100,
+    };
+    counts.packet(layers, len);
+    match end {
+        End::Message((octets, role, family, transport, _)) => {
+            let message = message::parse(&Slice::new(octets), 0, octets.len()).expect("a message");
+            counts.message(*role, *family, *transport, &message);
+            counts.delivery(delivery);
+        }
+        End::NotDns(kind, icmp) => {
+            counts.not_dns(layers, *kind, *icmp);
+        }
+        End::Control(flags) => {
+            counts.handshake(family, len as u64);
+            counts.control(layers, *flags);
+        }
+        End::Rejected(reason) => {
+            counts.rejected(layers, *reason);
+        }
+        End::Fragment => {
+            counts.fragment(layers);
+        }
+        End::Segment => {
+            counts.segment(layers);
+            counts.delivery(delivery);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_tally_says_what_counters_say(
+        packets in vec((end(), select(Family::ALL), 0_usize..5000, select(Delivery::ALL)), 1..30)
+    ) {
+        let (mut counters, mut tally) = (Counters::default(), Tally::default());
+        for (end, family, len, delivery) in &packets {
+            count(&mut counters, end, *family, *len, *delivery);
+            count(&mut tally, end, *family, *len, *delivery);
+        }
+        let mut told = Counters::default();
+        tally.add_to(&mut told);
+        prop_assert!(told == counters);
+    }
+}
+
 /// Flags of the OPT record by the bits of RFC 6891 and IANA's registry "EDNS
 /// Header Flags": DO is the first, CO the second, DE the third.
 #[test]
@@ -113,7 +197,7 @@ fn each_flag_of_the_opt_record_is_counted_by_itself() {
         .concat();
         let message = message::parse(&Slice::new(&octets), 0, octets.len()).expect("a message");
         let mut counters = Counters::default();
-        counters.message(Role::Server, Family::Ipv6, Transport::Udp, &message);
+        counters.messages_like(Role::Server, Family::Ipv6, Transport::Udp, &message, 1);
         let set = FLAGS.iter().filter(|flag| {
             let count = counters.flag(Role::Server, Qr::Query, **flag);
             assert!(count <= 1);

@@ -8,7 +8,11 @@
 use core::{ffi::c_void, hint::black_box, marker::PhantomData};
 
 use aya_ebpf::{
-    bindings::{BPF_RB_NO_WAKEUP, xdp_action::XDP_PASS, xdp_md},
+    bindings::{
+        BPF_RB_NO_WAKEUP,
+        xdp_action::{XDP_PASS, XDP_TX},
+        xdp_md,
+    },
     btf_maps::{ArrayOfMaps, PerCpuArray, RingBuf},
     helpers::{
         bpf_get_smp_processor_id, bpf_ringbuf_output, bpf_ringbuf_reserve, bpf_ringbuf_submit,
@@ -18,19 +22,21 @@ use aya_ebpf::{
 };
 use dns_wire::{
     Settings,
-    counters::{Counters, Delivery, Hook, Outcome},
-    locate::{Flow, Link, Payload},
+    counters::{Delivery, Hook, Outcome},
+    locate::{Family, Layers, Link, Located, Payload},
     message::Message,
     observe::{self, Context, Finding, Host},
     packet::{NAME_AT, NameArea, Packet},
     record::{self, HEAD, HEAD_WORDS, LINE, Stamp},
+    tally::Tally,
 };
 
 use crate::{
     PASS_ON, call,
-    frame::{Frame, Window},
+    frame::{Frame, Window, XdpIngress},
     host::Run,
-    maps, ring,
+    maps::{self, Block},
+    ring,
 };
 
 /// Octets of each ring buffer.
@@ -43,10 +49,6 @@ const SHARE_BITS: u32 = 3;
 /// A ring buffer per CPU. The loader sets the number and puts them in.
 #[btf_map]
 static RINGBUFS: ArrayOfMaps<RingBuf<u64, RINGBUF>, 1> = ArrayOfMaps::new();
-
-/// What the real programs keep among a ring's control words.
-#[btf_map]
-static CLOCK: PerCpuArray<ring::Clock, 1> = PerCpuArray::new();
 
 /// Where a record is built before it is copied.
 #[btf_map]
@@ -64,17 +66,43 @@ pub fn bench_empty_tc(_: TcContext) -> i32 {
     PASS_ON
 }
 
+/// Octets of Ethernet and IPv4 headers, and where a frame may have a copy of them.
+const HEADERS: usize = 34;
+const COPY_AT: usize = 192;
+
+/// Sends what it is run on out of the interface that it is run for: with live
+/// frames, a generator of packets. Frames come back as they were left: what was
+/// forwarded gets its headers again.
+#[xdp]
+pub fn bench_transmit(context: XdpContext) -> u32 {
+    let (start, end) = (context.data(), context.data_end());
+    if start + COPY_AT + HEADERS > end {
+        return XDP_TX;
+    }
+    for word in 0..HEADERS / 2 {
+        let to = (start + 2 * word) as *mut u16;
+        let from = (start + COPY_AT + 2 * word) as *const u16;
+        // SAFETY: both were checked to lie in the frame.
+        let octets = unsafe { from.read_volatile() };
+        // SAFETY: as above.
+        unsafe { to.write_volatile(octets) };
+    }
+    XDP_TX
+}
+
 /// `xdp_ingress` with records built in place in a ring buffer.
 #[xdp(frags)]
+#[inline(always)]
 pub fn bench_reserve(context: XdpContext) -> u32 {
-    observe::<Reserve>(&context);
+    observe::<Reserve>(&XdpIngress(context));
     XDP_PASS
 }
 
 /// `xdp_ingress` with records copied into a ring buffer.
 #[xdp(frags)]
+#[inline(always)]
 pub fn bench_output(context: XdpContext) -> u32 {
-    observe::<Output>(&context);
+    observe::<Output>(&XdpIngress(context));
     XDP_PASS
 }
 
@@ -99,14 +127,15 @@ struct Reserve;
 struct Output;
 
 #[inline(always)]
-fn observe<W: Way>(context: &XdpContext) {
-    let frame = Frame::xdp(context);
-    if let Some(mut host) = Baseline::<W>::new(&frame) {
+fn observe<W: Way>(context: &XdpIngress) {
+    if let Some(block) = Block::of(Hook::Ingress) {
+        let frame = Frame::of(context);
+        let mut host = Baseline::<W>::new(&frame, block);
         dns_wire::observe(
             &frame,
             Link::Ethernet,
             Hook::Ingress,
-            &maps::settings(),
+            maps::settings(),
             &mut host,
         );
     }
@@ -114,31 +143,46 @@ fn observe<W: Way>(context: &XdpContext) {
 
 /// The real programs' host with another way out.
 struct Baseline<'a, W> {
-    run: Run<'a, XdpContext>,
+    run: Run<'a, XdpIngress>,
+    block: Block,
     context: *mut xdp_md,
     way: PhantomData<W>,
 }
 
 impl<'a, W> Baseline<'a, W> {
     #[inline(always)]
-    fn new(frame: &'a Frame<'a, XdpContext>) -> Option<Self> {
-        Some(Self {
-            run: Run::new(frame, Hook::Ingress)?,
-            context: frame.context().ctx,
+    fn new(frame: &'a Frame<'a, XdpIngress>, block: Block) -> Self {
+        Self {
+            run: Run::new(frame, block),
+            block,
+            context: frame.context().pointer(),
             way: PhantomData,
-        })
+        }
     }
 }
 
 impl<W: Way> Host for Baseline<'_, W> {
+    type Counts = Tally;
+
     #[inline(always)]
-    fn counters(&mut self) -> &mut Counters {
+    fn counters(&mut self) -> &mut Tally {
         self.run.counters()
     }
 
     #[inline(always)]
-    fn is_service_address(&mut self, flow: &Flow, address: [u64; 2]) -> bool {
-        self.run.is_service_address(flow, address)
+    fn is_service_address(&mut self, family: Family, address: [u64; 2]) -> bool {
+        self.run.is_service_address(family, address)
+    }
+
+    #[inline(always)]
+    fn locate<P: Packet>(
+        &mut self,
+        packet: &P,
+        link: Link,
+        hook: Hook,
+        settings: &Settings,
+    ) -> (Layers, Located) {
+        self.run.locate(packet, link, hook, settings)
     }
 
     #[inline(always)]
@@ -173,12 +217,8 @@ impl<W: Way> Host for Baseline<'_, W> {
     fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery {
         let hash = ring::hash(context, message, maps::settings().seed());
         let paired = record::is_paired(hash, SHARE_BITS);
-        let Some(clock) = CLOCK.get_ptr_mut(0) else {
-            return Delivery::RingFull;
-        };
         let stamp = Stamp {
-            // SAFETY: a map value of this CPU.
-            time_ns: unsafe { ring::time_ns(paired, clock) },
+            time_ns: ring::time_ns(paired, &self.block),
             position: 0,
             level: 0,
             share_bits: 0,
@@ -208,13 +248,14 @@ impl<W: Way> Host for Baseline<'_, W> {
 #[inline(always)]
 fn see_payload<W: Way>(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
     let payload = Payload::unpack([where_, what]);
-    let context = XdpContext::new(context);
-    let frame = Frame::xdp(&context);
-    let Some(mut host) = Baseline::<W>::new(&frame) else {
+    let context = XdpIngress::new(context);
+    let Some(block) = Block::of(Hook::Ingress) else {
         return Finding::REJECTED.pack();
     };
+    let frame = Frame::of(&context);
+    let mut host = Baseline::<W>::new(&frame, block);
     let settings = maps::settings();
-    observe::observe_payload(&frame, &payload, Hook::Ingress, &settings, &mut host).pack()
+    observe::observe_payload(&frame, &payload, Hook::Ingress, settings, &mut host).pack()
 }
 
 /// Sees the payload, and reserves.

@@ -7,16 +7,12 @@
 
 use core::arch::asm;
 
-use aya_ebpf::{
-    bindings::{__sk_buff, xdp_md},
-    programs::{TcContext, XdpContext},
-};
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
 #[cfg(feature = "trace")]
-use dns_wire::counters::Outcome;
+use dns_wire::counters::{Hook, Outcome};
 use dns_wire::{
     Packet,
-    counters::Hook,
-    locate::{self, Chain, Payload},
+    locate::{self, Chain, Payload, Transport},
     message::{self, MAX_NAME},
     observe::Finding,
     packet::{NAME_AT, NameArea},
@@ -24,8 +20,8 @@ use dns_wire::{
 };
 
 use crate::{
-    frame::{Frame, Window},
-    host::{hand_on_raw, observe_control, observe_payload},
+    frame::{Frame, TcEgress, TcIngress, Window, XdpIngress},
+    host::{find, hand_on_raw, observe_control, observe_payload},
 };
 
 /// Results above are errors: this plus the reason's index.
@@ -42,26 +38,17 @@ pub fn result(result: u64) -> usize {
     index
 }
 
-/// What a `name_len` function says.
+/// What a `name_fault` function says, or [`window_name_len`] of no name: only the
+/// reasons that a name can be refused for.
 #[inline(always)]
-pub fn decode(length: u64) -> Result<usize, Reject> {
-    let result = result(length) as u64;
-    if result < ERROR {
-        Ok(result as usize)
-    } else {
-        Err(reason(result - ERROR))
-    }
-}
-
-/// Only the reasons that a name can be refused for.
-#[inline(always)]
-fn reason(index: u64) -> Reject {
+pub fn decode_fault(fault: u64) -> Reject {
     const CANDIDATES: [Reject; 4] = [
         Reject::NamePointer,
         Reject::NameLabelType,
         Reject::NameLength,
         Reject::NameTruncated,
     ];
+    let index = (result(fault) as u64).wrapping_sub(ERROR);
     for candidate in CANDIDATES {
         if index == candidate.index() as u64 {
             return candidate;
@@ -70,14 +57,29 @@ fn reason(index: u64) -> Reject {
     Reject::Snapped
 }
 
-/// The length of a name, or the reason why it is none, as a number.
+/// What [`window_name_len`] says.
 #[inline(always)]
-pub fn encode<P: Packet>(packet: &P, at: u64, end: u64) -> u64 {
-    let (at, end) = (at as usize & 0x7fff, end as usize);
-    match message::name_len(packet, at, end) {
-        Ok(len) => len as u64,
-        Err(reason) => ERROR + reason.index() as u64,
+pub fn decode(length: u64) -> Result<usize, Reject> {
+    let length = result(length);
+    if (length as u64) < ERROR {
+        Ok(length)
+    } else {
+        Err(decode_fault(length as u64))
     }
+}
+
+#[inline(always)]
+const fn encode_fault(reason: Reject) -> u64 {
+    ERROR + reason.index() as u64
+}
+
+#[inline(always)]
+fn name_fault<P: Packet>(packet: &P, at: u64, end: u64) -> u64 {
+    encode_fault(message::name_fault(
+        packet,
+        at as usize & 0x7fff,
+        end as usize,
+    ))
 }
 
 /// Above a packed chain: it leads nowhere, or was not captured.
@@ -104,77 +106,158 @@ pub fn decode_chain(chain: u64) -> Result<Chain, Reject> {
     }
 }
 
-/// Sees the payload in the frame of an XDP run; the finding.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn xdp_payload(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
-    let payload = Payload::unpack([where_, what]);
-    let frame = XdpContext::new(context);
-    observe_payload(&Frame::xdp(&frame), &payload, Hook::Ingress).pack()
+/// What a program has functions of its own for.
+pub trait Calls {
+    /// Finds the payload; the first of the words that say what was found. The
+    /// others are in the block's scratch.
+    fn locate(&self) -> u64;
+
+    /// Sees a packed payload; the finding.
+    fn payload(&self, transport: Transport, where_: u64, what: u64) -> u64;
+
+    /// Sees a packed segment without payload.
+    fn control(&self, where_: u64, what: u64);
+
+    /// Hands a packed payload's octets on, and counts the delivery.
+    fn raw(&self, where_: u64, what: u64, finding: Finding);
+
+    /// Follows the IPv6 extension headers.
+    fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64;
+
+    /// Tells why a name is none.
+    fn name_fault(&self, at: usize, end: usize) -> u64;
+
+    /// Copies `len` octets at `from`.
+    fn copy_name(&self, from: usize, len: usize, to: &mut NameArea);
 }
 
-/// Sees the payload in the frame of a TC run; the finding.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn tc_payload(context: *mut __sk_buff, where_: u64, what: u64, hook: u64) -> u64 {
-    let payload = Payload::unpack([where_, what]);
-    let frame = TcContext::new(context);
-    observe_payload(&Frame::tc(&frame), &payload, hook_of(hook)).pack()
+/// The functions of a program: each exists for each program, so that hook and
+/// kind of packet are constants in them.
+macro_rules! calls {
+    (
+        $context:ident($raw:ty):
+        $locate:ident $datagram:ident $stream:ident $control:ident $hand_on:ident
+        $extensions:ident $name_fault:ident $copy_name:ident
+    ) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $locate(context: *mut $raw) -> u64 {
+            find(&Frame::of(&$context::new(context)))
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $datagram(context: *mut $raw, where_: u64, what: u64) -> u64 {
+            let payload = Payload {
+                transport: Transport::Udp,
+                ..Payload::unpack([where_, what])
+            };
+            observe_payload(Frame::of(&$context::new(context)), &payload).pack()
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $stream(context: *mut $raw, where_: u64, what: u64) -> u64 {
+            let payload = Payload {
+                transport: Transport::Tcp,
+                ..Payload::unpack([where_, what])
+            };
+            observe_payload(Frame::of(&$context::new(context)), &payload).pack()
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $control(context: *mut $raw, where_: u64, what: u64) -> u64 {
+            let control = Payload::unpack([where_, what]);
+            observe_control(Frame::of(&$context::new(context)), &control);
+            0
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $hand_on(context: *mut $raw, where_: u64, what: u64, finding: u64) -> u64 {
+            let payload = Payload::unpack([where_, what]);
+            let finding = Finding::unpack(finding);
+            let delivery = hand_on_raw(Frame::of(&$context::new(context)), &payload, finding);
+            delivery.index() as u64
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $extensions(context: *mut $raw, protocol: u64, at: u64, end: u64) -> u64 {
+            encode_chain(&Frame::of(&$context::new(context)), protocol, at, end)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $name_fault(context: *mut $raw, at: u64, end: u64) -> u64 {
+            name_fault(&Frame::of(&$context::new(context)), at, end)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $copy_name(
+            context: *mut $raw,
+            from: u64,
+            len: u64,
+            to: *mut NameArea,
+        ) -> u64 {
+            copy(&Frame::of(&$context::new(context)), from, len, to)
+        }
+
+        impl Calls for $context {
+            #[inline(always)]
+            fn locate(&self) -> u64 {
+                $locate(self.pointer())
+            }
+
+            #[inline(always)]
+            fn payload(&self, transport: Transport, where_: u64, what: u64) -> u64 {
+                match transport {
+                    Transport::Udp => $datagram(self.pointer(), where_, what),
+                    Transport::Tcp => $stream(self.pointer(), where_, what),
+                }
+            }
+
+            #[inline(always)]
+            fn control(&self, where_: u64, what: u64) {
+                $control(self.pointer(), where_, what);
+            }
+
+            #[inline(always)]
+            fn raw(&self, where_: u64, what: u64, finding: Finding) {
+                $hand_on(self.pointer(), where_, what, finding.pack());
+            }
+
+            #[inline(always)]
+            fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64 {
+                $extensions(self.pointer(), u64::from(protocol), at as u64, end as u64)
+            }
+
+            #[inline(always)]
+            fn name_fault(&self, at: usize, end: usize) -> u64 {
+                $name_fault(self.pointer(), at as u64, end as u64)
+            }
+
+            #[inline(always)]
+            fn copy_name(&self, from: usize, len: usize, to: &mut NameArea) {
+                $copy_name(self.pointer(), from as u64, len as u64, to);
+            }
+        }
+    };
 }
 
-/// Sees a TCP segment without payload in the frame of an XDP run.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn xdp_control(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
-    let control = Payload::unpack([where_, what]);
-    let frame = XdpContext::new(context);
-    observe_control(&Frame::xdp(&frame), &control, Hook::Ingress);
-    0
+calls! { XdpIngress(xdp_md):
+    xdp_locate xdp_datagram xdp_stream xdp_control xdp_raw
+    xdp_extensions xdp_name_fault xdp_copy_name
 }
-
-/// Sees a TCP segment without payload in the frame of a TC run.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn tc_control(context: *mut __sk_buff, where_: u64, what: u64, hook: u64) -> u64 {
-    let control = Payload::unpack([where_, what]);
-    let frame = TcContext::new(context);
-    observe_control(&Frame::tc(&frame), &control, hook_of(hook));
-    0
+calls! { TcIngress(__sk_buff):
+    tc_ingress_locate tc_ingress_datagram tc_ingress_stream tc_ingress_control tc_ingress_raw
+    tc_ingress_extensions tc_ingress_name_fault tc_ingress_copy_name
 }
-
-/// Hands octets on from the frame of an XDP run, and counts the delivery.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn xdp_raw(context: *mut xdp_md, where_: u64, what: u64, finding: u64) -> u64 {
-    let payload = Payload::unpack([where_, what]);
-    let frame = XdpContext::new(context);
-    let finding = Finding::unpack(finding);
-    hand_on_raw(&Frame::xdp(&frame), &payload, finding, Hook::Ingress).index() as u64
-}
-
-/// Hands octets on from the frame of a TC run, and counts the delivery.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn tc_raw(
-    context: *mut __sk_buff,
-    where_: u64,
-    what: u64,
-    finding: u64,
-    hook: u64,
-) -> u64 {
-    let payload = Payload::unpack([where_, what]);
-    let frame = TcContext::new(context);
-    let finding = Finding::unpack(finding);
-    hand_on_raw(&Frame::tc(&frame), &payload, finding, hook_of(hook)).index() as u64
-}
-
-#[inline(always)]
-fn hook_of(index: u64) -> Hook {
-    if index == Hook::Egress.index() as u64 {
-        Hook::Egress
-    } else {
-        Hook::Ingress
-    }
+calls! { TcEgress(__sk_buff):
+    tc_egress_locate tc_egress_datagram tc_egress_stream tc_egress_control tc_egress_raw
+    tc_egress_extensions tc_egress_name_fault tc_egress_copy_name
 }
 
 /// Length of a name in the window.
@@ -182,47 +265,12 @@ fn hook_of(index: u64) -> Hook {
 #[inline(never)]
 pub extern "C" fn window_name_len(at: u64, end: u64, len: u64) -> u64 {
     match Window::last(len as usize) {
-        Some(window) => encode(&window, at, end),
+        Some(window) => match message::name_len(&window, at as usize & 0x1ff, end as usize) {
+            Ok(len) => len as u64,
+            Err(reason) => encode_fault(reason),
+        },
         None => ERROR,
     }
-}
-
-/// Follows the extension headers in the frame of an XDP run.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn xdp_extensions(context: *mut xdp_md, protocol: u64, at: u64, end: u64) -> u64 {
-    encode_chain(&Frame::xdp(&XdpContext::new(context)), protocol, at, end)
-}
-
-/// Follows the extension headers in the frame of a TC run.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn tc_extensions(context: *mut __sk_buff, protocol: u64, at: u64, end: u64) -> u64 {
-    encode_chain(&Frame::tc(&TcContext::new(context)), protocol, at, end)
-}
-
-/// Copies a name from the frame of an XDP run.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn xdp_copy_name(
-    context: *mut xdp_md,
-    from: u64,
-    len: u64,
-    to: *mut NameArea,
-) -> u64 {
-    copy(&Frame::xdp(&XdpContext::new(context)), from, len, to)
-}
-
-/// Copies a name from the frame of a TC run.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn tc_copy_name(
-    context: *mut __sk_buff,
-    from: u64,
-    len: u64,
-    to: *mut NameArea,
-) -> u64 {
-    copy(&Frame::tc(&TcContext::new(context)), from, len, to)
 }
 
 /// Copies a name from the window.
@@ -273,7 +321,7 @@ fn copy_word<P: Packet>(packet: &P, from: usize, to: *mut NameArea, at: usize) {
 #[inline(never)]
 pub extern "C" fn trace(hook: u64, outcome: u64, len: u64) -> u64 {
     let outcome = Outcome::from_index(result(outcome)).unwrap_or(Outcome::Rejected);
-    let hook = hook_of(hook);
+    let hook = Hook::from_index(result(hook)).unwrap_or(Hook::Ingress);
     aya_log_ebpf_macros::info!((), "{} {}: {} octets", hook.label(), outcome.label(), len);
     0
 }

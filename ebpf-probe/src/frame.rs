@@ -3,7 +3,8 @@
 use core::{arch::asm, ffi::c_void, hint::black_box, mem::transmute_copy};
 
 use aya_ebpf::{
-    EbpfContext,
+    EbpfContext as _,
+    bindings::{__sk_buff, xdp_md},
     helpers::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes},
     programs::{TcContext, XdpContext},
 };
@@ -11,13 +12,16 @@ use dns_wire::{
     Packet,
     counters::Hook,
     locate::Chain,
-    observe::Finding,
-    packet::{NAME_AT, NameArea},
+    message::{MAX_LABEL, MAX_LABELS},
+    packet::{self, NAME_AT, NameArea},
     record::{HEAD, LINE},
     reject::Reject,
 };
 
-use crate::{call, maps};
+use crate::{
+    call::{self, Calls},
+    maps,
+};
 
 /// The frame of one program run.
 pub struct Frame<'a, C> {
@@ -26,9 +30,15 @@ pub struct Frame<'a, C> {
     context: &'a C,
 }
 
-/// What XDP and TC do differently.
-pub trait Context: EbpfContext {
-    /// Octets of the whole frame, where they differ from `end - start`.
+/// What the programs do differently.
+pub trait Context: Calls {
+    /// Where the program stands.
+    const HOOK: Hook;
+
+    /// Where the first buffer starts, and where it ends.
+    fn bounds(&self) -> (usize, usize);
+
+    /// Octets of the whole frame, where they differ from those of that buffer.
     fn full_len(&self) -> usize;
 
     /// Copies `len` octets at offset `at` to `to`; whether it could.
@@ -36,122 +46,107 @@ pub trait Context: EbpfContext {
     /// # Safety
     /// - `to` points to `len` writable octets.
     unsafe fn load_bytes(&self, at: u32, to: *mut c_void, len: u32) -> bool;
-
-    /// The function of [`call`] that sees a packed payload; the finding.
-    fn payload(&self, where_: u64, what: u64, hook: Hook) -> u64;
-
-    /// The function of [`call`] that sees a packed segment without payload.
-    fn control(&self, where_: u64, what: u64, hook: Hook);
-
-    /// The function of [`call`] that hands a packed payload's octets on.
-    fn raw(&self, where_: u64, what: u64, finding: Finding, hook: Hook);
-
-    /// The function of [`call`] that follows the IPv6 extension headers.
-    fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64;
-
-    /// The function of [`call`] that copies `len` octets at `from`.
-    fn copy_name(&self, from: usize, len: usize, to: &mut NameArea);
 }
 
-impl<'a> Frame<'a, XdpContext> {
-    /// The frame of an XDP run.
+/// A run of `xdp_ingress`.
+pub struct XdpIngress(pub XdpContext);
+
+impl XdpIngress {
+    /// That with this pointer.
     #[inline(always)]
-    pub fn xdp(context: &'a XdpContext) -> Self {
-        Self {
-            start: context.data(),
-            end: context.data_end(),
-            context,
-        }
+    pub fn new(context: *mut xdp_md) -> Self {
+        Self(XdpContext::new(context))
+    }
+
+    /// The pointer, for functions.
+    #[inline(always)]
+    pub fn pointer(&self) -> *mut xdp_md {
+        self.0.ctx
     }
 }
 
-impl<'a> Frame<'a, TcContext> {
-    /// The frame of a TC run.
-    #[inline(always)]
-    pub fn tc(context: &'a TcContext) -> Self {
-        Self {
-            start: context.data(),
-            end: context.data_end(),
-            context,
-        }
-    }
-}
+impl Context for XdpIngress {
+    const HOOK: Hook = Hook::Ingress;
 
-impl Context for XdpContext {
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        (self.0.data(), self.0.data_end())
+    }
+
     #[inline(always)]
     fn full_len(&self) -> usize {
         // SAFETY: the context is that of this run.
-        unsafe { bpf_xdp_get_buff_len(self.ctx) as usize }
+        unsafe { bpf_xdp_get_buff_len(self.0.ctx) as usize }
     }
 
     #[inline(always)]
     unsafe fn load_bytes(&self, at: u32, to: *mut c_void, len: u32) -> bool {
         // SAFETY: the caller vouches for `to`; the helper checks the packet.
-        unsafe { bpf_xdp_load_bytes(self.ctx, at, to, len) == 0 }
-    }
-
-    #[inline(always)]
-    fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64 {
-        call::xdp_extensions(self.ctx, u64::from(protocol), at as u64, end as u64)
-    }
-
-    #[inline(always)]
-    fn copy_name(&self, from: usize, len: usize, to: &mut NameArea) {
-        call::xdp_copy_name(self.ctx, from as u64, len as u64, to);
-    }
-
-    #[inline(always)]
-    fn payload(&self, where_: u64, what: u64, _: Hook) -> u64 {
-        call::xdp_payload(self.ctx, where_, what)
-    }
-
-    #[inline(always)]
-    fn control(&self, where_: u64, what: u64, _: Hook) {
-        call::xdp_control(self.ctx, where_, what);
-    }
-
-    #[inline(always)]
-    fn raw(&self, where_: u64, what: u64, finding: Finding, _: Hook) {
-        call::xdp_raw(self.ctx, where_, what, finding.pack());
+        unsafe { bpf_xdp_load_bytes(self.0.ctx, at, to, len) == 0 }
     }
 }
 
-impl Context for TcContext {
-    #[inline(always)]
-    fn full_len(&self) -> usize {
-        self.len() as usize
-    }
+/// Declares a run of a TC program.
+macro_rules! tc {
+    ($(#[$doc:meta])* $name:ident, $hook:expr) => {
+        $(#[$doc])*
+        pub struct $name(pub TcContext);
 
-    #[inline(always)]
-    unsafe fn load_bytes(&self, at: u32, to: *mut c_void, len: u32) -> bool {
-        // SAFETY: the caller vouches for `to`; the helper checks the packet.
-        unsafe { bpf_skb_load_bytes(self.as_ptr(), at, to, len) == 0 }
-    }
+        impl $name {
+            /// That with this pointer.
+            #[inline(always)]
+            pub fn new(context: *mut __sk_buff) -> Self {
+                Self(TcContext::new(context))
+            }
 
-    #[inline(always)]
-    fn extensions(&self, protocol: u8, at: usize, end: usize) -> u64 {
-        call::tc_extensions(self.skb.skb, u64::from(protocol), at as u64, end as u64)
-    }
+            /// The pointer, for functions.
+            #[inline(always)]
+            pub fn pointer(&self) -> *mut __sk_buff {
+                self.0.skb.skb
+            }
+        }
 
-    #[inline(always)]
-    fn copy_name(&self, from: usize, len: usize, to: &mut NameArea) {
-        call::tc_copy_name(self.skb.skb, from as u64, len as u64, to);
-    }
+        impl Context for $name {
+            const HOOK: Hook = $hook;
 
-    #[inline(always)]
-    fn payload(&self, where_: u64, what: u64, hook: Hook) -> u64 {
-        call::tc_payload(self.skb.skb, where_, what, hook.index() as u64)
-    }
+            #[inline(always)]
+            fn bounds(&self) -> (usize, usize) {
+                (self.0.data(), self.0.data_end())
+            }
 
-    #[inline(always)]
-    fn control(&self, where_: u64, what: u64, hook: Hook) {
-        call::tc_control(self.skb.skb, where_, what, hook.index() as u64);
-    }
+            #[inline(always)]
+            fn full_len(&self) -> usize {
+                self.0.len() as usize
+            }
 
+            #[inline(always)]
+            unsafe fn load_bytes(&self, at: u32, to: *mut c_void, len: u32) -> bool {
+                // SAFETY: the caller vouches for `to`; the helper checks the packet.
+                unsafe { bpf_skb_load_bytes(self.0.as_ptr(), at, to, len) == 0 }
+            }
+        }
+    };
+}
+
+tc! {
+    /// A run of `tc_ingress`.
+    TcIngress, Hook::Ingress
+}
+tc! {
+    /// A run of `tc_egress`.
+    TcEgress, Hook::Egress
+}
+
+impl<'a, C: Context> Frame<'a, C> {
+    /// The frame of a run.
     #[inline(always)]
-    fn raw(&self, where_: u64, what: u64, finding: Finding, hook: Hook) {
-        let hook = hook.index() as u64;
-        call::tc_raw(self.skb.skb, where_, what, finding.pack(), hook);
+    pub fn of(context: &'a C) -> Self {
+        let (start, end) = context.bounds();
+        Self {
+            start,
+            end,
+            context,
+        }
     }
 }
 
@@ -163,7 +158,34 @@ impl<C: Context> Frame<'_, C> {
     }
 }
 
+/// `LEN` octets of a frame.
+pub struct Part<const LEN: usize> {
+    start: usize,
+}
+
+impl<const LEN: usize> packet::Part for Part<LEN> {
+    #[inline(always)]
+    fn get<const N: usize>(&self, at: usize) -> [u8; N] {
+        if at + N > LEN {
+            return [0; N];
+        }
+        // SAFETY: whoever made it has checked that `LEN` octets are there.
+        unsafe { load(self.start + at) }
+    }
+}
+
 impl<C: Context> Packet for Frame<'_, C> {
+    type Part<const LEN: usize> = Part<LEN>;
+
+    #[inline(always)]
+    fn part<const LEN: usize>(&self, at: usize) -> Option<Part<LEN>> {
+        let start = self.start + (at & 0x7fff);
+        if behind::<LEN>(start) > self.end {
+            return None;
+        }
+        Some(Part { start })
+    }
+
     #[inline(always)]
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
         // The verifier must see that the offset is bounded. The parser never
@@ -205,10 +227,28 @@ impl<C: Context> Packet for Frame<'_, C> {
         end <= self.wire_len()
     }
 
-    /// Without a call, as for short names' copies.
+    /// Without a call, as for short names' copies. What it returns is new to the
+    /// verifier, which then checks what follows once, not once for each length.
     #[inline(always)]
-    fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject> {
-        call::decode(forgotten(call::encode(self, at as u64, end as u64)))
+    fn labels_end(&self, at: usize) -> Option<(usize, u8)> {
+        let mut next = self.start + (at & 0x7fff);
+        for _ in 0..MAX_LABELS {
+            if behind::<1>(next) > self.end {
+                return None;
+            }
+            // SAFETY: checked, as in `read`.
+            let label = unsafe { octet(next) };
+            if label == 0 || label > MAX_LABEL {
+                return Some((between(self.start, next), label as u8));
+            }
+            next += label + 1;
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn name_fault(&self, at: usize, end: usize) -> Reject {
+        call::decode_fault(self.context.name_fault(at, end))
     }
 
     #[inline(always)]
@@ -230,20 +270,6 @@ impl<C: Context> Packet for Frame<'_, C> {
             Some(_) | None => self.context.copy_name(at, len, to),
         }
     }
-}
-
-/// The same number, of which the verifier knows nothing: it then checks what
-/// follows once, not once for each way that the number can come about.
-#[inline(always)]
-fn forgotten(number: u64) -> u64 {
-    let Some(place) = maps::WINDOW.get_ptr_mut(0) else {
-        return call::ERROR;
-    };
-    let place = place.cast::<u64>();
-    // SAFETY: a window is longer than a word, and aligned as map values are.
-    unsafe { place.write_volatile(number) };
-    // SAFETY: as above.
-    unsafe { place.read_volatile() }
 }
 
 /// Octets that fit into the second line of a record, behind the head.
@@ -275,6 +301,18 @@ fn behind<const N: usize>(from: usize) -> usize {
     // SAFETY: an addition to a register.
     unsafe { asm!("{0} += {1}", inout(reg) behind, const N, options(pure, nomem, nostack)) };
     behind
+}
+
+/// Octets from one address in the packet to another, by an instruction that the
+/// compiler cannot make one of 32 bits, which the verifier refuses.
+#[inline(always)]
+fn between(start: usize, end: usize) -> usize {
+    let mut octets = end;
+    // SAFETY: a subtraction from a register.
+    unsafe {
+        asm!("{0} -= {1}", inout(reg) octets, in(reg) start, options(pure, nomem, nostack));
+    }
+    octets
 }
 
 /// A copy of the payload's start, where it does not lie in the first buffer:
@@ -318,6 +356,14 @@ impl Window {
 }
 
 impl Packet for Window {
+    type Part<const LEN: usize> = Part<LEN>;
+
+    /// Left to single reads.
+    #[inline(always)]
+    fn part<const LEN: usize>(&self, _: usize) -> Option<Part<LEN>> {
+        None
+    }
+
     #[inline(always)]
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
         let from = at.wrapping_sub(self.at) & 0x1ff;
@@ -344,6 +390,26 @@ impl Packet for Window {
     fn copy_name(&self, at: usize, len: usize, to: &mut NameArea) {
         call::window_copy_name(at.wrapping_sub(self.at) as u64, len as u64, to);
     }
+}
+
+/// An octet in a whole register: LLVM would compare and add it as one of eight
+/// bits, with a mask before each.
+///
+/// # Safety
+/// - `from` is the address of a readable octet.
+#[inline(always)]
+unsafe fn octet(from: usize) -> usize {
+    let octet;
+    // SAFETY: readable by the caller's word.
+    unsafe {
+        asm!(
+            "{0} = *(u8 *)({1} + 0)",
+            out(reg) octet,
+            in(reg) from,
+            options(pure, readonly, nostack),
+        );
+    }
+    octet
 }
 
 /// One load of `N` octets: LLVM would take them one by one, since it does not

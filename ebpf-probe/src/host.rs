@@ -3,110 +3,117 @@
 use aya_ebpf::{btf_maps::lpm_trie::Key, helpers::bpf_ktime_get_ns};
 use dns_wire::{
     Settings,
-    counters::{Counters, Delivery, Hook, Outcome},
+    counters::{Count as _, Delivery, Hook, Outcome},
     handshake::SynAck,
-    locate::{Family, Flow, Link, Payload},
+    locate::{self, Family, Layers, Link, Located, Payload, locate},
     message::Message,
     observe::{Context, Finding, Host, raw_context},
     packet::Packet,
+    ring::word,
+    tally::Tally,
 };
 
 use crate::{
     call,
     frame::{self, Frame, Window},
-    maps, ring,
+    maps::{self, Block},
+    ring,
 };
 
 /// One run of a program.
 pub struct Run<'a, C> {
     frame: &'a Frame<'a, C>,
-    counters: &'a mut Counters,
-    settings: Settings,
+    block: Block,
 }
 
 /// Sees the packet.
 #[inline(always)]
-pub fn observe<C: frame::Context>(frame: &Frame<'_, C>, hook: Hook) {
-    if let Some(mut run) = Run::new(frame, hook) {
-        let settings = run.settings;
-        let outcome = dns_wire::observe(frame, Link::Ethernet, hook, &settings, &mut run);
-        trace(frame, hook, outcome);
+pub fn observe<C: frame::Context>(context: &C) {
+    if let Some(block) = Block::of(C::HOOK) {
+        let frame = Frame::of(context);
+        let mut run = Run::new(&frame, block);
+        let settings = maps::settings();
+        let outcome = dns_wire::observe(&frame, Link::Ethernet, C::HOOK, settings, &mut run);
+        trace(context, outcome);
     }
+}
+
+/// Finds the payload, on the far side of the call.
+#[inline(always)]
+pub fn find<C: frame::Context>(frame: &Frame<'_, C>) -> u64 {
+    let (layers, located) = locate(frame, Link::Ethernet, maps::settings());
+    let [first, second, third] = locate::pack(&layers, &located);
+    if let Some(block) = Block::of(C::HOOK) {
+        block.store(word::SCRATCH, second);
+        block.store(word::SCRATCH + 8, third);
+    }
+    first
 }
 
 /// Sees the payload, on the far side of the call.
 #[inline(always)]
-pub fn observe_payload<C: frame::Context>(
-    frame: &Frame<'_, C>,
-    payload: &Payload,
-    hook: Hook,
-) -> Finding {
-    match Run::new(frame, hook) {
-        Some(mut run) => {
-            let settings = run.settings;
-            dns_wire::observe::observe_payload(frame, payload, hook, &settings, &mut run)
-        }
-        None => Finding::REJECTED,
-    }
+pub fn observe_payload<C: frame::Context>(frame: Frame<'_, C>, payload: &Payload) -> Finding {
+    let Some(block) = Block::of(C::HOOK) else {
+        return Finding::REJECTED;
+    };
+    let mut run = Run::new(&frame, block);
+    let settings = maps::settings();
+    dns_wire::observe::observe_payload(&frame, payload, C::HOOK, settings, &mut run)
 }
 
 /// Sees the segment without payload, on the far side of the call.
 #[inline(always)]
-pub fn observe_control<C: frame::Context>(frame: &Frame<'_, C>, control: &Payload, hook: Hook) {
-    if let Some(mut run) = Run::new(frame, hook) {
-        let settings = run.settings;
-        dns_wire::observe::observe_control(frame, control, hook, &settings, &mut run);
+pub fn observe_control<C: frame::Context>(frame: Frame<'_, C>, control: &Payload) {
+    if let Some(block) = Block::of(C::HOOK) {
+        let mut run = Run::new(&frame, block);
+        let settings = maps::settings();
+        dns_wire::observe::observe_control(&frame, control, C::HOOK, settings, &mut run);
     }
 }
 
 /// Hands the octets on, on the far side of the call, and counts the delivery.
 #[inline(always)]
 pub fn hand_on_raw<C: frame::Context>(
-    frame: &Frame<'_, C>,
+    frame: Frame<'_, C>,
     payload: &Payload,
     finding: Finding,
-    hook: Hook,
 ) -> Delivery {
-    let Some(mut run) = Run::new(frame, hook) else {
+    let Some(block) = Block::of(C::HOOK) else {
         return Delivery::Unreadable;
     };
-    let settings = run.settings;
+    let mut run = Run::new(&frame, block);
+    let settings = maps::settings();
     let delivery = if settings.counts_only() {
         Delivery::CountOnly
     } else {
-        match raw_context(frame, payload, finding, hook, &settings, &mut run) {
-            Ok(context) => ring::raw(frame, &context, payload, finding, settings.seed()),
+        match raw_context(&frame, payload, finding, C::HOOK, settings, &mut run) {
+            Ok(context) => ring::raw(block, &frame, &context, payload, finding, settings.seed()),
             Err(_) => Delivery::Unreadable,
         }
     };
-    run.counters.delivery(delivery);
+    run.counters().delivery(delivery);
     delivery
 }
 
 impl<'a, C> Run<'a, C> {
-    /// The run of a program at `hook` on this frame.
+    /// The run of a program on this frame.
     #[inline(always)]
-    pub fn new(frame: &'a Frame<'a, C>, hook: Hook) -> Option<Self> {
-        let counters = maps::COUNTERS.get_ptr_mut(hook.index() as u32)?;
-        Some(Self {
-            frame,
-            // SAFETY: the array belongs to this CPU and hook; `Counters` is a
-            // transparent array of its cells.
-            counters: unsafe { &mut *counters.cast::<Counters>() },
-            settings: maps::settings(),
-        })
+    pub fn new(frame: &'a Frame<'a, C>, block: Block) -> Self {
+        Self { frame, block }
     }
 }
 
 impl<C: frame::Context> Host for Run<'_, C> {
+    type Counts = Tally;
+
     #[inline(always)]
-    fn counters(&mut self) -> &mut Counters {
-        self.counters
+    fn counters(&mut self) -> &mut Tally {
+        self.block.tally()
     }
 
     #[inline(always)]
-    fn is_service_address(&mut self, flow: &Flow, address: [u64; 2]) -> bool {
-        let [high, low] = match flow.family {
+    fn is_service_address(&mut self, family: Family, address: [u64; 2]) -> bool {
+        let [high, low] = match family {
             Family::Ipv6 => address,
             // RFC 4291, section 2.5.5.2: IPv4-mapped.
             Family::Ipv4 | Family::Other => [0, 0xffff_u64 << 16 | address[0] << 32],
@@ -116,28 +123,25 @@ impl<C: frame::Context> Host for Run<'_, C> {
     }
 
     #[inline(always)]
-    fn payload<P: Packet>(
-        &mut self,
-        _: &P,
-        payload: &Payload,
-        hook: Hook,
-        _: &Settings,
-    ) -> Finding {
+    fn locate<P: Packet>(&mut self, _: &P, _: Link, _: Hook, _: &Settings) -> (Layers, Located) {
+        let first = call::result(self.frame.context().locate()) as u64;
+        let second = self.block.load(word::SCRATCH);
+        let third = self.block.load(word::SCRATCH + 8);
+        locate::unpack([first, second, third])
+    }
+
+    #[inline(always)]
+    fn payload<P: Packet>(&mut self, _: &P, payload: &Payload, _: Hook, _: &Settings) -> Finding {
         let [where_, what] = payload.pack();
-        let finding = self.frame.context().payload(where_, what, hook);
+        let context = self.frame.context();
+        let finding = context.payload(payload.transport, where_, what);
         Finding::unpack(call::result(finding) as u64)
     }
 
     #[inline(always)]
-    fn control<P: Packet>(
-        &mut self,
-        _: &P,
-        control: &Payload,
-        hook: Hook,
-        _: &Settings,
-    ) -> Outcome {
+    fn control<P: Packet>(&mut self, _: &P, control: &Payload, _: Hook, _: &Settings) -> Outcome {
         let [where_, what] = control.pack();
-        self.frame.context().control(where_, what, hook);
+        self.frame.context().control(where_, what);
         Outcome::NotDns
     }
 
@@ -173,10 +177,16 @@ impl<C: frame::Context> Host for Run<'_, C> {
 
     #[inline(always)]
     fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery {
-        if self.settings.counts_only() {
+        if maps::settings().counts_only() {
             return Delivery::CountOnly;
         }
-        ring::message(packet, context, message, self.settings.seed())
+        ring::message(
+            self.block,
+            packet,
+            context,
+            message,
+            maps::settings().seed(),
+        )
     }
 
     #[inline(always)]
@@ -185,11 +195,11 @@ impl<C: frame::Context> Host for Run<'_, C> {
         _: &P,
         payload: &Payload,
         finding: Finding,
-        hook: Hook,
+        _: Hook,
         _: &Settings,
     ) {
         let [where_, what] = payload.pack();
-        self.frame.context().raw(where_, what, finding, hook);
+        self.frame.context().raw(where_, what, finding);
     }
 }
 
@@ -201,14 +211,14 @@ fn octets(high: u64, low: u64) -> [u8; 16] {
 
 #[cfg(feature = "trace")]
 #[inline(always)]
-fn trace<C: frame::Context>(frame: &Frame<'_, C>, hook: Hook, outcome: Outcome) {
+fn trace<C: frame::Context>(context: &C, outcome: Outcome) {
     call::trace(
-        hook.index() as u64,
+        C::HOOK.index() as u64,
         outcome.index() as u64,
-        frame.wire_len() as u64,
+        context.full_len() as u64,
     );
 }
 
 #[cfg(not(feature = "trace"))]
 #[inline(always)]
-fn trace<C: frame::Context>(_: &Frame<'_, C>, _: Hook, _: Outcome) {}
+fn trace<C: frame::Context>(_: &C, _: Outcome) {}

@@ -34,29 +34,34 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use dns_wire::counters::Hook;
 
-use crate::{frame::Frame, host::observe};
+use crate::{
+    frame::{TcEgress, TcIngress, XdpIngress},
+    host::observe,
+};
 
 /// What arrives, at the driver.
 #[xdp(frags)]
+#[inline(always)]
 pub fn xdp_ingress(context: XdpContext) -> u32 {
-    observe(&Frame::xdp(&context), Hook::Ingress);
+    observe(&XdpIngress(context));
     XDP_PASS
 }
 
 /// What arrives, where another program holds the XDP slot.
 #[classifier]
+#[inline(always)]
 pub fn tc_ingress(context: TcContext) -> i32 {
     make_headers_linear(&context);
-    observe(&Frame::tc(&context), Hook::Ingress);
+    observe(&TcIngress(context));
     PASS_ON
 }
 
 /// What leaves.
 #[classifier]
+#[inline(always)]
 pub fn tc_egress(context: TcContext) -> i32 {
-    observe(&Frame::tc(&context), Hook::Egress);
+    observe(&TcEgress(context));
     PASS_ON
 }
 

@@ -4,11 +4,9 @@
 
 use core::{arch::asm, ffi::c_void, hint::black_box};
 
-use aya_ebpf::helpers::{
-    bpf_get_smp_processor_id, bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_loop,
-};
+use aya_ebpf::helpers::{bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns, bpf_loop};
 use dns_wire::{
-    counters::{Delivery, Hook},
+    counters::Delivery,
     locate::{Payload, Transport},
     message::Message,
     observe::{Context, Finding},
@@ -19,7 +17,7 @@ use dns_wire::{
 
 use crate::{
     frame::{self, Frame},
-    maps,
+    maps::{self, Block},
 };
 
 /// Most records that one payload takes: 64 KiB of octets.
@@ -28,9 +26,7 @@ const MAX_PARTS: usize = 65_536 / MAX_SEGMENT + 1;
 /// The ring of this CPU and hook, held for one packet.
 #[derive(Clone, Copy)]
 struct Ring {
-    control: *mut u8,
-    /// Its place among the rings.
-    index: u64,
+    block: Block,
 }
 
 /// Room for one packet's records, and how they are chosen.
@@ -44,10 +40,16 @@ struct Place {
 
 /// Hands a whole message on.
 #[inline(always)]
-pub fn message<P: Packet>(packet: &P, context: &Context, message: &Message, seed: u64) -> Delivery {
+pub fn message<P: Packet>(
+    block: Block,
+    packet: &P,
+    context: &Context,
+    message: &Message,
+    seed: u64,
+) -> Delivery {
     let hash = hash(context, message, seed);
     let lines = record::lines(message.question.name_len) as u64;
-    let ring = match Ring::hold(context.hook) {
+    let ring = match Ring::hold(block) {
         Ok(ring) => ring,
         Err(delivery) => return delivery,
     };
@@ -69,32 +71,24 @@ pub fn hash(context: &Context, message: &Message, seed: u64) -> u32 {
     context.flow.hash(id, seed)
 }
 
-/// When the coarse clock was read last, in ticks, and what it said.
-pub type Clock = [u64; 2];
-
 /// Nanoseconds of `CLOCK_MONOTONIC`: precise ones for what is paired, coarse
 /// ones for the rest. The coarse clock moves once per tick, and the tick is read
 /// without a call, so the clock is asked only when the tick is another.
-///
-/// # Safety
-/// - `clock` points to a clock that no other CPU writes.
 #[inline(always)]
-pub unsafe fn time_ns(paired: bool, clock: *mut Clock) -> u64 {
+pub fn time_ns(paired: bool, block: &Block) -> u64 {
     if paired {
         // SAFETY: the helper has no preconditions.
         return unsafe { bpf_ktime_get_ns() };
     }
     // SAFETY: the helper has no preconditions.
     let tick = unsafe { bpf_jiffies64() };
-    // SAFETY: the caller vouches for it.
-    let [read_at, said] = unsafe { clock.read_volatile() };
-    if tick == read_at {
-        return said;
+    if tick == block.load(word::TICK) {
+        return block.load(word::TICK_NS);
     }
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
-    // SAFETY: the caller vouches for it.
-    unsafe { clock.write_volatile([tick, now]) };
+    block.store(word::TICK, tick);
+    block.store(word::TICK_NS, now);
     now
 }
 
@@ -102,6 +96,7 @@ pub unsafe fn time_ns(paired: bool, clock: *mut Clock) -> u64 {
 /// other, or not at all.
 #[inline(always)]
 pub fn raw<C: frame::Context>(
+    block: Block,
     frame: &Frame<'_, C>,
     context: &Context,
     payload: &Payload,
@@ -114,7 +109,7 @@ pub fn raw<C: frame::Context>(
         Transport::Tcp => 0,
     };
     let hash = context.flow.hash(id, seed);
-    let ring = match Ring::hold(context.hook) {
+    let ring = match Ring::hold(block) {
         Ok(ring) => ring,
         Err(delivery) => return delivery,
     };
@@ -130,28 +125,17 @@ impl Ring {
     /// The ring of this CPU, unless a run that this one interrupted is in the
     /// midst of it.
     #[inline(always)]
-    fn hold(hook: Hook) -> Result<Self, Delivery> {
-        let [cpus, _] = maps::rings();
-        // SAFETY: the helper has no preconditions.
-        let cpu = u64::from(unsafe { bpf_get_smp_processor_id() });
-        let index = hook.index() as u64 * cpus + cpu;
-        let control = maps::CONTROL
-            .get_ptr_mut(index as u32)
-            .ok_or(Delivery::RingFull)?;
-        let ring = Self {
-            control: control.cast(),
-            index,
-        };
-        if ring.load(word::BUSY) != 0 {
+    fn hold(block: Block) -> Result<Self, Delivery> {
+        if block.load(word::BUSY) != 0 {
             return Err(Delivery::Reentered);
         }
-        ring.store(word::BUSY, 1);
-        Ok(ring)
+        block.store(word::BUSY, 1);
+        Ok(Self { block })
     }
 
     #[inline(always)]
     fn let_go(&self) {
-        self.store(word::BUSY, 0);
+        self.block.store(word::BUSY, 0);
     }
 
     #[inline(always)]
@@ -175,7 +159,7 @@ impl Ring {
         // SAFETY: `at` is the start of a record of at least two lines.
         unsafe { at.cast::<[u64; HEAD_WORDS]>().write(head) };
         let lines = record::lines(question.name_len) as u64;
-        self.publish(ring::advance(place.position, lines), 1);
+        self.publish(ring::advance(place.position, lines), 0);
         Delivery::Delivered
     }
 
@@ -190,10 +174,12 @@ impl Ring {
         finding: Finding,
         place: &Place,
     ) -> Delivery {
+        let head = record::raw_head(context, payload, finding, &self.stamp(place));
+        // SAFETY: nobody else uses the scratch while the ring is held.
+        unsafe { self.block.scratch().write(head) };
         let mut parts = Parts {
             ring: *self,
             context: frame.context(),
-            head: record::raw_head(context, payload, finding, &self.stamp(place)),
             at: payload.at as u32,
             len: payload.len as u32,
             position: place.position,
@@ -214,18 +200,14 @@ impl Ring {
         }
         // At once: the reader finds all of them, or none.
         let records = payload.len.div_ceil(MAX_SEGMENT) as u64;
-        self.publish(parts.position, records);
+        self.publish(parts.position, records - 1);
         Delivery::Delivered
     }
 
     #[inline(always)]
     fn stamp(&self, place: &Place) -> Stamp {
-        // SAFETY: `CLOCK` is the offset of two control words, and `control`
-        // points to all of them; this CPU writes them only.
-        let clock = unsafe { self.control.add(word::CLOCK) };
         Stamp {
-            // SAFETY: as above.
-            time_ns: unsafe { time_ns(place.paired, clock.cast()) },
+            time_ns: time_ns(place.paired, &self.block),
             position: place.position as u32,
             level: place.level,
             share_bits: place.share_bits,
@@ -234,37 +216,24 @@ impl Ring {
         }
     }
 
-    #[inline(always)]
-    fn load(&self, word: usize) -> u64 {
-        // SAFETY: `word` is the offset of a control word, and `control` points
-        // to all of them.
-        unsafe { self.control.add(word).cast::<u64>().read_volatile() }
-    }
-
-    #[inline(always)]
-    fn store(&self, word: usize, value: u64) {
-        // SAFETY: as for `load`.
-        unsafe { self.control.add(word).cast::<u64>().write_volatile(value) }
-    }
-
     /// Room for `lines` lines at the head, if the packet is one to be kept.
     #[inline(always)]
     fn reserve(&self, context: &Context, hash: u32, lines: u64) -> Result<Place, Delivery> {
         let [_, chunks] = maps::rings();
         let capacity = ring::lines(chunks);
-        let position = self.load(word::HEAD);
+        let position = self.block.load(word::HEAD);
         let needed = position + lines;
-        let mut used = needed - self.load(word::TAIL_SEEN);
+        let mut used = needed - self.block.load(word::TAIL_SEEN);
         // From here on the level depends on it: a stale tail would let an idle
         // ring look half full, and sample.
         if used >= capacity / 2 {
-            let tail = self.load(word::TAIL);
-            self.store(word::TAIL_SEEN, tail);
+            let tail = self.block.load(word::TAIL);
+            self.block.store(word::TAIL_SEEN, tail);
             used = needed - tail;
         }
-        let wishes = self.load(word::WISHES);
+        let wishes = self.block.load(word::WISHES);
         let level = ring::level(used, capacity).max(ring::floor(wishes));
-        self.store(word::LEVEL, u64::from(level));
+        self.block.store(word::LEVEL, u64::from(level));
         let share_bits = ring::share_bits(wishes);
         let paired = record::is_paired(hash, u32::from(share_bits));
         if level > 0 && !self.keeps(context, hash, level, paired) {
@@ -290,8 +259,8 @@ impl Ring {
         if paired || context.flow.transport == Transport::Tcp {
             return record::is_kept(hash, level);
         }
-        let met = self.load(word::MET) + 1;
-        self.store(word::MET, met);
+        let met = self.block.load(word::MET) + 1;
+        self.block.store(word::MET, met);
         met & ((1 << level) - 1) == 0
     }
 
@@ -299,7 +268,7 @@ impl Ring {
     #[inline(always)]
     fn record(&self, position: u64) -> Option<*mut u8> {
         let [_, chunks] = maps::rings();
-        let chunk = self.index * chunks + ring::chunk(position, chunks);
+        let chunk = self.block.index * chunks + ring::chunk(position, chunks);
         let start = maps::CHUNKS.get_ptr_mut(chunk as u32)?;
         // SAFETY: an offset of a line within the chunk.
         Some(unsafe { start.cast::<u8>().add(ring::offset(position)) })
@@ -307,10 +276,13 @@ impl Ring {
 
     /// Makes what was written visible, then the head.
     #[inline(always)]
-    fn publish(&self, head: u64, records: u64) {
-        self.store(word::RECORDS, self.load(word::RECORDS) + records);
+    fn publish(&self, head: u64, further: u64) {
+        if further != 0 {
+            let before = self.block.load(word::FURTHER);
+            self.block.store(word::FURTHER, before + further);
+        }
         release();
-        self.store(word::HEAD, head);
+        self.block.store(word::HEAD, head);
     }
 }
 
@@ -318,8 +290,6 @@ impl Ring {
 struct Parts<'a, C> {
     ring: Ring,
     context: &'a C,
-    /// What the heads have in common.
-    head: [u64; HEAD_WORDS],
     /// Where the payload is, and its octets.
     at: u32,
     len: u32,
@@ -349,7 +319,8 @@ extern "C" fn write_part<C: frame::Context>(_: u32, parts: *mut Parts<'_, C>) ->
     }
     // SAFETY: `at` is the start of a record of at least two lines.
     let head = unsafe { &mut *at.cast::<[u64; HEAD_WORDS]>() };
-    *head = parts.head;
+    // SAFETY: what the heads have in common was put there.
+    *head = unsafe { parts.ring.block.scratch().read() };
     record::complete_raw_head(head, offset as usize, len, parts.position as u32);
     let lines = record::lines(len) as u64;
     parts.position = ring::advance(parts.position, lines);

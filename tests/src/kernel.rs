@@ -147,7 +147,7 @@ pub fn described(counters: &Counters) -> Vec<String> {
 
 /// The range that a slot lies in, and its place there.
 fn described_slot(slot: usize) -> String {
-    const RANGES: [(usize, &str); 19] = [
+    const RANGES: [(usize, &str); 20] = [
         (slot::PACKETS, "packets"),
         (slot::BYTES, "bytes"),
         (slot::OUTCOME, "outcome"),
@@ -162,6 +162,7 @@ fn described_slot(slot: usize) -> String {
         (slot::QTYPE, "qtype"),
         (slot::FLAGS, "flags"),
         (slot::EDNS, "edns"),
+        (slot::EDNS_FLAGS, "edns_flags"),
         (slot::QUERY_SIZE, "query_size"),
         (slot::RESPONSE_SIZE, "response_size"),
         (slot::ICMP, "icmp"),

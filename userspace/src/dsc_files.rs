@@ -399,7 +399,7 @@ fn fault(dataset: &Dataset) -> Option<String> {
 mod tests {
     use std::path::Path;
 
-    use dns_wire::locate::Layers;
+    use dns_wire::{counters::Count as _, locate::Layers};
 
     use super::*;
     use crate::stats::engine::Counts;

@@ -253,10 +253,12 @@ impl Expected {
         counters.add(slot::OPCODE + kind * 16 + dns.opcode, 1);
         counters.add(slot::QTYPE + kind * Qtype::SLOTS + dns.qtype_slot, 1);
         counters.add(slot::FLAGS + kind * FLAG_SETS + dns.bits, 1);
-        let edns = (kind * EdnsState::COUNT + dns.edns.index()) * 4;
+        counters.add(slot::EDNS + kind * EdnsState::COUNT + dns.edns.index(), 1);
         // CO 0x4000, DE 0x2000.
         let edns_flags = usize::from(dns.opt.flags >> 13 & 3);
-        counters.add(slot::EDNS + edns + edns_flags, 1);
+        if edns_flags != 0 {
+            counters.add(slot::EDNS_FLAGS + kind * 4 + edns_flags, 1);
+        }
         let carrier = role.index() * 2 + dns.transport.index();
         let bin = dns.len / 16;
         if dns.response {

@@ -133,7 +133,7 @@ impl HookCounts {
         let bytes = [0, 0, flags, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
         if let Ok(message) = message::parse(&Slice::new(&bytes), 0, bytes.len()) {
             self.packets
-                .message(Role::Server, Family::Ipv4, Transport::Udp, &message);
+                .messages_like(Role::Server, Family::Ipv4, Transport::Udp, &message, 1);
         }
     }
 }

@@ -5,9 +5,9 @@ use std::{num::NonZeroUsize, ops::Range};
 
 use dns_wire::{
     Packet, Settings, Slice,
-    counters::{Counters, Delivery, Hook, Outcome},
+    counters::{Count as _, Counters, Delivery, Hook, Outcome},
     handshake::SynAck,
-    locate::{self, Flow, Layers, Link, Located, Payload, Transport, locate},
+    locate::{self, Family, Layers, Link, Located, Payload, Transport, locate},
     message::Message,
     observe::{Context, Finding, Host, observe_located, raw_context},
     packet::{NAME_AT, NameArea},
@@ -134,7 +134,7 @@ impl Observer {
         if !self.service_addresses.is_empty() {
             let left = payload
                 .flow(frame)
-                .is_ok_and(|flow| self.serves(&flow, flow.source));
+                .is_ok_and(|flow| self.serves(flow.family, flow.source));
             return if left { Hook::Egress } else { Hook::Ingress };
         }
         let to_server = self.settings.watches(payload.destination_port);
@@ -146,8 +146,8 @@ impl Observer {
         }
     }
 
-    fn serves(&self, flow: &Flow, address: [u64; 2]) -> bool {
-        let address = ip_addr(flow.family, address);
+    fn serves(&self, family: Family, address: [u64; 2]) -> bool {
+        let address = ip_addr(family, address);
         self.service_addresses
             .iter()
             .any(|prefix| prefix.contains(address))
@@ -217,6 +217,7 @@ impl<S: Sink> Run<'_, S> {
 }
 
 impl<S: Sink> Host for Run<'_, S> {
+    type Counts = Counters;
     type Window = Slice<'static>;
 
     fn counters(&mut self) -> &mut Counters {
@@ -227,8 +228,8 @@ impl<S: Sink> Host for Run<'_, S> {
         }
     }
 
-    fn is_service_address(&mut self, flow: &Flow, address: [u64; 2]) -> bool {
-        self.observer.serves(flow, address)
+    fn is_service_address(&mut self, family: Family, address: [u64; 2]) -> bool {
+        self.observer.serves(family, address)
     }
 
     fn handshake_begins(&mut self, connection: u64, ack: u32) {

@@ -4,6 +4,8 @@ use std::io;
 
 use serde_json::{Map, Value, json};
 
+use crate::live::Rates;
+
 /// What is known of one case, in ns.
 struct Figure {
     key: &'static str,
@@ -18,6 +20,7 @@ struct Figure {
 pub(crate) struct Figures {
     cases: Vec<Figure>,
     further: Vec<(&'static str, f64)>,
+    rates: Vec<(&'static str, f64)>,
 }
 
 impl Figures {
@@ -54,6 +57,17 @@ impl Figures {
         ];
     }
 
+    /// Medians of packets per second.
+    pub(crate) fn add_rates(&mut self, rates: &Rates) {
+        for (key, samples) in &rates.rates {
+            let mut sorted = samples.clone();
+            sorted.sort_by(f64::total_cmp);
+            self.rates.push((key, quantile(&sorted, 0.5)));
+        }
+        self.further
+            .push(("live_delivered_share", rates.delivered_share));
+    }
+
     fn median(&self, key: &str) -> f64 {
         self.cases
             .iter()
@@ -78,6 +92,10 @@ impl Figures {
         for (key, value) in &self.further {
             writeln!(out, "{key:<30} {value:>9.2}")?;
         }
+        for (key, rate) in &self.rates {
+            let cost = 1e9 / rate;
+            writeln!(out, "{key:<30} {rate:>9.0} {cost:>9.0} ns a packet in all")?;
+        }
         Ok(())
     }
 
@@ -86,6 +104,7 @@ impl Figures {
         let cases = self.cases.iter().map(|case| (case.key, case.median));
         let figures: Map<_, _> = cases
             .chain(self.further.iter().copied())
+            .chain(self.rates.iter().copied())
             .map(|(key, value)| (key.to_owned(), json!((value * 100.0).round() / 100.0)))
             .collect();
         json!({ "bench": "probe", "figures": figures })

@@ -5,9 +5,11 @@
 //! must arrive: a ring that is full costs less. A case of DNS is eight packets,
 //! of which one gets the precise time, as in the default configuration.
 //!
-//! TC runs on egress are compared with an empty TC program.
+//! TC runs on egress are compared with an empty TC program. Then the programs are
+//! attached, and packets counted by the second.
 
 mod figures;
+mod live;
 mod packets;
 mod programs;
 
@@ -52,17 +54,38 @@ fn main() -> Result<()> {
     pin(programs::PROGRAM_CPU);
     let rounds = env::args().nth(1).map_or(Ok(ROUNDS), |n| n.parse())?;
     let settings = Settings::default();
-    let real = Real::load(settings)?;
-    let counting = Real::load(settings.with_count_only(true))?;
-    let baseline = Baseline::load(settings)?;
-    let mut cases = cases(&real, &counting, &baseline);
+    let mut real = Real::load(settings)?;
+    let mut counting = Real::load(settings.with_count_only(true))?;
+    let mut baseline = Baseline::load(settings)?;
+    let mut figures = Figures::default();
+    test_runs(&real, &counting, &baseline, rounds, &mut figures)?;
+    let rates = live::measure(&mut real, &mut counting, &mut baseline)?;
+    figures.add_rates(&rates);
+    let mut out = io::stdout().lock();
+    figures.table(&mut out)?;
+    writeln!(out, "{}", figures.json())?;
+    Ok(())
+}
+
+fn test_runs(
+    real: &Real,
+    counting: &Real,
+    baseline: &Baseline,
+    rounds: usize,
+    figures: &mut Figures,
+) -> Result<()> {
+    let mut cases = cases(real, counting, baseline);
     for _ in 0..rounds {
         for case in &mut cases {
             case.round()?;
         }
     }
-    check(&real, &counting, &baseline, rounds)?;
-    report(&cases)
+    check(real, counting, baseline, rounds)?;
+    for case in cases {
+        figures.add(case.key, case.empty, &case.samples);
+    }
+    figures.compare_ring_buffers();
+    Ok(())
 }
 
 #[rustfmt::skip]
@@ -170,18 +193,5 @@ fn check(real: &Real, counting: &Real, baseline: &Baseline, rounds: usize) -> Re
             cases * runs
         );
     }
-    Ok(())
-}
-
-/// The table, and the line for machines.
-fn report(cases: &[Case<'_>]) -> Result<()> {
-    let mut out = io::stdout().lock();
-    let mut figures = Figures::default();
-    for case in cases {
-        figures.add(case.key, case.empty, &case.samples);
-    }
-    figures.compare_ring_buffers();
-    figures.table(&mut out)?;
-    writeln!(out, "{}", figures.json())?;
     Ok(())
 }

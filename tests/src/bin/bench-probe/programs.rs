@@ -15,14 +15,19 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{ArrayOfMaps, Map, MapData, PerCpuArray, RingBuf},
-    programs::{ProgramInfo, SchedClassifier, TestRun as _, TestRunOptions, Xdp, loaded_programs},
+    maps::{Array, ArrayOfMaps, Map, MapData, RingBuf},
+    programs::{
+        ProgramInfo, SchedClassifier, TcAttachType, TestRun as _, TestRunAttrs, TestRunOptions,
+        Xdp, XdpMode, loaded_programs, tc::SchedClassifierLinkId, xdp::XdpLinkId,
+    },
 };
 use aya_obj::programs::XdpAttachType;
 use dns_wire::{
     Settings,
-    counters::{Counters, Hook, SLOTS},
+    counters::{Counters, Hook},
     record::Record,
+    ring,
+    tally::Tally,
 };
 use xdsc::source::live::{
     clock::now_ns,
@@ -52,7 +57,58 @@ pub(crate) enum Program {
     Tc(SchedClassifier),
 }
 
+/// Where a program is attached; it is taken off with this.
+pub(crate) enum Attached {
+    Xdp(XdpLinkId),
+    Tc(SchedClassifierLinkId),
+}
+
 impl Program {
+    /// Attaches it to an interface of the thread's namespace: natively to what
+    /// arrives, or to what leaves.
+    pub(crate) fn attach(&mut self, interface: &str) -> Result<Attached> {
+        Ok(match self {
+            Self::Xdp(program) => Attached::Xdp(program.attach(interface, XdpMode::Driver)?),
+            Self::Tc(program) => Attached::Tc(program.attach(interface, TcAttachType::Egress)?),
+        })
+    }
+
+    /// Takes it off.
+    pub(crate) fn detach(&mut self, attached: Attached) -> Result<()> {
+        match (self, attached) {
+            (Self::Xdp(program), Attached::Xdp(link)) => program.detach(link)?,
+            (Self::Tc(program), Attached::Tc(link)) => program.detach(link)?,
+            (Self::Xdp(_), Attached::Tc(_)) | (Self::Tc(_), Attached::Xdp(_)) => {
+                bail!("attached elsewhere")
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs it on `frames` copies of a packet that are live: what it sends out of
+    /// `interface` of the thread's namespace arrives at the other end.
+    pub(crate) fn generate(&self, packet: &[u8], frames: u32, interface: &str) -> Result<()> {
+        const BATCH: u32 = 64;
+        let Self::Xdp(program) = self else {
+            bail!("only XDP has live frames")
+        };
+        let index = nix::net::if_::if_nametoindex(interface)?;
+        // The kernel's `xdp_md`: data, its end, metadata, ingress interface, queue,
+        // egress interface.
+        let context: Vec<u8> = [0, packet.len() as u32, 0, index, 0, 0]
+            .into_iter()
+            .flat_map(u32::to_ne_bytes)
+            .collect();
+        program.test_run(TestRunOptions {
+            data_in: Some(packet),
+            ctx_in: Some(&context),
+            repeat: frames,
+            attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
+            ..TestRunOptions::default()
+        })?;
+        Ok(())
+    }
+
     /// Runs it `repeat` times; the time of one run, in ns, as the kernel took it.
     pub(crate) fn run(&self, packet: &[u8], repeat: u32) -> Result<f64> {
         let options = TestRunOptions {
@@ -191,6 +247,7 @@ pub(crate) struct Baseline {
     ebpf: Ebpf,
     pub(crate) empty: Program,
     pub(crate) empty_tc: Program,
+    pub(crate) transmit: Program,
     pub(crate) reserve: Program,
     pub(crate) output: Program,
     pub(crate) consumer: Consumer,
@@ -202,7 +259,7 @@ impl Baseline {
         let mut ebpf = EbpfLoader::new()
             .override_global("SETTINGS", &settings.with_seed(SEED).to_words(), true)
             .override_global("RINGS", &[u64::from(cpus), 1], true)
-            .map_max_entries("CONTROL", 2 * cpus)
+            .map_max_entries("BLOCKS", 2 * cpus)
             .map_max_entries("CHUNKS", 2 * cpus)
             .map_max_entries("RINGBUFS", cpus)
             .load(&object("probe-bench.o")?)?;
@@ -211,6 +268,7 @@ impl Baseline {
         Ok(Self {
             empty: xdp(&mut ebpf, "bench_empty")?,
             empty_tc: tc(&mut ebpf, "bench_empty_tc")?,
+            transmit: xdp(&mut ebpf, "bench_transmit")?,
             reserve: xdp(&mut ebpf, "bench_reserve")?,
             output: xdp(&mut ebpf, "bench_output")?,
             ebpf,
@@ -219,13 +277,16 @@ impl Baseline {
     }
 
     pub(crate) fn counters(&self) -> Result<Counters> {
-        let map = self.ebpf.map("COUNTERS").context("map COUNTERS")?;
-        let map: PerCpuArray<_, [u64; SLOTS]> = PerCpuArray::try_from(map)?;
-        let mut sum = Counters::default();
-        for cells in map.get(&(Hook::Ingress.index() as u32), 0)?.iter() {
-            sum.merge_cells(cells);
+        let map = self.ebpf.map("BLOCKS").context("map BLOCKS")?;
+        let blocks: Array<_, [u64; ring::BLOCK / 8]> = Array::try_from(map)?;
+        let mut tally = Tally::default();
+        // Those of the other hook are empty.
+        for block in blocks.iter() {
+            tally.merge_cells(block?.get(ring::CONTROL / 8..).unwrap_or(&[]));
         }
-        Ok(sum)
+        let mut counters = Counters::default();
+        tally.add_to(&mut counters);
+        Ok(counters)
     }
 }
 

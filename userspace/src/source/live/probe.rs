@@ -5,7 +5,7 @@ use std::io;
 use aya::{
     Ebpf, EbpfError, EbpfLoader, include_bytes_aligned,
     maps::{
-        MapData, MapError, PerCpuArray,
+        Array, Map, MapData, MapError,
         lpm_trie::{Key, LpmTrie},
     },
     programs::{ProgramError, SchedClassifier, Xdp},
@@ -14,8 +14,9 @@ use aya::{
 use aya_log::EbpfLogger;
 use dns_wire::{
     Settings,
-    counters::{Counters, Delivery, Hook, SLOTS, slot},
+    counters::{Counters, Delivery, Hook},
     ring,
+    tally::Tally,
 };
 
 use tracing::warn;
@@ -122,9 +123,11 @@ pub enum LoadError {
 /// The loaded programs and their maps.
 pub struct Probe {
     pub(super) ebpf: Ebpf,
-    counters: PerCpuArray<MapData, [u64; SLOTS]>,
     geometry: Geometry,
 }
+
+/// A block, as the kernel hands it out.
+type Block = [u64; ring::BLOCK / 8];
 
 /// How the rings lie in their maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,21 +197,12 @@ impl Probe {
         let mut ebpf = EbpfLoader::new()
             .override_global("SETTINGS", &settings, true)
             .override_global("RINGS", &rings, true)
-            .map_max_entries("CONTROL", geometry.rings() as u32)
+            .map_max_entries("BLOCKS", geometry.rings() as u32)
             .map_max_entries("CHUNKS", (geometry.rings() * geometry.chunks) as u32)
             .load(object)
             .map_err(object_error)?;
         load_programs(&mut ebpf)?;
-        let counters = ebpf
-            .take_map("COUNTERS")
-            .ok_or_else(|| LoadError::Object("map COUNTERS is missing".to_owned()))?;
-        let counters =
-            PerCpuArray::try_from(counters).map_err(|error| map_error("COUNTERS", &error))?;
-        let mut probe = Self {
-            ebpf,
-            counters,
-            geometry,
-        };
+        let mut probe = Self { ebpf, geometry };
         probe.set_service_addresses(&options.service_addresses)?;
         Ok(probe)
     }
@@ -232,19 +226,24 @@ impl Probe {
     /// # Errors
     /// When the kernel does not hand them out.
     pub fn counters_and_losses(&self, hook: Hook) -> Result<(Box<Counters>, Vec<u64>), LoadError> {
-        let values = self
-            .counters
-            .get(&(hook.index() as u32), 0)
-            .map_err(|error| map_error("COUNTERS", &error))?;
-        let mut sum = Box::new(Counters::default());
+        let blocks: Array<_, Block> =
+            Array::try_from(self.map("BLOCKS")?).map_err(|error| map_error("BLOCKS", &error))?;
+        let first = hook.index() as u64 * self.geometry.cpus;
+        let mut sum = Box::<Tally>::default();
         let mut losses = Vec::new();
-        for cells in values.iter() {
-            sum.merge_cells(cells);
-            let of = |delivery: Delivery| cells.get(slot::RECORDS + delivery.index());
+        for index in first..first + self.geometry.cpus {
+            let block = blocks
+                .get(&(index as u32), 0)
+                .map_err(|error| map_error("BLOCKS", &error))?;
+            let mut tally = Box::<Tally>::default();
+            tally.merge_cells(block.get(ring::CONTROL / 8..).unwrap_or(&[]));
             let lost = [Delivery::RingFull, Delivery::Reentered];
-            losses.push(lost.into_iter().filter_map(of).sum());
+            losses.push(lost.into_iter().map(|one| tally.records(one)).sum());
+            sum.merge(&tally);
         }
-        Ok((sum, losses))
+        let mut counters = Box::<Counters>::default();
+        sum.add_to(&mut counters);
+        Ok((counters, losses))
     }
 
     /// What the programs cost so far, in the time that the kernel measured.
@@ -299,16 +298,18 @@ impl Probe {
         }
     }
 
-    /// Takes one of the two maps of the rings out, to map it into memory.
-    pub(super) fn take_map(&mut self, name: &'static str) -> Result<MapData, LoadError> {
-        let map = self
-            .ebpf
-            .take_map(name)
-            .ok_or_else(|| LoadError::Object(format!("map {name} is missing")))?;
-        let aya::maps::Map::Array(data) = map else {
+    /// One of the two maps of the rings.
+    pub(super) fn ring_map(&self, name: &'static str) -> Result<&MapData, LoadError> {
+        let Map::Array(data) = self.map(name)? else {
             return Err(LoadError::Object(format!("map {name} is no array")));
         };
         Ok(data)
+    }
+
+    fn map(&self, name: &'static str) -> Result<&Map, LoadError> {
+        self.ebpf
+            .map(name)
+            .ok_or_else(|| LoadError::Object(format!("map {name} is missing")))
     }
 
     fn set_service_addresses(&mut self, prefixes: &[IpPrefix]) -> Result<(), LoadError> {

@@ -14,19 +14,23 @@ use std::{
 
 use aya::maps::MapData;
 use dns_wire::{
-    counters::Hook,
+    counters::{Delivery, Hook},
     record::{self, LINE, MAX_LEVEL, MAX_LINES, Record},
     ring::{self, word},
+    tally::cell,
 };
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::probe::{Geometry, LoadError, Probe};
 use crate::stats::lag::{Batch, LagReport, StageLag};
 
+/// Where the tally of a block counts the packets whose record is in the ring.
+const DELIVERED: usize = ring::CONTROL + 8 * (cell::RECORDS + Delivery::Delivered.index());
+
 /// The memory of all rings, mapped.
 #[derive(Debug)]
 struct Memory {
-    control: MmapRaw,
+    blocks: MmapRaw,
     chunks: MmapRaw,
 }
 
@@ -109,13 +113,13 @@ impl Ring {
     /// When a map is missing or cannot be mapped.
     pub fn all(probe: &mut Probe) -> Result<Vec<Self>, LoadError> {
         let geometry = probe.geometry();
-        let control = probe.take_map("CONTROL")?;
-        let chunks = probe.take_map("CHUNKS")?;
+        let blocks = probe.ring_map("BLOCKS")?;
+        let chunks = probe.ring_map("CHUNKS")?;
         let rings = geometry.rings() as usize;
         let memory = Arc::new(Memory {
-            control: map(&control, "CONTROL", rings * ring::CONTROL)?,
+            blocks: map(blocks, "BLOCKS", rings * ring::BLOCK)?,
             chunks: map(
-                &chunks,
+                chunks,
                 "CHUNKS",
                 rings * geometry.chunks as usize * ring::CHUNK,
             )?,
@@ -278,7 +282,7 @@ impl RingWatch {
     pub fn state(&self, now_ns: u64) -> RingState {
         let (used_lines, oldest_ns) = self.waiting();
         // After the lines: what is in use was not taken out before.
-        let produced = self.load(word::RECORDS);
+        let produced = self.load(DELIVERED) + self.load(word::FURTHER);
         let backlog = match used_lines {
             0 => 0,
             _ => produced.saturating_sub(self.consumed()),
@@ -354,10 +358,10 @@ impl RingWatch {
     }
 
     fn control(&self, word: usize) -> &AtomicU64 {
-        let at = self.index() as usize * ring::CONTROL + word;
-        // SAFETY: `at` is the offset of one of this ring's control words, so
+        let at = self.index() as usize * ring::BLOCK + word;
+        // SAFETY: `at` is the offset of one of the words of this ring's block, so
         // the address lies in the mapping.
-        let word = unsafe { self.memory.control.as_mut_ptr().add(at) };
+        let word = unsafe { self.memory.blocks.as_mut_ptr().add(at) };
         // SAFETY: aligned, as ring and word offsets are multiples of 8; valid
         // as long as `self`; and all access from this side is atomic.
         unsafe { AtomicU64::from_ptr(word.cast()) }
