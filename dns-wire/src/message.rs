@@ -123,6 +123,13 @@ impl Header {
         self.first & COUNTS == ONE_QUESTION && self.second == ONE_ADDITIONAL
     }
 
+    /// ID, the second 16 bits, QDCOUNT and ANCOUNT as they stand in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(&self) -> u64 {
+        self.first
+    }
+
     /// QDCOUNT.
     #[inline(always)]
     #[must_use]
@@ -194,6 +201,13 @@ impl Question {
         }
     }
 
+    /// QTYPE and QCLASS as they stand in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(&self) -> u32 {
+        self.fixed
+    }
+
     /// QTYPE.
     #[inline(always)]
     #[must_use]
@@ -235,6 +249,13 @@ impl Opt {
         Self {
             word: u64::from_ne_bytes(octets),
         }
+    }
+
+    /// All of it as it stands in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(&self) -> u64 {
+        self.word
     }
 
     /// The requestor's UDP payload size.

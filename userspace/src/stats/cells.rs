@@ -1,15 +1,14 @@
 //! The cells of one dataset: a table from two values to a count.
 //!
-//! This is the innermost loop of the statistics: one probe per message and
-//! dataset. The probe is what costs, and it costs a cache miss where a dataset
-//! has many cells: so a place is 16 octets, four to a cache line, and its
-//! address is known ([`Cells::spot`]) before it is needed. Open addressing with
-//! linear probing, no tombstones: cells are only ever added, and all forgotten
-//! at once.
+//! A cell is counted by its values, which takes one probe, or by the number that
+//! it got when it came, which takes none: who counts the same cells again and
+//! again (`joints`) keeps their numbers. So cells lie in the order of their
+//! coming, and beside them an index of a word each: open addressing with linear
+//! probing, no tombstones, since cells are only ever added, and all forgotten at
+//! once.
 //!
-//! A place holds a hash of the two values, of 64 bits and seeded, so that nobody
-//! can choose names that collide. By chance, one of 30 million tables of a
-//! million cells takes two cells for one.
+//! The index goes by a hash of the two values, seeded so that nobody can choose
+//! names that collide.
 
 use super::prefetch::prefetch;
 
@@ -17,25 +16,27 @@ use super::prefetch::prefetch;
 /// text, which [`Texts`] keeps.
 pub type Key = u64;
 
-/// Cells of an empty table.
+/// Words of an empty index.
 const SMALLEST: usize = 16;
+/// Numbers of cells are below.
+const MOST: usize = u32::MAX as usize - 16;
 
 /// The table.
 #[derive(Clone, Debug)]
 pub struct Cells {
-    /// A power of two; a count of 0 marks a free place.
-    places: Box<[Place]>,
-    /// The values of the cells, in the order of their coming.
-    members: Vec<(Key, Key)>,
+    /// A power of two. Of each cell the upper half of its hash, and its number
+    /// plus one; 0 is free.
+    index: Box<[u64]>,
+    members: Vec<Member>,
     limit: usize,
     uncounted: u64,
     seed: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(align(16))]
-struct Place {
-    hash: u64,
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    first: Key,
+    second: Key,
     count: u64,
 }
 
@@ -50,10 +51,10 @@ pub struct Spot {
 /// What counting a message did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
-    /// Its cell was there.
-    Known,
-    /// Its cell is new: its texts must be kept.
-    New,
+    /// Its cell was there, with this number.
+    Known(u32),
+    /// Its cell is new and got this number: its texts must be kept.
+    New(u32),
     /// There is no room for another cell.
     Full,
 }
@@ -63,9 +64,9 @@ impl Cells {
     #[must_use]
     pub fn new(limit: usize, seed: u64) -> Self {
         Self {
-            places: vec![Place::default(); SMALLEST].into_boxed_slice(),
+            index: vec![0; SMALLEST].into_boxed_slice(),
             members: Vec::new(),
-            limit,
+            limit: limit.min(MOST),
             uncounted: 0,
             seed,
         }
@@ -77,8 +78,8 @@ impl Cells {
     #[must_use]
     pub fn spot(&self, first: Key, second: Key) -> Spot {
         let hash = mix(first, second, self.seed);
-        if let Some(place) = self.places.get(hash as usize & (self.places.len() - 1)) {
-            prefetch(place);
+        if let Some(word) = self.index.get(hash as usize & (self.index.len() - 1)) {
+            prefetch(word);
         }
         Spot {
             first,
@@ -90,21 +91,23 @@ impl Cells {
     /// Counts `weight` messages of a cell.
     #[inline]
     pub fn count(&mut self, spot: &Spot, weight: u64) -> Counted {
-        let mask = self.places.len() - 1;
-        let mut index = spot.hash as usize & mask;
-        loop {
-            let Some(place) = self.places.get_mut(index) else {
-                return Counted::Full;
-            };
-            if place.hash == spot.hash && place.count != 0 {
-                place.count += weight;
-                return Counted::Known;
+        let mask = self.index.len() - 1;
+        let mut at = spot.hash as usize & mask;
+        while let Some(word) = self.index.get(at)
+            && *word != 0
+        {
+            let number = (*word as u32) - 1;
+            if *word >> 32 == spot.hash >> 32
+                && let Some(member) = self.members.get_mut(number as usize)
+                && member.first == spot.first
+                && member.second == spot.second
+            {
+                member.count += weight;
+                return Counted::Known(number);
             }
-            if place.count == 0 {
-                return self.insert(index, spot, weight);
-            }
-            index = (index + 1) & mask;
+            at = (at + 1) & mask;
         }
+        self.insert(at, spot, weight)
     }
 
     /// Both in one.
@@ -114,62 +117,57 @@ impl Cells {
         self.count(&spot, weight)
     }
 
-    #[cold]
-    fn insert(&mut self, index: usize, spot: &Spot, weight: u64) -> Counted {
-        if weight == 0 {
-            return Counted::Known;
+    /// Counts `weight` messages of the cell that has this number.
+    #[inline]
+    pub(super) fn add_to(&mut self, number: u32, weight: u64) {
+        if let Some(member) = self.members.get_mut(number as usize) {
+            member.count += weight;
         }
+    }
+
+    #[cold]
+    fn insert(&mut self, at: usize, spot: &Spot, weight: u64) -> Counted {
         if self.members.len() >= self.limit {
             self.uncounted += weight;
             return Counted::Full;
         }
-        if let Some(place) = self.places.get_mut(index) {
-            *place = Place {
-                hash: spot.hash,
-                count: weight,
-            };
+        let number = self.members.len() as u32;
+        if let Some(word) = self.index.get_mut(at) {
+            *word = word_of(spot.hash, number);
         }
-        self.members.push((spot.first, spot.second));
+        self.members.push(Member {
+            first: spot.first,
+            second: spot.second,
+            count: weight,
+        });
         // Half full: probes are short, and mostly end in the line they begin in.
-        if self.members.len() * 2 > self.places.len() {
+        if self.members.len() * 2 > self.index.len() {
             self.grow();
         }
-        Counted::New
+        Counted::New(number)
     }
 
     fn grow(&mut self) {
-        let doubled = vec![Place::default(); self.places.len() * 2].into_boxed_slice();
-        let mask = doubled.len() - 1;
-        let old = std::mem::replace(&mut self.places, doubled);
-        for moved in old.iter().filter(|place| place.count != 0) {
-            let mut index = moved.hash as usize & mask;
-            while let Some(place) = self.places.get_mut(index) {
-                if place.count == 0 {
-                    *place = *moved;
+        let mut index = vec![0; self.index.len() * 2].into_boxed_slice();
+        let mask = index.len() - 1;
+        for (number, member) in (0..).zip(&self.members) {
+            let hash = mix(member.first, member.second, self.seed);
+            let mut at = hash as usize & mask;
+            while let Some(word) = index.get_mut(at) {
+                if *word == 0 {
+                    *word = word_of(hash, number);
                     break;
                 }
-                index = (index + 1) & mask;
+                at = (at + 1) & mask;
             }
         }
+        self.index = index;
     }
 
     /// The cells and their counts, in the order of their coming.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Key, u64)> {
         let members = self.members.iter();
-        members.map(|(first, second)| (*first, *second, self.count_of(*first, *second)))
-    }
-
-    fn count_of(&self, first: Key, second: Key) -> u64 {
-        let hash = mix(first, second, self.seed);
-        let mask = self.places.len() - 1;
-        let mut index = hash as usize & mask;
-        while let Some(place) = self.places.get(index) {
-            if place.count == 0 || place.hash == hash {
-                return place.count;
-            }
-            index = (index + 1) & mask;
-        }
-        0
+        members.map(|member| (member.first, member.second, member.count))
     }
 
     /// How many there are.
@@ -184,7 +182,7 @@ impl Cells {
         self.members.is_empty()
     }
 
-    /// Counts messages that found no cell elsewhere.
+    /// Counts messages that found no cell.
     pub const fn add_uncounted(&mut self, messages: u64) {
         self.uncounted += messages;
     }
@@ -198,11 +196,11 @@ impl Cells {
     /// Forgets everything, but keeps its room where that was needed.
     pub fn clear(&mut self) {
         let needed = (self.members.len() * 2).next_power_of_two().max(SMALLEST);
-        if self.places.len() > needed * 4 {
-            self.places = vec![Place::default(); needed].into_boxed_slice();
+        if self.index.len() > needed * 4 {
+            self.index = vec![0; needed].into_boxed_slice();
             self.members = Vec::new();
         } else if !self.members.is_empty() {
-            self.places.fill(Place::default());
+            self.index.fill(0);
             self.members.clear();
         }
         self.uncounted = 0;
@@ -211,8 +209,12 @@ impl Cells {
     /// Octets of memory.
     #[must_use]
     pub fn memory(&self) -> usize {
-        size_of_val(&*self.places) + self.members.capacity() * size_of::<(Key, Key)>()
+        size_of_val(&*self.index) + self.members.capacity() * size_of::<Member>()
     }
+}
+
+const fn word_of(hash: u64, number: u32) -> u64 {
+    hash >> 32 << 32 | (number + 1) as u64
 }
 
 /// Two multiplications with their high halves folded in, as in wyhash.
@@ -226,7 +228,7 @@ const fn mix(first: Key, second: Key, seed: u64) -> u64 {
 }
 
 #[inline(always)]
-const fn fold(a: u64, b: u64) -> u64 {
+pub(super) const fn fold(a: u64, b: u64) -> u64 {
     let product = (a as u128).wrapping_mul(b as u128);
     product as u64 ^ (product >> 64) as u64
 }
@@ -315,9 +317,14 @@ mod tests {
             let mut map = HashMap::new();
             for (first, second, weight) in adds {
                 let is_new = !map.contains_key(&(first, second));
-                let expected = if is_new { Counted::New } else { Counted::Known };
-                prop_assert_eq!(cells.add(first, second, weight), expected);
-                *map.entry((first, second)).or_insert(0) += weight;
+                let (number, counted) = match cells.add(first, second, weight) {
+                    Counted::New(number) => (number, true),
+                    Counted::Known(number) => (number, false),
+                    Counted::Full => panic!("no limit"),
+                };
+                prop_assert_eq!(counted, is_new);
+                cells.add_to(number, 5);
+                *map.entry((first, second)).or_insert(0) += weight + 5;
             }
             prop_assert_eq!(cells.len(), map.len());
             prop_assert_eq!(counts(&cells), map);
@@ -327,15 +334,15 @@ mod tests {
     #[test]
     fn a_full_table_goes_on_counting_what_it_has() {
         let mut cells = Cells::new(2, 7);
-        assert_eq!(cells.add(1, 1, 1), Counted::New);
-        assert_eq!(cells.add(2, 2, 1), Counted::New);
+        assert_eq!(cells.add(1, 1, 1), Counted::New(0));
+        assert_eq!(cells.add(2, 2, 1), Counted::New(1));
         assert_eq!(cells.add(3, 3, 5), Counted::Full);
-        assert_eq!(cells.add(1, 1, 4), Counted::Known);
+        assert_eq!(cells.add(1, 1, 4), Counted::Known(0));
         assert_eq!(cells.uncounted(), 5);
         assert_eq!(counts(&cells), HashMap::from([((1, 1), 5), ((2, 2), 1)]));
         cells.clear();
         assert!(cells.is_empty() && cells.uncounted() == 0);
-        assert_eq!(cells.add(3, 3, 5), Counted::New);
+        assert_eq!(cells.add(3, 3, 5), Counted::New(0));
     }
 
     #[test]

@@ -40,46 +40,87 @@ dns_wire::table! {
     }
 }
 
-/// The class of a query.
+/// What the name of a question adds to its class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Traits(u8);
+
+impl Traits {
+    const OF_ADDRESS: u8 = 1;
+    const OF_ROOT: u8 = 1 << 1;
+    const OF_LOCALHOST: u8 = 1 << 2;
+    const OF_ROOT_SERVERS: u8 = 1 << 3;
+    const OF_NO_TLD: u8 = 1 << 4;
+    const OF_PRIVATE_ADDRESS: u8 = 1 << 5;
+
+    /// Those of a name.
+    pub(super) fn of(name: &Qname, rules: &Rules) -> Self {
+        let labels = name.labels();
+        let label = |from_right: usize| {
+            let index = labels.checked_sub(from_right + 1)?;
+            name.label(index, Compat::None)
+        };
+        let ends_with =
+            |suffix: [&[u8]; 2]| label(0) == Some(suffix[1]) && label(1) == Some(suffix[0]);
+        let on = |trait_: u8, holds: bool| if holds { trait_ } else { 0 };
+        let is_address = labels == 4 && (0..4).all(|n| label(n).is_some_and(is_octet));
+        let is_reverse = ends_with([b"in-addr", b"arpa"]);
+        Self(
+            on(Self::OF_ADDRESS, is_address)
+                | on(Self::OF_ROOT, labels == 0)
+                | on(Self::OF_LOCALHOST, label(0) == Some(b"localhost"))
+                | on(Self::OF_ROOT_SERVERS, ends_with([b"root-servers", b"net"]))
+                | on(
+                    Self::OF_NO_TLD,
+                    label(0).is_some_and(|tld| !rules.known_tlds.contains(tld)),
+                )
+                | on(
+                    Self::OF_PRIVATE_ADDRESS,
+                    is_reverse && is_private(label(2), label(3)),
+                ),
+        )
+    }
+
+    /// All of them as a number.
+    pub(super) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    const fn has(self, trait_: u8) -> bool {
+        self.0 & trait_ != 0
+    }
+}
+
+/// The class of a query for a name with these traits.
 #[must_use]
-pub fn classify(observed: &Observed<'_>, name: &Qname, rules: &Rules) -> Class {
+pub(super) fn classify(observed: &Observed<'_>, name: Traits) -> Class {
     let question = &observed.message.question;
-    let qtype = Qtype(question.qtype());
-    let labels = name.labels();
-    let label = |from_right: usize| {
-        let index = labels.checked_sub(from_right + 1)?;
-        name.label(index, Compat::None)
-    };
-    let ends_with = |suffix: [&[u8]; 2]| label(0) == Some(suffix[1]) && label(1) == Some(suffix[0]);
+    let (qtype, qclass) = (Qtype(question.qtype()), Qclass(question.qclass()));
     if observed.flow.source_port == 0 {
         Class::SourcePortZero
     } else if !observed.message.has_question() {
         // Nothing is asked that could be classified.
         Class::Ok
-    } else if Qclass(question.qclass()).mnemonic().is_none() {
+    } else if qclass.mnemonic().is_none() {
         Class::FunnyQclass
     } else if !qtype.is_assigned() {
         Class::FunnyQtype
-    } else if qtype.0 == 1 && labels == 4 && (0..4).all(|n| label(n).is_some_and(is_octet)) {
+    } else if qtype.0 == 1 && name.has(Traits::OF_ADDRESS) {
         Class::AForA
-    } else if qtype.0 == 1 && labels == 0 {
+    } else if qtype.0 == 1 && name.has(Traits::OF_ROOT) {
         Class::AForRoot
-    } else if label(0) == Some(b"localhost") {
+    } else if name.has(Traits::OF_LOCALHOST) {
         Class::Localhost
-    } else if ends_with([b"root-servers", b"net"]) {
+    } else if name.has(Traits::OF_ROOT_SERVERS) {
         Class::RootServersNet
-    } else if is_outside_of_the_dns(question.qclass(), label(0), rules) {
+    } else if qclass.0 == 1 && name.has(Traits::OF_NO_TLD) {
+        // Names of other classes than IN, as `version.bind`, are in no zone of
+        // the root.
         Class::NonAuthTld
-    } else if qtype.0 == 12 && ends_with([b"in-addr", b"arpa"]) && is_private(label(2), label(3)) {
+    } else if qtype.0 == 12 && name.has(Traits::OF_PRIVATE_ADDRESS) {
         Class::Rfc1918Ptr
     } else {
         Class::Ok
     }
-}
-
-/// Names of other classes than IN, as `version.bind`, are in no zone of the root.
-fn is_outside_of_the_dns(qclass: u16, tld: Option<&[u8]>, rules: &Rules) -> bool {
-    qclass == 1 && tld.is_some_and(|tld| !rules.known_tlds.contains(tld))
 }
 
 /// A number from 0 to 255 as it stands in an address.

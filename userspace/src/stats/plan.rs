@@ -13,10 +13,12 @@ use crate::{
     },
     names::{suffix::SuffixList, tld::KnownTlds},
     stats::{
+        counts::Sizes,
         dataset::{Dataset, Filter, Indexer, Layer, Measure, Predicate},
         locals::Locals,
         qname::Qname,
         response_time,
+        route::Route,
         sketches::ClientKey,
         values::CHEAP,
         zones::Zones,
@@ -120,6 +122,8 @@ pub struct Plan {
     pub(super) counts_distinct: bool,
     /// What clients are hashed with.
     pub(super) client_key: ClientKey,
+    /// Most joints of each group.
+    pub(super) joints: Sizes,
 }
 
 /// The way of a query, or of a response.
@@ -131,11 +135,31 @@ pub(super) struct Way {
     pub(super) costly: Vec<Predicate>,
     /// The regular expressions that are wanted, as bits.
     pub(super) qname_filters: u64,
+    /// How the steps are gone.
+    pub(super) route: Route,
 }
 
 impl Way {
+    /// One that asks for this filter only.
+    #[cfg(test)]
+    pub(super) fn of_filter(filter: Filter) -> Self {
+        let step = Step {
+            dataset: 0,
+            required: filter_bit(filter),
+            first: Indexer::Null,
+            second: Indexer::Null,
+            measure: Measure::Messages,
+        };
+        Self::new(&[step], None, [Predicate::Any; 2], Route::direct)
+    }
+
     /// Of steps, those that do not want the opposite; `implied` holds anyway.
-    fn new(all: &[Step], timed: Option<Step>, implied: Predicate, opposite: Predicate) -> Self {
+    fn new(
+        all: &[Step],
+        timed: Option<Step>,
+        [implied, opposite]: [Predicate; 2],
+        routing: impl Fn(&[Step]) -> Route,
+    ) -> Self {
         let bit = |predicate| filter_bit(Filter::Is(predicate));
         let possible = |step: &&Step| step.required & bit(opposite) == 0;
         let steps = all.iter().filter(possible).map(|step| Step {
@@ -151,6 +175,7 @@ impl Way {
                 .filter(|predicate| wanted & bit(*predicate) & !CHEAP != 0)
                 .collect(),
             qname_filters: wanted & (u64::MAX << Predicate::COUNT),
+            route: routing(&steps),
             steps,
         }
     }
@@ -206,23 +231,40 @@ impl Plan {
         };
         let (ip, dns): (Vec<Step>, Vec<Step>) = counted.into_iter().partition(is_ip);
         let timed = timed.first().copied();
+        let routing = |steps: &[Step]| Route::new(steps, &rules);
+        let (query, response) = (Predicate::Queries, Predicate::Replies);
         Self {
+            queries: Way::new(&dns, timed, [query, response], routing),
+            responses: Way::new(&dns, timed, [response, query], routing),
             rules,
-            queries: Way::new(&dns, timed, Predicate::Queries, Predicate::Replies),
-            responses: Way::new(&dns, timed, Predicate::Replies, Predicate::Queries),
             ip,
             timed,
             times: response_time::Settings::default(),
             datasets,
             counts_distinct: false,
             client_key: ClientKey::random(),
+            joints: Sizes::default(),
         }
     }
 
     /// Different clients are counted, too, and different names of each zone.
     #[must_use]
-    pub const fn with_distinct_counts(mut self) -> Self {
+    pub fn with_distinct_counts(mut self) -> Self {
         self.counts_distinct = true;
+        self.queries.route.tells_clients();
+        if !self.rules.zones.is_empty() {
+            self.queries.route.tells_names();
+        }
+        self
+    }
+
+    /// Every message is counted in each dataset by itself: what joints are held
+    /// against.
+    #[cfg(test)]
+    pub(super) fn without_joints(mut self) -> Self {
+        for way in [&mut self.queries, &mut self.responses] {
+            way.route = Route::direct(&way.steps);
+        }
         self
     }
 
@@ -230,6 +272,13 @@ impl Plan {
     #[must_use]
     pub const fn with_client_key(mut self, key: ClientKey) -> Self {
         self.client_key = key;
+        self
+    }
+
+    /// With room for so many joints of each group.
+    #[cfg(test)]
+    pub(super) const fn with_joints(mut self, joints: Sizes) -> Self {
+        self.joints = joints;
         self
     }
 

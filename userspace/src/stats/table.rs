@@ -1,9 +1,14 @@
 //! What a dataset has counted, ready to be written: values as text, the biggest
 //! cells first.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
-use super::dataset::Dataset;
+use super::{
+    cells::{Cells, Key},
+    dataset::{Dataset, Indexer},
+    label::Style,
+    plan::Compat,
+};
 
 /// A period of time and what was counted in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,4 +76,105 @@ pub struct Cell {
     pub value: Vec<u8>,
     /// Messages; never 0.
     pub count: u64,
+}
+
+/// DSC's files tell so many cells of each row. Where DSC is followed, names that
+/// it prints alike are to be added up first.
+pub(super) fn limit(dataset: &Dataset, style: Style, compat: Compat) -> usize {
+    match (style, compat) {
+        (Style::Dsc, Compat::None) => dataset
+            .max_cells
+            .map_or(usize::MAX, |cells| cells.get() as usize),
+        (Style::Dsc, Compat::Dsc) | (Style::Named, _) => usize::MAX,
+    }
+}
+
+/// The cells of a dataset, with values as they are `printed`; without those that
+/// never are. At most `limit` cells of each row are told one by one.
+pub(super) fn rows(
+    dataset: &Dataset,
+    cells: &Cells,
+    limit: usize,
+    printed: impl Fn(Indexer, Key) -> Option<Vec<u8>>,
+) -> Vec<Row> {
+    let [first, second] = &dataset.dimensions;
+    let mut cells: Vec<_> = cells.iter().collect();
+    cells.sort_unstable_by_key(|(row, ..)| *row);
+    let rows = cells.chunk_by_mut(|(one, ..), (other, ..)| one == other);
+    let rows = rows.filter_map(|cells| {
+        let (row, ..) = *cells.first()?;
+        let value = printed(first.indexer, row)?;
+        let skipped = leave_out(cells, limit);
+        let shown = cells.len() - skipped.cells as usize;
+        let shown = cells.get(..shown).unwrap_or(&[]).iter();
+        let shown = shown.filter_map(|(_, key, count)| {
+            let value = printed(second.indexer, *key)?;
+            let count = *count;
+            Some(Cell { value, count })
+        });
+        let cells = shown.collect();
+        Some(Row {
+            value,
+            cells,
+            skipped,
+        })
+    });
+    in_order(rows.collect())
+}
+
+/// Brings the biggest cells to the front; what is behind the limit.
+fn leave_out(cells: &mut [(Key, Key, u64)], limit: usize) -> Skipped {
+    if cells.len() <= limit {
+        return Skipped::default();
+    }
+    cells.select_nth_unstable_by_key(limit, |(_, key, count)| (Reverse(*count), *key));
+    let rest = cells.get(limit..).unwrap_or(&[]);
+    Skipped {
+        cells: rest.len() as u64,
+        messages: rest.iter().map(|(_, _, count)| count).sum(),
+    }
+}
+
+/// Rows in the order of their values, their most frequent cells first; among
+/// equals, those in the order of their values, too. What is printed alike, as
+/// different names are by DSC, becomes one.
+pub(super) fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
+    rows.sort_by(|a, b| a.value.cmp(&b.value));
+    rows.dedup_by(|later, row| {
+        let same = later.value == row.value;
+        if same {
+            row.cells.append(&mut later.cells);
+            row.skipped.cells += later.skipped.cells;
+            row.skipped.messages += later.skipped.messages;
+        }
+        same
+    });
+    for row in &mut rows {
+        row.cells.sort_by(|a, b| a.value.cmp(&b.value));
+        row.cells.dedup_by(|later, cell| {
+            let same = later.value == cell.value;
+            if same {
+                cell.count += later.count;
+            }
+            same
+        });
+        // Equals stay in their order.
+        row.cells.sort_by_key(|cell| Reverse(cell.count));
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_tell_the_biggest_cells_and_add_up_the_rest() {
+        let mut cells: Vec<_> = (0..100).map(|key| (0, key, 1 + key % 10)).collect();
+        let skipped = leave_out(&mut cells, 10);
+        assert!(cells[..10].iter().all(|(_, _, count)| *count == 10));
+        // A hundred cells count 550, the ten biggest of them 100.
+        assert_eq!((skipped.cells, skipped.messages), (90, 450));
+        assert_eq!(leave_out(&mut cells, 100), Skipped::default());
+    }
 }

@@ -8,11 +8,7 @@
     reason = "an arm names the indexers that it is about, among more than sixty"
 )]
 
-use std::{
-    hash::{BuildHasher as _, Hasher as _},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{net::IpAddr, sync::Arc};
 
 use dns_wire::{
     counters::{Hook, Role},
@@ -21,15 +17,16 @@ use dns_wire::{
     opt::{Ecs, KnownOptions, Options},
     record::ip_addr,
 };
-use foldhash::fast::FixedState;
 
 use super::{
-    cells::Key,
-    classify::{classify, classify_as_dsc},
+    cells::{Key, Texts},
+    classify::{Traits, classify, classify_as_dsc},
     dataset::{Indexer, Predicate},
     observed::Observed,
+    octets::Hasher,
     plan::{Compat, Plan, Rules, Way},
     qname::{Qname, dsc_text, push_dsc_text},
+    route::Shape,
 };
 use crate::{
     config::CustomerBy,
@@ -77,11 +74,13 @@ pub(super) struct Values {
     keys: [(Key, u32); Indexer::COUNT],
     /// The number of the message at hand; 0 is none's.
     message: u32,
+    /// The conditions that hold, with the number of the message.
+    holding: (u64, u32),
     name: Qname,
     name_known: bool,
     /// Where the text of a value is put together.
     scratch: Vec<u8>,
-    hasher: FixedState,
+    hasher: Hasher,
     /// Source ports in the order of their appearance: DSC prints that.
     ports: Vec<u16>,
     port_ordinals: Vec<u16>,
@@ -96,7 +95,7 @@ pub(super) struct Values {
 /// The values that come of an address, as keys: small, since they are read for
 /// each message.
 #[derive(Clone, Copy, Debug, Default)]
-struct PlaceKeys {
+pub(super) struct PlaceKeys {
     as_org: Key,
     network: Key,
     customer: Key,
@@ -147,17 +146,18 @@ impl Values {
         } else {
             0
         };
-        let hasher = FixedState::with_seed(seed);
+        let hasher = Hasher::new(seed);
         let keys = move |tables: &Tables, address: IpAddr, place: &Place| {
-            PlaceKeys::new(tables, address, place, &hasher)
+            PlaceKeys::new(tables, address, place, hasher)
         };
         Self {
             keys: [(0, 0); Indexer::COUNT],
             message: 0,
+            holding: (0, 0),
             name: Qname::default(),
             name_known: false,
             scratch: Vec::new(),
-            hasher: FixedState::with_seed(seed),
+            hasher,
             ports: Vec::new(),
             port_ordinals: Vec::new(),
             locator: Locator::noting(Arc::clone(&plan.rules.tables), places, keys),
@@ -193,6 +193,7 @@ impl Values {
         if self.message == 0 {
             self.keys = [(0, 0); Indexer::COUNT];
             self.place = None;
+            self.holding = (0, 0);
             self.message = 1;
         }
         self.name_known = false;
@@ -227,7 +228,7 @@ impl Values {
 
     fn compute(&mut self, indexer: Indexer, at: At<'_>) -> Key {
         let At { observed, rules } = at;
-        let hasher = self.hasher.clone();
+        let hasher = self.hasher;
         let message = &observed.message;
         let flags = message.header.flags();
         let bit = |bit: u32| u64::from(flags >> bit & 1);
@@ -259,7 +260,7 @@ impl Values {
             | Indexer::EdnsEcsSubnet
             | Indexer::EdnsEdeText
             | Indexer::EdnsOptions => match self.text(indexer, at) {
-                Some(text) => hash_text(text, &hasher),
+                Some(text) => hash_text(text, hasher),
                 None => SKIP,
             },
             Indexer::Qtype if message.has_question() => u64::from(message.question.qtype()),
@@ -290,7 +291,10 @@ impl Values {
             Indexer::IdnFirstLabel => u64::from(self.is_first_label_idn(at)),
             Indexer::CertainQnames => self.certain_qnames(at),
             Indexer::QueryClassification => match rules.compat {
-                Compat::None => classify(observed, self.name(at), rules).index() as u64,
+                Compat::None => {
+                    let traits = Traits::of(self.name(at), rules);
+                    classify(observed, traits).index() as u64
+                }
                 Compat::Dsc => self.dsc_class(at),
             },
             Indexer::DscClassification => self.dsc_class(at),
@@ -332,6 +336,60 @@ impl Values {
                 .map_or(NONE, |zone| zone as u64),
             Indexer::TldState => self.tld_state(at),
         }
+    }
+
+    /// The key of a name as the server is asked for it: that of its text.
+    #[inline]
+    pub(super) fn key_of_name(&self, wire: &[u8]) -> Key {
+        self.hasher.name(wire).min(RESERVED)
+    }
+
+    /// The key of an address's words.
+    #[inline]
+    pub(super) const fn key_of_words(&self, words: [u64; 2]) -> Key {
+        self.hasher.words(words)
+    }
+
+    /// Keeps the text of a value, if its key is a hash.
+    pub(super) fn keep_text(&mut self, indexer: Indexer, at: At<'_>, texts: &mut Texts) {
+        let key = self.key(indexer, at);
+        if let Some(octets) = Self::address_text(indexer, at) {
+            debug_assert!(key & IPV6 != 0);
+            texts.keep(key, &octets);
+        } else if let Some(text) = self.text(indexer, at) {
+            texts.keep(key, text);
+        }
+    }
+
+    /// A value of the message at hand that is known already.
+    #[inline]
+    pub(super) fn set(&mut self, indexer: Indexer, key: Key) {
+        if let Some(place) = self.keys.get_mut(indexer.index()) {
+            *place = (key, self.message);
+        }
+    }
+
+    /// Likewise what is known of the client.
+    #[inline]
+    pub(super) const fn set_place(&mut self, place: PlaceKeys) {
+        self.place = Some((place, self.message));
+    }
+
+    /// What is told of the name by its shape, as one number.
+    pub(super) fn shape(&mut self, shape: &Shape, way: &Way, at: At<'_>) -> u64 {
+        let mut told = 0;
+        if shape.filters != 0 {
+            told = self.conditions(way, at) & shape.filters;
+        }
+        if shape.classes {
+            let traits = Traits::of(self.name(at), at.rules);
+            told = self.hasher.words([told, u64::from(traits.bits())]);
+        }
+        let keys = shape.indexers.iter();
+        keys.fold(told, |told, indexer| {
+            let key = self.key(*indexer, at);
+            self.hasher.words([told, key])
+        })
     }
 
     /// The text that a key is the hash of.
@@ -384,7 +442,7 @@ impl Values {
     }
 
     /// What comes of the client's address; with DSC, of the source's.
-    fn place(&mut self, at: At<'_>) -> PlaceKeys {
+    pub(super) fn place(&mut self, at: At<'_>) -> PlaceKeys {
         if let Some((keys, message)) = self.place
             && message == self.message
         {
@@ -426,7 +484,7 @@ impl Values {
         }
         self.name(at);
         let owner = self.locator.tables().customers.of_name(&self.name);
-        let owner = owner.map_or(NONE, |owner| hash_text(owner.as_bytes(), &self.hasher));
+        let owner = owner.map_or(NONE, |owner| hash_text(owner.as_bytes(), self.hasher));
         if let Some(recent) = self.owners.get_mut(index) {
             *recent = (name, owner);
         }
@@ -474,11 +532,9 @@ impl Values {
         }
     }
 
-    fn hash_words(&self, words: [u64; 2]) -> Key {
-        let mut hasher = self.hasher.build_hasher();
-        hasher.write_u64(words[0]);
-        hasher.write_u64(words[1]);
-        (hasher.finish() | IPV6).min(RESERVED)
+    const fn hash_words(&self, words: [u64; 2]) -> Key {
+        let hash = self.hasher.words(words) | IPV6;
+        if hash < RESERVED { hash } else { RESERVED }
     }
 
     fn is_idn(&mut self, at: At<'_>) -> bool {
@@ -552,9 +608,25 @@ impl Values {
         u64::from(*ordinal)
     }
 
+    /// Whether all of these conditions hold.
+    #[inline(always)]
+    pub(super) fn pass(&mut self, required: u64, way: &Way, at: At<'_>) -> bool {
+        required == 0 || self.conditions(way, at) & required == required
+    }
+
     /// Which of the conditions hold.
     #[inline]
     pub(super) fn conditions(&mut self, way: &Way, at: At<'_>) -> u64 {
+        let (holding, message) = self.holding;
+        if message == self.message {
+            return holding;
+        }
+        let holding = self.all_conditions(way, at);
+        self.holding = (holding, self.message);
+        holding
+    }
+
+    fn all_conditions(&mut self, way: &Way, at: At<'_>) -> u64 {
         let message = &at.observed.message;
         let flags = message.header.flags();
         let (qtype, qclass) = (message.question.qtype(), message.question.qclass());
@@ -602,7 +674,7 @@ impl Values {
             Predicate::Nsid => option_number(Indexer::EdnsNsid, at.observed.options) != 0,
             Predicate::Ecs => option_number(Indexer::EdnsEcs, at.observed.options) != 0,
             Predicate::Ede => option_number(Indexer::EdnsEde, at.observed.options) != 0,
-            Predicate::Served => !is_own(at),
+            Predicate::Served => !is_own(at.observed, at.rules),
             Predicate::UnknownTld => {
                 self.tld_state(at) == crate::names::tld::TldState::Unknown.index() as u64
             }
@@ -623,7 +695,7 @@ impl Values {
 }
 
 impl PlaceKeys {
-    fn new(tables: &Tables, address: IpAddr, place: &Place, hasher: &FixedState) -> Self {
+    fn new(tables: &Tables, address: IpAddr, place: &Place, hasher: Hasher) -> Self {
         let unknown = |is_told: bool| match address {
             _ if is_told => Unknown::ToDatabase,
             IpAddr::V4(_) => Unknown::Ipv4,
@@ -664,10 +736,8 @@ const fn known_or(key: Key, unknown: Unknown) -> Key {
 }
 
 /// The key of a text.
-fn hash_text(text: &[u8], hasher: &FixedState) -> Key {
-    let mut hasher = hasher.build_hasher();
-    hasher.write(text);
-    hasher.finish().min(RESERVED)
+fn hash_text(text: &[u8], hasher: Hasher) -> Key {
+    hasher.octets(text).min(RESERVED)
 }
 
 /// Conditions that are always told, being cheaper than the question whether
@@ -708,8 +778,8 @@ fn matching(wanted: u64, at: At<'_>) -> u64 {
 }
 
 /// Whether a local address talks with another host's server.
-fn is_own(at: At<'_>) -> bool {
-    let (observed, local) = (at.observed, &at.rules.local);
+pub(super) fn is_own(observed: &Observed<'_>, rules: &Rules) -> bool {
+    let local = &rules.local;
     let family = observed.flow.family;
     local.contain(family, client(observed)) && !local.contain(family, server(observed))
 }
@@ -728,7 +798,7 @@ fn is_root_server(name: &Qname, compat: Compat) -> bool {
 }
 
 /// The client: where a query comes from, and a response goes to.
-const fn client(observed: &Observed<'_>) -> [u64; 2] {
+pub(super) const fn client(observed: &Observed<'_>) -> [u64; 2] {
     if observed.message.header.is_response() {
         observed.flow.destination
     } else {
@@ -768,7 +838,7 @@ const fn version(family: Family) -> u64 {
 }
 
 /// By the local addresses; by the hook where none are known, as live.
-fn direction_of(observed: &Observed<'_>, rules: &Rules) -> u64 {
+pub(super) fn direction_of(observed: &Observed<'_>, rules: &Rules) -> u64 {
     let flow = &observed.flow;
     if rules.local.is_empty() && rules.compat == Compat::None {
         return match observed.hook {

@@ -1,0 +1,249 @@
+//! What datasets have counted, cell by cell: what a shard hands over, and what is
+//! added up of several.
+
+use std::sync::Arc;
+
+use super::{
+    cells::Key,
+    cells::{Cells, Counted, Texts},
+    dataset::Measure,
+    joints::{Joints, NOT_COUNTED, Sums, UNCOUNTED},
+    label::{Style, label},
+    plan::{Compat, Plan, Step},
+    route::{Group, Route, TOLD},
+    sketches::Sketches,
+    table::{Table, limit, rows},
+    values::PlaceKeys,
+};
+
+/// What datasets have counted, cell by cell.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    /// By dataset, in the order of the plan.
+    pub datasets: Vec<DatasetCounts>,
+    /// The texts of keys.
+    pub texts: Texts,
+    /// Different clients, and names of zones, where the plan wants them.
+    pub sketches: Sketches,
+    /// Of queries and of responses; what was handed over has none in them.
+    pub(super) joints: [WayJoints; 2],
+}
+
+/// What one dataset has counted.
+#[derive(Clone, Debug)]
+pub struct DatasetCounts {
+    /// Messages that passed its filters and have a value, or octets of them.
+    pub total: u64,
+    /// Records of them: fewer, where messages were sampled.
+    pub records: u64,
+    /// By values.
+    pub cells: Cells,
+}
+
+/// The joints of a way, by group.
+#[derive(Clone, Debug)]
+pub(super) struct WayJoints {
+    /// With those that may pass of the datasets that are counted directly.
+    pub(super) header: Joints<u64>,
+    /// With the shapes of names.
+    pub(super) name: Joints<u64>,
+    pub(super) question: Joints<QuestionKnown>,
+    pub(super) client: Joints<ClientKnown>,
+}
+
+/// What is known of a question by its shape.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct QuestionKnown {
+    /// Of the datasets that are counted directly, those that may pass.
+    pub(super) passing: u64,
+    /// What the route has it tell.
+    pub(super) told: [Key; TOLD],
+}
+
+/// What is known of a client.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ClientKnown {
+    pub(super) place: PlaceKeys,
+    pub(super) subnet: Key,
+}
+
+impl Counts {
+    /// Nothing counted; see [`Engine::new`](super::engine::Engine::new).
+    #[must_use]
+    pub fn new(plan: &Plan, cells: usize, seed: u64) -> Self {
+        let empty = |_: &_| DatasetCounts {
+            total: 0,
+            records: 0,
+            cells: Cells::new(cells, seed),
+        };
+        Self {
+            datasets: plan.datasets.iter().map(empty).collect(),
+            texts: Texts::default(),
+            sketches: Sketches::new(plan.counts_distinct.then_some(plan.client_key)),
+            joints: [&plan.queries, &plan.responses]
+                .map(|way| WayJoints::new(&way.route, plan.joints)),
+        }
+    }
+
+    /// Brings what was counted in joints to its cells.
+    pub(super) fn settle(&mut self, plan: &Plan) {
+        let ways = [&plan.queries, &plan.responses];
+        for (joints, way) in self.joints.iter_mut().zip(ways) {
+            joints.settle(&way.route, &mut self.datasets);
+        }
+    }
+
+    /// Forgets what is known of joints, which were settled: other tables tell of
+    /// places.
+    pub(super) fn forget_joints(&mut self) {
+        for joints in &mut self.joints {
+            joints.forget();
+        }
+    }
+
+    /// Adds what was counted by the same datasets.
+    pub fn add(&mut self, other: &Self) {
+        let Self {
+            datasets, texts, ..
+        } = self;
+        for (ours, theirs) in datasets.iter_mut().zip(&other.datasets) {
+            ours.total += theirs.total;
+            ours.cells.add_uncounted(theirs.cells.uncounted());
+            for (first, second, count) in theirs.cells.iter() {
+                if let Counted::New(_) = ours.cells.add(first, second, count) {
+                    for key in [first, second] {
+                        if let Some(text) = other.texts.get(key) {
+                            texts.keep(key, text);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What was counted by the datasets of the plan, with values as text: the
+    /// right answers.
+    #[must_use]
+    pub fn tables(&self, plan: &Plan, style: Style) -> Vec<Table> {
+        let datasets = plan.datasets.iter().zip(&self.datasets);
+        let printed = |indexer, key| {
+            let text = self.texts.get(key).unwrap_or(&[]);
+            Some(label(indexer, key, text, &plan.rules, style))
+        };
+        let tables = datasets.map(|(dataset, counts)| Table {
+            dataset: Arc::clone(dataset),
+            total: counts.total,
+            uncounted: counts.cells.uncounted(),
+            rows: rows(
+                dataset,
+                &counts.cells,
+                limit(dataset, style, Compat::None),
+                printed,
+            ),
+        });
+        tables.collect()
+    }
+
+    /// Forgets what was counted, but keeps its room where that was needed.
+    /// Once only for each exchange: room that was not needed is given back.
+    pub fn clear(&mut self) {
+        for dataset in &mut self.datasets {
+            dataset.total = 0;
+            dataset.records = 0;
+            dataset.cells.clear();
+        }
+        self.texts.clear();
+        self.sketches.clear();
+        self.forget_joints();
+    }
+}
+
+impl DatasetCounts {
+    /// Adds the sums of a joint to its cell.
+    #[inline]
+    pub(super) fn spill(&mut self, measure: Measure, cell: u32, sums: &Sums) {
+        let amount = match measure {
+            Measure::Messages => sums.messages,
+            Measure::Bytes => sums.octets,
+        };
+        match cell {
+            NOT_COUNTED => return,
+            UNCOUNTED => self.cells.add_uncounted(amount),
+            known => self.cells.add_to(known, amount),
+        }
+        self.total += amount;
+        self.records += sums.records;
+    }
+}
+
+/// Brings the sums of a joint to the cells of the datasets of its group.
+pub(super) fn spill(steps: &[Step], cells: &[u32], sums: &Sums, datasets: &mut [DatasetCounts]) {
+    for (step, cell) in steps.iter().zip(cells) {
+        if let Some(dataset) = datasets.get_mut(step.dataset as usize) {
+            dataset.spill(step.measure, *cell, sums);
+        }
+    }
+}
+
+/// Most joints of each group, of queries and of responses each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) headers: usize,
+    pub(super) questions: usize,
+    pub(super) names: usize,
+    pub(super) clients: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            headers: 4096,
+            questions: 16_384,
+            names: 65_536,
+            clients: 16_384,
+        }
+    }
+}
+
+impl WayJoints {
+    fn new(route: &Route, sizes: Sizes) -> Self {
+        let width = |group: Option<&Group>| group.map_or(0, |group| group.steps.len());
+        let question = route.question.as_ref().map(|question| &question.group);
+        Self {
+            header: Joints::new(sizes.headers, width(route.header.as_ref())),
+            name: Joints::new(sizes.names, width(route.name.as_ref())),
+            question: Joints::new(sizes.questions, width(question)),
+            client: Joints::new(sizes.clients, width(route.client.as_ref())),
+        }
+    }
+
+    fn settle(&mut self, route: &Route, datasets: &mut [DatasetCounts]) {
+        let mut spill_into = |group: &Group, cells: &[u32], sums: &Sums| {
+            spill(&group.steps, cells, sums, datasets);
+        };
+        if let Some(group) = &route.header {
+            self.header
+                .settle(|cells, sums| spill_into(group, cells, sums));
+        }
+        if let Some(group) = &route.name {
+            self.name
+                .settle(|cells, sums| spill_into(group, cells, sums));
+        }
+        if let Some(question) = &route.question {
+            let group = &question.group;
+            self.question
+                .settle(|cells, sums| spill_into(group, cells, sums));
+        }
+        if let Some(group) = &route.client {
+            self.client
+                .settle(|cells, sums| spill_into(group, cells, sums));
+        }
+    }
+
+    fn forget(&mut self) {
+        self.header.forget();
+        self.name.forget();
+        self.question.forget();
+        self.client.forget();
+    }
+}

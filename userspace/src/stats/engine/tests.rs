@@ -1,0 +1,107 @@
+//! Messages in engines: what waits nowhere, and joints against the direct way.
+
+mod joints;
+mod messages;
+
+use dns_wire::{
+    Slice,
+    counters::Hook,
+    locate::{Family, Flow, Transport},
+    message,
+};
+
+use super::*;
+use crate::stats::{
+    builtin,
+    dataset::{Dimension, Layer},
+    plan::Rules,
+};
+
+/// A query for `a.`, from port `n` of 192.0.2.1.
+fn query(n: u16, engine: &mut Engine) {
+    let octets = [
+        0, n as u8, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1,
+    ];
+    let message = message::parse(&Slice::new(&octets), 0, octets.len()).expect("a query");
+    engine.message(&Observed {
+        time_ns: u64::from(n),
+        hook: Hook::Ingress,
+        role: Role::Server,
+        flow: Flow {
+            family: Family::Ipv4,
+            transport: Transport::Udp,
+            hop_limit: 60,
+            source: [u64::from_ne_bytes([192, 0, 2, 1, 0, 0, 0, 0]), 0],
+            destination: [u64::from_ne_bytes([192, 0, 2, 53, 0, 0, 0, 0]), 0],
+            source_port: n,
+            destination_port: 53,
+        },
+        message,
+        name: &[1, b'a', 0],
+        options: &[],
+        weight: 4,
+    });
+}
+
+fn engine() -> Engine {
+    let datasets = ["qtype", "tld", "rcode"].map(|name| builtin::named(name).expect(name));
+    let plan = Plan::new(datasets.into(), Rules::default());
+    Engine::new(Arc::new(plan), 100, 7)
+}
+
+#[test]
+fn nothing_waits_when_counts_are_told_or_handed_over() {
+    for messages in [1, 3, 8, 9, 100] {
+        let mut engine = engine();
+        for n in 0..messages {
+            query(n, &mut engine);
+        }
+        let expected = u64::from(messages) * 4;
+        let tables = engine.tables(Style::Named);
+        let totals: Vec<_> = tables.iter().map(|table| table.total).collect();
+        assert_eq!(totals, [expected, expected, 0], "{messages}");
+        assert_eq!(tables[1].rows[0].cells[0].value, b"a");
+
+        query(0, &mut engine);
+        let mut counts = Counts::new(engine.plan(), 100, 7);
+        engine.exchange(&mut counts);
+        assert_eq!(counts.datasets[1].total, expected + 4);
+        assert_eq!(counts.datasets[1].records, u64::from(messages) + 1);
+        let (_, key, count) = counts.datasets[1].cells.iter().next().expect("a cell");
+        assert_eq!(
+            (counts.texts.get(key), count),
+            (Some(&[1, b'a', 0][..]), expected + 4)
+        );
+        assert_eq!(engine.tables(Style::Named)[1].total, 0);
+    }
+}
+
+#[test]
+fn a_query_that_times_out_in_a_later_interval_keeps_its_row() {
+    let dimension = |label: &str, indexer| Dimension {
+        label: label.to_owned(),
+        indexer,
+    };
+    let dataset = Dataset {
+        name: "times".to_owned(),
+        layer: Layer::Dns,
+        dimensions: [
+            dimension("Q", Indexer::Qname),
+            dimension("Time", Indexer::ResponseTime),
+        ],
+        filters: Vec::new(),
+        measure: Measure::Messages,
+        min_count: None,
+        max_cells: None,
+    };
+    let plan = Plan::new(vec![dataset], Rules::default());
+    let mut engine = Engine::in_order(Arc::new(plan), 100, 7);
+    query(1, &mut engine);
+    engine.end_interval(1_000);
+    engine.clear();
+    engine.end_interval(10_000_000_000);
+    let rows = &engine.tables(Style::Named)[0].rows;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].value, b"a");
+    assert_eq!(rows[0].cells[0].value, b"timeouts");
+}

@@ -1,0 +1,293 @@
+//! Counting by joints against counting in each dataset by itself, which must be
+//! the same cell for cell; and the atoms of every indexer and filter against its
+//! values.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use proptest::{prelude::*, sample::select};
+use regex::bytes::Regex;
+
+use super::messages::{CHANGES, Seen, any_seen};
+use crate::{
+    config::CustomerBy,
+    dsc_conf::DscConf,
+    enrich::{
+        customers::Customers,
+        networks::Networks,
+        privacy::Privacy,
+        tables::{Tables, shared},
+    },
+    stats::{
+        atoms::{Atoms, Words, big},
+        builtin,
+        counts::Sizes,
+        dataset::{Dimension, Filter, Layer, Predicate},
+        engine::*,
+        locals::Locals,
+        plan::{Rules, filter_bit},
+        sketches::ClientKey,
+        zones::Zones,
+    },
+};
+
+/// More than any case needs.
+const MANY: usize = 100_000;
+
+/// Rules that leave no table empty.
+fn rules([with_locals, hides]: [bool; 2]) -> Rules {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("a file");
+        path
+    };
+    let networks = write("networks", "192.0.2.64/26,one\n2001:db8::/48,two\n");
+    let zones = write("zones", "example.com\nnl\n");
+    let customers = [
+        ("example.com", "Zone"),
+        ("192.0.2.0/26", "Client"),
+        ("2001:db8:53::/48", "Server"),
+    ];
+    let customers = Customers::of_rows("a test", customers.into_iter());
+    let tables = Tables {
+        networks: Arc::new(Networks::read(&networks).expect("networks")),
+        customers: Arc::new(customers.expect("customers")),
+        ..Tables::default()
+    };
+    let conf = match with_locals {
+        true => "local_address 192.0.2.53;\nlocal_address 2001:db8:53::53;\n",
+        false => "",
+    };
+    let conf = DscConf::parse(conf.as_bytes(), "a test", Path::new("/")).expect("addresses");
+    let expression = |text: &str| Regex::new(text).expect(text);
+    Rules {
+        local: Locals::new(&conf.local_addresses, Compat::None),
+        zones: Zones::read(&zones).expect("zones"),
+        places: 16,
+        qname_filters: ["^www", "[0-9]"].map(expression).into(),
+        tables: shared(tables),
+        customers_by: vec![CustomerBy::Zone, CustomerBy::Client, CustomerBy::Server],
+        privacy: match hides {
+            true => Privacy::Prefix { ipv4: 24, ipv6: 48 },
+            false => Privacy::Address,
+        },
+        ..Rules::default()
+    }
+}
+
+fn dataset(indexers: [Indexer; 2], filters: Vec<Filter>, measure: Measure) -> Dataset {
+    Dataset {
+        name: "any".to_owned(),
+        layer: Layer::Dns,
+        measure,
+        dimensions: indexers.map(|indexer| Dimension {
+            label: "L".to_owned(),
+            indexer,
+        }),
+        filters,
+        min_count: None,
+        max_cells: None,
+    }
+}
+
+fn any_dataset() -> impl Strategy<Value = Dataset> {
+    let timeless = |indexer: &Indexer| *indexer != Indexer::ResponseTime;
+    let indexers: Vec<_> = Indexer::ALL.iter().copied().filter(timeless).collect();
+    let filters = prop_oneof![
+        3 => select(Predicate::ALL.to_vec()).prop_map(Filter::Is),
+        1 => (0..2_usize).prop_map(Filter::QnameMatches),
+    ];
+    let filters = prop::collection::vec(filters, 0..3);
+    let indexers = [select(indexers.clone()), select(indexers)];
+    (indexers, filters, select(Measure::ALL.to_vec()))
+        .prop_map(|(indexers, filters, measure)| dataset(indexers, filters, measure))
+}
+
+/// Few different messages, each of them several times, in up to three intervals.
+fn any_intervals() -> impl Strategy<Value = Vec<Vec<Seen>>> {
+    let messages = prop::collection::vec(any_seen(), 1..60);
+    messages.prop_flat_map(|messages| {
+        let interval = prop::collection::vec(select(messages), 0..200);
+        prop::collection::vec(interval, 1..4)
+    })
+}
+
+fn any_sizes() -> impl Strategy<Value = Sizes> {
+    let tiny = Sizes {
+        headers: 4,
+        questions: 4,
+        names: 4,
+        clients: 4,
+    };
+    select(vec![tiny, Sizes::default()])
+}
+
+type Cells = BTreeMap<(Key, Key), u64>;
+
+/// All that was counted.
+#[derive(Debug, PartialEq)]
+struct Told {
+    /// Of each dataset the total, the records, what was left uncounted; its cells.
+    datasets: Vec<([u64; 3], Cells)>,
+    /// By keys.
+    texts: BTreeMap<Key, Vec<u8>>,
+    clients: Vec<Vec<u8>>,
+    names: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Told {
+    fn of(counts: &Counts) -> Self {
+        let all = counts
+            .datasets
+            .iter()
+            .flat_map(|dataset| dataset.cells.iter());
+        let keys = all.flat_map(|(first, second, _)| [first, second]);
+        let text = |key| counts.texts.get(key).map(|text| (key, text.to_vec()));
+        let clients = counts.sketches.clients.as_ref().expect("clients");
+        let clients = [&clients.ipv4, &clients.ipv6, &clients.ipv6_networks];
+        let names = counts.sketches.names.iter();
+        Self {
+            texts: keys.filter_map(text).collect(),
+            clients: clients.map(|one| one.registers().to_vec()).into(),
+            names: names
+                .map(|(zone, names)| (*zone, names.registers().to_vec()))
+                .collect(),
+            datasets: counts.datasets.iter().map(Self::of_dataset).collect(),
+        }
+    }
+
+    fn of_dataset(counts: &DatasetCounts) -> ([u64; 3], Cells) {
+        let sums = [counts.total, counts.records, counts.cells.uncounted()];
+        let cells = counts.cells.iter();
+        (sums, cells.map(|(a, b, count)| ((a, b), count)).collect())
+    }
+}
+
+/// What an engine tells of each interval; in the middle of each it is asked, too,
+/// which must not change a thing.
+fn told(plan: Plan, cells: usize, intervals: &[Vec<Seen>]) -> Vec<Told> {
+    let plan = Arc::new(plan);
+    let mut engine = Engine::new(Arc::clone(&plan), cells, 7);
+    let mut emptied = Counts::new(&plan, cells, 7);
+    let intervals = intervals.iter().map(|messages| {
+        for (number, seen) in (0_u64..).zip(messages) {
+            engine.message(&seen.observed(number));
+            if number == 50 {
+                engine.tables(Style::Named);
+            }
+        }
+        engine.exchange(&mut emptied);
+        let told = Told::of(&emptied);
+        emptied.clear();
+        told
+    });
+    intervals.collect()
+}
+
+/// With joints of these sizes, and without.
+fn plans(datasets: &[Dataset], of_rules: [bool; 2], joints: Sizes) -> [Plan; 2] {
+    let key = ClientKey::of_service("a test", b"");
+    let plan = || {
+        Plan::new(datasets.to_vec(), rules(of_rules))
+            .with_client_key(key)
+            .with_distinct_counts()
+    };
+    [plan().with_joints(joints), plan().without_joints()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn joints_count_any_datasets_as_each_by_itself_does(
+        datasets in prop::collection::vec(any_dataset(), 0..80),
+        of_rules: [bool; 2],
+        sizes in any_sizes(),
+        cells in select(vec![1, 3, 20, MANY]),
+        intervals in any_intervals(),
+    ) {
+        let [joints, direct] = plans(&datasets, of_rules, sizes)
+            .map(|plan| told(plan, cells, &intervals));
+        prop_assert_eq!(joints, direct);
+    }
+
+    #[test]
+    fn joints_count_the_datasets_that_have_a_name_as_each_by_itself_does(
+        of_rules: [bool; 2],
+        sizes in any_sizes(),
+        cells in select(vec![3, MANY]),
+        intervals in any_intervals(),
+    ) {
+        let mut datasets = builtin::all();
+        datasets.retain(|dataset| dataset.layer == Layer::Dns);
+        let [joints, direct] = plans(&datasets, of_rules, sizes)
+            .map(|plan| told(plan, cells, &intervals));
+        prop_assert_eq!(joints, direct);
+    }
+
+    #[test]
+    fn messages_that_agree_in_the_atoms_of_something_have_the_same_value(
+        of_rules: [bool; 2],
+        one in any_seen(),
+        another in any_seen(),
+    ) {
+        let plan = Plan::new(vec![dataset([Indexer::Customer; 2], vec![], Measure::Bytes)], rules(of_rules));
+        for change in CHANGES {
+            let mut changed = one.clone();
+            change(&mut changed, &another);
+            let pair = [&one, &changed].map(|seen| seen.observed(0));
+            for indexer in Indexer::ALL {
+                if agree(&pair, Atoms::of_indexer(*indexer, &plan.rules), &plan.rules) {
+                    let [a, b] = pair.map(|observed| value(*indexer, &observed, &plan));
+                    prop_assert_eq!(a, b, "{:?}", indexer);
+                }
+            }
+            let filters = Predicate::ALL.iter().copied().map(Filter::Is);
+            for filter in filters.chain((0..2).map(Filter::QnameMatches)) {
+                if agree(&pair, Atoms::of_filter(filter), &plan.rules) {
+                    let [a, b] = pair.map(|observed| passes(filter, &observed, &plan));
+                    prop_assert_eq!(a, b, "{:?}", filter);
+                }
+            }
+        }
+    }
+}
+
+/// Whether two messages have the same atoms.
+fn agree(pair: &[Observed<'_>; 2], atoms: Atoms, rules: &Rules) -> bool {
+    let [one, other] = pair.map(|observed| {
+        let has = |kind: u16| atoms.big & kind != 0;
+        let flow = observed.flow;
+        let server = match observed.message.header.is_response() {
+            true => flow.source,
+            false => flow.destination,
+        };
+        let words = Words::of(&observed, rules, atoms.words);
+        (
+            words.hash(atoms.words, 0, 7),
+            has(big::SHAPE | big::NAME).then(|| observed.name.to_ascii_lowercase()),
+            has(big::CLIENT).then(|| (flow.family, client(&observed))),
+            has(big::SERVER).then_some((flow.family, server)),
+            has(big::LEN).then_some(observed.message.len),
+            has(big::PORT).then_some(flow.source_port),
+            has(big::HOP_LIMIT).then_some(flow.hop_limit),
+            has(big::OPTIONS).then_some(observed.options),
+        )
+    });
+    one == other
+}
+
+fn value(indexer: Indexer, observed: &Observed<'_>, plan: &Plan) -> Key {
+    let mut values = Values::new(plan, 7);
+    let rules = &plan.rules;
+    values.begin();
+    values.key(indexer, At { observed, rules })
+}
+
+fn passes(filter: Filter, observed: &Observed<'_>, plan: &Plan) -> bool {
+    let mut values = Values::new(plan, 7);
+    let rules = &plan.rules;
+    values.begin();
+    let way = Way::of_filter(filter);
+    values.pass(filter_bit(filter), &way, At { observed, rules })
+}
