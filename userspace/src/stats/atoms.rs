@@ -116,13 +116,15 @@ impl Words {
         .and(Self::ROOT)
         .and(Self::PORT_0)
         .and(Self::HAS_QUESTION)
-        .and(Self::RCODE);
+        .and(Self::RCODE)
+        .and(Self::OWN);
     /// What names and clients are told apart by, and not much more than one value
     /// of it for each name or client.
     pub(super) const OF_ONE: Self = Self::ROLE
         .and(Self::ROOT)
         .and(Self::RCODE)
         .and(Self::flags(0x20))
+        .and(Self::OWN)
         .and(Self::FAMILY);
 
     /// A mask over the header's flags.

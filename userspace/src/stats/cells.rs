@@ -1,14 +1,14 @@
 //! The cells of one dataset: a table from two values to a count.
 //!
-//! A cell is counted by its values, which takes one probe, or by the number that
-//! it got when it came, which takes none: who counts the same cells again and
-//! again (`joints`) keeps their numbers. So cells lie in the order of their
-//! coming, and beside them an index of a word each: open addressing with linear
-//! probing, no tombstones, since cells are only ever added, and all forgotten at
-//! once.
+//! A cell is found by its values, or by the number that it got when it came, which
+//! whoever counts the same cells again and again (`joints`) keeps. The probe by
+//! values is what costs, and it costs a cache miss where a dataset has many cells:
+//! so all that it needs stands in one place of 32 octets, whose address is known
+//! ([`Cells::spot`]) before it is needed. Open addressing with linear probing, no
+//! tombstones: cells are only ever added, and all forgotten at once.
 //!
-//! The index goes by a hash of the two values, seeded so that nobody can choose
-//! names that collide.
+//! Places go by a hash of the two values, seeded so that nobody can choose names
+//! that collide.
 
 use super::prefetch::prefetch;
 
@@ -16,28 +16,31 @@ use super::prefetch::prefetch;
 /// text, which [`Texts`] keeps.
 pub type Key = u64;
 
-/// Words of an empty index.
+/// Places of an empty table.
 const SMALLEST: usize = 16;
-/// Numbers of cells are below.
-const MOST: usize = u32::MAX as usize - 16;
+/// Cells at most; the places of so many have a number of 32 bits each.
+const MOST: usize = 1 << 31;
 
 /// The table.
 #[derive(Clone, Debug)]
 pub struct Cells {
-    /// A power of two. Of each cell the upper half of its hash, and its number
-    /// plus one; 0 is free.
-    index: Box<[u64]>,
-    members: Vec<Member>,
+    /// A power of two.
+    places: Box<[Place]>,
+    /// Where cells are, by their numbers.
+    cells: Vec<u32>,
     limit: usize,
     uncounted: u64,
     seed: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Member {
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(32))]
+struct Place {
     first: Key,
     second: Key,
     count: u64,
+    /// The number of the cell plus one; 0 marks a free place.
+    number: u32,
 }
 
 /// Where a cell is, or would be.
@@ -64,8 +67,8 @@ impl Cells {
     #[must_use]
     pub fn new(limit: usize, seed: u64) -> Self {
         Self {
-            index: vec![0; SMALLEST].into_boxed_slice(),
-            members: Vec::new(),
+            places: vec![Place::default(); SMALLEST].into_boxed_slice(),
+            cells: Vec::new(),
             limit: limit.min(MOST),
             uncounted: 0,
             seed,
@@ -78,8 +81,8 @@ impl Cells {
     #[must_use]
     pub fn spot(&self, first: Key, second: Key) -> Spot {
         let hash = mix(first, second, self.seed);
-        if let Some(word) = self.index.get(hash as usize & (self.index.len() - 1)) {
-            prefetch(word);
+        if let Some(place) = self.places.get(hash as usize & (self.places.len() - 1)) {
+            prefetch(place);
         }
         Spot {
             first,
@@ -91,19 +94,14 @@ impl Cells {
     /// Counts `weight` messages of a cell.
     #[inline]
     pub fn count(&mut self, spot: &Spot, weight: u64) -> Counted {
-        let mask = self.index.len() - 1;
+        let mask = self.places.len() - 1;
         let mut at = spot.hash as usize & mask;
-        while let Some(word) = self.index.get(at)
-            && *word != 0
+        while let Some(place) = self.places.get_mut(at)
+            && place.number != 0
         {
-            let number = (*word as u32) - 1;
-            if *word >> 32 == spot.hash >> 32
-                && let Some(member) = self.members.get_mut(number as usize)
-                && member.first == spot.first
-                && member.second == spot.second
-            {
-                member.count += weight;
-                return Counted::Known(number);
+            if place.first == spot.first && place.second == spot.second {
+                place.count += weight;
+                return Counted::Known(place.number - 1);
             }
             at = (at + 1) & mask;
         }
@@ -113,73 +111,82 @@ impl Cells {
     /// Both in one.
     #[inline]
     pub fn add(&mut self, first: Key, second: Key, weight: u64) -> Counted {
-        let spot = self.spot(first, second);
+        let spot = Spot {
+            first,
+            second,
+            hash: mix(first, second, self.seed),
+        };
         self.count(&spot, weight)
     }
 
     /// Counts `weight` messages of the cell that has this number.
     #[inline]
     pub(super) fn add_to(&mut self, number: u32, weight: u64) {
-        if let Some(member) = self.members.get_mut(number as usize) {
-            member.count += weight;
+        let place = self.cells.get(number as usize);
+        if let Some(place) = place.and_then(|at| self.places.get_mut(*at as usize)) {
+            place.count += weight;
         }
     }
 
     #[cold]
     fn insert(&mut self, at: usize, spot: &Spot, weight: u64) -> Counted {
-        if self.members.len() >= self.limit {
+        if self.cells.len() >= self.limit {
             self.uncounted += weight;
             return Counted::Full;
         }
-        let number = self.members.len() as u32;
-        if let Some(word) = self.index.get_mut(at) {
-            *word = word_of(spot.hash, number);
+        let number = self.cells.len() as u32;
+        self.cells.push(at as u32);
+        if let Some(place) = self.places.get_mut(at) {
+            *place = Place {
+                first: spot.first,
+                second: spot.second,
+                count: weight,
+                number: number + 1,
+            };
         }
-        self.members.push(Member {
-            first: spot.first,
-            second: spot.second,
-            count: weight,
-        });
-        // Half full: probes are short, and mostly end in the line they begin in.
-        if self.members.len() * 2 > self.index.len() {
+        // Half full: probes are short.
+        if self.cells.len() * 2 > self.places.len() {
             self.grow();
         }
         Counted::New(number)
     }
 
     fn grow(&mut self) {
-        let mut index = vec![0; self.index.len() * 2].into_boxed_slice();
-        let mask = index.len() - 1;
-        for (number, member) in (0..).zip(&self.members) {
-            let hash = mix(member.first, member.second, self.seed);
-            let mut at = hash as usize & mask;
-            while let Some(word) = index.get_mut(at) {
-                if *word == 0 {
-                    *word = word_of(hash, number);
+        let doubled = vec![Place::default(); self.places.len() * 2].into_boxed_slice();
+        let mask = doubled.len() - 1;
+        let old = std::mem::replace(&mut self.places, doubled);
+        for moved in old.iter().filter(|place| place.number != 0) {
+            let mut at = mix(moved.first, moved.second, self.seed) as usize & mask;
+            while let Some(place) = self.places.get_mut(at) {
+                if place.number == 0 {
+                    *place = *moved;
                     break;
                 }
                 at = (at + 1) & mask;
             }
+            if let Some(cell) = self.cells.get_mut(moved.number as usize - 1) {
+                *cell = at as u32;
+            }
         }
-        self.index = index;
     }
 
     /// The cells and their counts, in the order of their coming.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Key, u64)> {
-        let members = self.members.iter();
-        members.map(|member| (member.first, member.second, member.count))
+        let places = self.cells.iter();
+        let places = places.filter_map(|at| self.places.get(*at as usize));
+        places.map(|place| (place.first, place.second, place.count))
     }
 
     /// How many there are.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.members.len()
+        self.cells.len()
     }
 
     /// Whether nothing was counted in a cell.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.cells.is_empty()
     }
 
     /// Counts messages that found no cell.
@@ -195,13 +202,13 @@ impl Cells {
 
     /// Forgets everything, but keeps its room where that was needed.
     pub fn clear(&mut self) {
-        let needed = (self.members.len() * 2).next_power_of_two().max(SMALLEST);
-        if self.index.len() > needed * 4 {
-            self.index = vec![0; needed].into_boxed_slice();
-            self.members = Vec::new();
-        } else if !self.members.is_empty() {
-            self.index.fill(0);
-            self.members.clear();
+        let needed = (self.cells.len() * 2).next_power_of_two().max(SMALLEST);
+        if self.places.len() > needed * 4 {
+            self.places = vec![Place::default(); needed].into_boxed_slice();
+            self.cells = Vec::new();
+        } else if !self.cells.is_empty() {
+            self.places.fill(Place::default());
+            self.cells.clear();
         }
         self.uncounted = 0;
     }
@@ -209,12 +216,8 @@ impl Cells {
     /// Octets of memory.
     #[must_use]
     pub fn memory(&self) -> usize {
-        size_of_val(&*self.index) + self.members.capacity() * size_of::<Member>()
+        size_of_val(&*self.places) + self.cells.capacity() * size_of::<u32>()
     }
-}
-
-const fn word_of(hash: u64, number: u32) -> u64 {
-    hash >> 32 << 32 | (number + 1) as u64
 }
 
 /// Two multiplications with their high halves folded in, as in wyhash.

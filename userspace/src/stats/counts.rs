@@ -9,6 +9,7 @@ use super::{
     dataset::Measure,
     joints::{Joints, NOT_COUNTED, Sums, UNCOUNTED},
     label::{Style, label},
+    observed::Observed,
     plan::{Compat, Plan, Step},
     route::{Group, Route, TOLD},
     sketches::Sketches,
@@ -82,6 +83,17 @@ impl Counts {
             sketches: Sketches::new(plan.counts_distinct.then_some(plan.client_key)),
             joints: [&plan.queries, &plan.responses]
                 .map(|way| WayJoints::new(&way.route, plan.joints)),
+        }
+    }
+
+    /// The joints of messages like this one.
+    #[inline(always)]
+    pub(super) const fn joints_of(&self, observed: &Observed<'_>) -> &WayJoints {
+        let [queries, responses] = &self.joints;
+        if observed.message.header.is_response() {
+            responses
+        } else {
+            queries
         }
     }
 

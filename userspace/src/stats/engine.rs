@@ -29,13 +29,16 @@ use super::{
     joints::{NOT_COUNTED, UNCOUNTED},
     label::{Style, label},
     observed::Observed,
-    plan::{Compat, Plan, Step, Way},
-    route::{Group, Question},
+    plan::{Compat, Plan, Rules, Step, Way},
+    route::{Group, Question, Route},
     sketches::Sketches,
     table::{Table, limit, rows},
     timed::Timed,
     values::{At, NONE, SKIP, Values, client, client_address, packet_key},
 };
+
+/// So many messages are under way at a time.
+const WAITING: usize = 8;
 
 /// The engine.
 #[derive(Debug)]
@@ -43,8 +46,11 @@ pub struct Engine {
     plan: Arc<Plan>,
     counts: Counts,
     values: Values,
-    /// Joints are hashed with it.
-    seed: u64,
+    /// The last messages, not counted yet: by the time that they are, their joints
+    /// have come from memory.
+    waiting: [Waiting; WAITING],
+    /// Where the next message waits.
+    next: usize,
     /// Response times of files, where messages come in their order.
     timed: Option<Timed>,
 }
@@ -57,7 +63,8 @@ impl Engine {
         Self {
             counts: Counts::new(&plan, cells, seed),
             values: Values::new(&plan, seed),
-            seed,
+            waiting: Default::default(),
+            next: 0,
             timed: None,
             plan,
         }
@@ -82,41 +89,72 @@ impl Engine {
     /// Counts a message.
     #[inline]
     pub fn message(&mut self, observed: &Observed<'_>) {
+        if let Some(timed) = &mut self.timed {
+            timed.see(&self.plan, &mut self.values, observed);
+        }
+        let next = self.next;
+        self.next = (next + 1) % WAITING;
+        self.count_waiting(next);
+        if let Some(place) = self.waiting.get_mut(next) {
+            let way = self.plan.way(observed);
+            place.hashes = Hashes::of(observed, &self.plan.rules, &way.route, &self.values);
+            place
+                .hashes
+                .prefetch(&way.route, self.counts.joints_of(observed));
+            place.hold(observed);
+        }
+    }
+
+    /// Counts what waits at a place.
+    #[inline(always)]
+    fn count_waiting(&mut self, place: usize) {
         let Self {
             plan,
             counts,
             values,
-            seed,
-            timed,
+            waiting,
+            ..
         } = self;
-        let [queries, responses] = &mut counts.joints;
-        let (way, joints) = if observed.message.header.is_response() {
-            (&plan.responses, responses)
-        } else {
-            (&plan.queries, queries)
+        let Some(waiting) = waiting.get_mut(place) else {
+            return;
         };
-        let at = At {
-            observed,
-            rules: &plan.rules,
+        let Some(message) = waiting.message.take() else {
+            return;
+        };
+        let observed = Observed {
+            name: &waiting.name,
+            options: &waiting.options,
+            ..message
+        };
+        let way = plan.way(&observed);
+        let [queries, responses] = &mut counts.joints;
+        let joints = match observed.message.header.is_response() {
+            true => responses,
+            false => queries,
         };
         values.begin();
-        if let Some(timed) = timed
-            && values.pass(timed.step().required, way, at)
-        {
-            timed.message(values, at);
-        }
         let mut message = Message {
             plan,
             way,
-            words: Words::of(observed, &plan.rules, way.route.wanted),
-            at,
-            seed: *seed,
+            at: At {
+                observed: &observed,
+                rules: &plan.rules,
+            },
+            hashes: waiting.hashes,
             datasets: &mut counts.datasets,
             texts: &mut counts.texts,
             sketches: &mut counts.sketches,
             values,
         };
         message.count(joints);
+    }
+
+    /// Counts what waits, and brings all that was counted to its cells.
+    fn settle(&mut self) {
+        for place in 0..WAITING {
+            self.count_waiting((self.next + place) % WAITING);
+        }
+        self.counts.settle(&self.plan);
     }
 
     /// Counts a packet, DNS or not, in the datasets of layer `ip`.
@@ -137,7 +175,7 @@ impl Engine {
     /// What was counted so far, with values as text.
     #[must_use]
     pub fn tables(&mut self, style: Style) -> Vec<Table> {
-        self.counts.settle(&self.plan);
+        self.settle();
         let datasets = self.plan.datasets.iter().zip(&self.counts.datasets);
         let tables = datasets.enumerate().map(|(index, (dataset, counts))| {
             let is_timed = |timed: &&Timed| timed.step().dataset as usize == index;
@@ -198,6 +236,7 @@ impl Engine {
 
     /// Forgets what was counted: another interval begins.
     pub fn clear(&mut self) {
+        self.settle();
         self.counts.clear();
         self.values.end_interval();
         if let Some(timed) = &mut self.timed {
@@ -209,7 +248,7 @@ impl Engine {
     /// between two batches.
     pub fn refresh(&mut self) {
         if self.values.is_behind() {
-            self.counts.settle(&self.plan);
+            self.settle();
             self.counts.forget_joints();
             self.values.refresh();
         }
@@ -224,9 +263,77 @@ impl Engine {
     /// Hands over what was counted since the last time, and goes on with
     /// `emptied`, which was handed over before and cleared since.
     pub fn exchange(&mut self, emptied: &mut Counts) {
-        self.counts.settle(&self.plan);
+        self.settle();
         std::mem::swap(&mut self.counts, emptied);
         self.values.end_interval();
+    }
+}
+
+/// A message that is not counted yet.
+#[derive(Clone, Debug, Default)]
+struct Waiting {
+    message: Option<Observed<'static>>,
+    name: Vec<u8>,
+    options: Vec<u8>,
+    hashes: Hashes,
+}
+
+impl Waiting {
+    #[inline(always)]
+    fn hold(&mut self, observed: &Observed<'_>) {
+        self.name.clear();
+        self.name.extend_from_slice(observed.name);
+        self.options.clear();
+        self.options.extend_from_slice(observed.options);
+        self.message = Some(Observed {
+            name: &[],
+            options: &[],
+            ..*observed
+        });
+    }
+}
+
+/// What the joints of a message are found by.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hashes {
+    words: Words,
+    header: u64,
+    client: u64,
+    /// The key of the name as it came.
+    qname: Key,
+    name: u64,
+}
+
+impl Hashes {
+    #[inline(always)]
+    fn of(observed: &Observed<'_>, rules: &Rules, route: &Route, values: &Values) -> Self {
+        let words = Words::of(observed, rules, route.wanted);
+        let mut hashes = Self {
+            words,
+            ..Self::default()
+        };
+        if let Some(group) = &route.header {
+            hashes.header = values.joint(words, group.mask, 0);
+        }
+        if let Some(group) = &route.client {
+            let address = values.key_of_words(client(observed));
+            hashes.client = values.joint(words, group.mask, address);
+        }
+        if let Some(group) = &route.name {
+            hashes.qname = values.key_of_name(observed.name);
+            hashes.name = values.joint(words, group.mask, hashes.qname);
+        }
+        hashes
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, route: &Route, joints: &WayJoints) {
+        if route.client.is_some() {
+            joints.client.prefetch(self.client);
+        }
+        if route.name.is_some() {
+            joints.name.prefetch(self.name);
+        }
     }
 }
 
@@ -235,8 +342,7 @@ struct Message<'m> {
     plan: &'m Plan,
     way: &'m Way,
     at: At<'m>,
-    words: Words,
-    seed: u64,
+    hashes: Hashes,
     datasets: &'m mut [DatasetCounts],
     texts: &'m mut Texts,
     sketches: &'m mut Sketches,
@@ -279,7 +385,7 @@ impl Message<'_> {
     /// pass.
     #[inline(always)]
     fn header(&mut self, group: &Group, joints: &mut WayJoints) -> u64 {
-        let hash = self.words.hash(group.mask, 0, self.seed);
+        let hash = self.hashes.header;
         match joints.header.count(hash, self.weight(), self.octets()) {
             Some(passing) => *passing,
             None => self.new_header(group, hash, joints),
@@ -304,9 +410,7 @@ impl Message<'_> {
     /// By the client, whatever else is in the mask.
     #[inline(always)]
     fn client(&mut self, group: &Group, joints: &mut WayJoints) {
-        let [first, second] = client(self.at.observed);
-        let address = self.values.key_of_words([first, second]);
-        let hash = self.words.hash(group.mask, address, self.seed);
+        let hash = self.hashes.client;
         let known = match joints.client.count(hash, self.weight(), self.octets()) {
             Some(known) => *known,
             None => self.new_client(group, hash, joints),
@@ -347,11 +451,10 @@ impl Message<'_> {
     /// By the name: its shape.
     #[inline(always)]
     fn name(&mut self, group: &Group, joints: &mut WayJoints) -> u64 {
-        let key = self.values.key_of_name(self.at.observed.name);
         if self.at.observed.role == Role::Server {
-            self.values.set(Indexer::Qname, key);
+            self.values.set(Indexer::Qname, self.hashes.qname);
         }
-        let hash = self.words.hash(group.mask, key, self.seed);
+        let hash = self.hashes.name;
         match joints.name.count(hash, self.weight(), self.octets()) {
             Some(shape) => *shape,
             None => self.new_name(group, hash, joints),
@@ -383,7 +486,9 @@ impl Message<'_> {
     /// counted directly may pass.
     #[inline(always)]
     fn question(&mut self, question: &Question, shape: u64, joints: &mut WayJoints) -> u64 {
-        let hash = self.words.hash(question.group.mask, shape, self.seed);
+        let hash = self
+            .values
+            .joint(self.hashes.words, question.group.mask, shape);
         let known = match joints.question.count(hash, self.weight(), self.octets()) {
             Some(known) => known,
             None => &self.new_question(question, hash, joints),

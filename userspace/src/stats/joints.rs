@@ -9,6 +9,8 @@
 //! joint that finds both taken drives the smaller one out, whose sums are spilled.
 //! So what comes often stays, whatever else there is, and nothing is ever lost.
 
+use super::prefetch::prefetch;
+
 /// Sets of an empty table.
 const SMALLEST: usize = 32;
 /// Places of a set.
@@ -81,6 +83,18 @@ impl<E: Copy + Default> Joints<E> {
     #[inline(always)]
     fn set_of(&self, hash: u64) -> usize {
         hash as usize & (self.sets.len() - 1)
+    }
+
+    /// A hint to the processor that a joint will be asked for.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, hash: u64) {
+        let at = self.set_of(hash);
+        if let Some(set) = self.sets.get(at) {
+            prefetch(set);
+        }
+        if let Some(known) = self.known.get(at * WAYS) {
+            prefetch(known);
+        }
     }
 
     /// Counts a message of a joint, if that is there; what more is known of it.

@@ -26,6 +26,11 @@ impl Hasher {
         }
     }
 
+    /// For who hashes words by itself.
+    pub(super) const fn seed(&self) -> u64 {
+        self.seeds[0]
+    }
+
     /// Of any octets.
     #[inline]
     pub(super) fn octets(&self, octets: &[u8]) -> Key {

@@ -16,6 +16,7 @@ use crate::{
         counts::Sizes,
         dataset::{Dataset, Filter, Indexer, Layer, Measure, Predicate},
         locals::Locals,
+        observed::Observed,
         qname::Qname,
         response_time,
         route::Route,
@@ -287,6 +288,16 @@ impl Plan {
     pub fn with_times(mut self, times: response_time::Settings) -> Self {
         self.times = times;
         self
+    }
+
+    /// The way of a message.
+    #[inline(always)]
+    pub(super) const fn way(&self, observed: &Observed<'_>) -> &Way {
+        if observed.message.header.is_response() {
+            &self.responses
+        } else {
+            &self.queries
+        }
     }
 
     /// The datasets in the order of the configuration.

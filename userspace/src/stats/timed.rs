@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
     cells::{Key, Texts},
+    observed::Observed,
     plan::{Plan, Step},
     response_time::{ResponseTime, ResponseTimes},
     table::{Cell, Row, Skipped, in_order},
@@ -41,8 +42,17 @@ impl Timed {
         &self.step
     }
 
-    /// A message that passes its filters.
-    pub(super) fn message(&mut self, values: &mut Values, at: At<'_>) {
+    /// Looks at a message.
+    pub(super) fn see(&mut self, plan: &Plan, values: &mut Values, observed: &Observed<'_>) {
+        let rules = &plan.rules;
+        let at = At { observed, rules };
+        values.begin();
+        if values.pass(self.step.required, plan.way(observed), at) {
+            self.message(values, at);
+        }
+    }
+
+    fn message(&mut self, values: &mut Values, at: At<'_>) {
         let row = values.key(self.step.first, at);
         if row == SKIP {
             return;

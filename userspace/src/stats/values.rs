@@ -19,6 +19,7 @@ use dns_wire::{
 };
 
 use super::{
+    atoms::Words,
     cells::{Key, Texts},
     classify::{Traits, classify, classify_as_dsc},
     dataset::{Indexer, Predicate},
@@ -342,6 +343,12 @@ impl Values {
     #[inline]
     pub(super) fn key_of_name(&self, wire: &[u8]) -> Key {
         self.hasher.name(wire).min(RESERVED)
+    }
+
+    /// The hash of a joint: of what a mask leaves of the small atoms, with a big one.
+    #[inline(always)]
+    pub(super) const fn joint(&self, words: Words, mask: Words, with: u64) -> u64 {
+        words.hash(mask, with, self.hasher.seed())
     }
 
     /// The key of an address's words.

@@ -8,7 +8,9 @@
 //! counts is the time of the processor: messages per second and core.
 
 mod capture;
+mod counting;
 mod memory;
+mod messages;
 mod sets;
 
 use std::{
@@ -37,6 +39,9 @@ fn main() -> Result<()> {
     let messages = match *arguments {
         [] => SHORT,
         ["--long"] => LONG,
+        ["--profile", set, profile, rounds] => {
+            return profile_of(set, profile, rounds.parse()?);
+        }
         [memory::ARGUMENT, earlier, later] => {
             return memory::read_endlessly([earlier.parse()?, later.parse()?]);
         }
@@ -71,6 +76,34 @@ fn main() -> Result<()> {
         }
     }
     report(&runs, &peaks)
+}
+
+/// Counts again and again, for a profiler to look at.
+fn profile_of(set: &str, profile: &str, rounds: usize) -> Result<()> {
+    let set = Set::ALL
+        .into_iter()
+        .find(|one| one.key() == format!("{set}_mps"));
+    let profiles = [Profile::Few, Profile::Everyday, Profile::Flood];
+    let profile = profiles
+        .into_iter()
+        .find(|one| format!("{one:?}").to_lowercase() == profile);
+    let messages =
+        messages::Messages::read(&capture::file(profile.context("few, everyday, flood")?)?)?;
+    let mut counting = counting::Counting::new(&set.context("none, one, default, full")?.plan()?);
+    if rounds == 0 {
+        writeln!(io::stdout(), "{:?}", set.context("")?.plan()?)?;
+    }
+    for _ in 0..rounds {
+        let taken = counting.count(&messages)?;
+        writeln!(
+            io::stdout(),
+            "{:.2} M/s, {:.1} ns, pause {:?}",
+            taken.mps(),
+            taken.ns(),
+            taken.pause
+        )?;
+    }
+    Ok(())
 }
 
 /// A set of datasets and what it is measured on.

@@ -63,6 +63,12 @@ impl Set {
         Ok(options)
     }
 
+    /// As the daemon has it, which counts different clients, too.
+    pub(crate) fn plan(self) -> Result<Arc<Plan>> {
+        let plan = Arc::into_inner(self.options()?.plan).context("a plan of its own")?;
+        Ok(Arc::new(plan.with_distinct_counts()))
+    }
+
     /// How many datasets it has.
     pub(crate) fn len(self) -> Result<usize> {
         let options = self.options().context("its datasets")?;

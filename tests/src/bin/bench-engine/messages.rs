@@ -1,0 +1,58 @@
+//! Messages in memory, as drain threads hand them to the engine: what the parser
+//! makes of the captures' packets.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use dns_wire::{Settings, Slice, locate::Link};
+use xdsc::{
+    source::{file::Capture, observer::Observer},
+    stats::observed::Observed,
+};
+
+/// The messages of a capture, in their order.
+pub(crate) struct Messages(Vec<Observed<'static>>);
+
+impl Messages {
+    /// Reads a capture.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let mut capture = Capture::open(path)?;
+        let mut observer = Observer::new(Settings::default(), Vec::new());
+        let mut messages = Vec::new();
+        let mut names = Vec::new();
+        while let Some(packet) = capture.next_packet()? {
+            let frame = Slice::new(packet.bytes);
+            let hook = observer.hook_of(&frame, Link::Ethernet);
+            observer.observe(frame, Link::Ethernet, hook, packet.time_ns, |record| {
+                messages.push(Observed {
+                    time_ns: record.time_ns(),
+                    hook: record.hook(),
+                    role: record.role(),
+                    flow: record.flow(),
+                    message: record.message(),
+                    name: &[],
+                    options: &[],
+                    weight: 1,
+                });
+                names.push(record.payload().to_vec());
+            });
+        }
+        // Until the end of the program, side by side as in a ring.
+        let octets: &'static [u8] = names.concat().leak();
+        let mut rest = octets;
+        for (message, name) in messages.iter_mut().zip(&names) {
+            let (first, others) = rest.split_at_checked(name.len()).context("a name")?;
+            (message.name, rest) = (first, others);
+        }
+        ensure!(messages.len() > 1_900_000, "{} messages", messages.len());
+        Ok(Self(messages))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Observed<'static>> {
+        self.0.iter()
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+}
