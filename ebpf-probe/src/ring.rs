@@ -36,6 +36,9 @@ struct Place {
     level: u8,
     share_bits: u8,
     paired: bool,
+    /// The time must be precise: of what is paired, and of TCP, as the segments of
+    /// a connection that come by several CPUs are put in order by it.
+    precise: bool,
 }
 
 /// Hands a whole message on.
@@ -71,12 +74,12 @@ pub fn hash(context: &Context, message: &Message, seed: u64) -> u32 {
     context.flow.hash(id, seed)
 }
 
-/// Nanoseconds of `CLOCK_MONOTONIC`: precise ones for what is paired, coarse
-/// ones for the rest. The coarse clock moves once per tick, and the tick is read
+/// Nanoseconds of `CLOCK_MONOTONIC`: precise ones for what is paired and for TCP,
+/// coarse ones for the rest. The coarse clock moves once per tick, and the tick is read
 /// without a call, so the clock is asked only when the tick is another.
 #[inline(always)]
-pub fn time_ns(paired: bool, block: &Block) -> u64 {
-    if paired {
+pub fn time_ns(precise: bool, block: &Block) -> u64 {
+    if precise {
         // SAFETY: the helper has no preconditions.
         return unsafe { bpf_ktime_get_ns() };
     }
@@ -207,7 +210,7 @@ impl Ring {
     #[inline(always)]
     fn stamp(&self, place: &Place) -> Stamp {
         Stamp {
-            time_ns: time_ns(place.paired, &self.block),
+            time_ns: time_ns(place.precise, &self.block),
             position: place.position as u32,
             level: place.level,
             share_bits: place.share_bits,
@@ -249,6 +252,7 @@ impl Ring {
             level,
             share_bits,
             paired,
+            precise: paired || context.flow.transport == Transport::Tcp,
         })
     }
 

@@ -417,6 +417,11 @@ impl Families<'_> {
         self.counter("stream_evictions", help, |samples| {
             samples.counter([], streams.evicted)
         })?;
+        let help =
+            "TCP segments that could not wait for older ones of other rings, since too many waited";
+        self.counter("stream_unordered_segments", help, |samples| {
+            samples.counter([], streams.unordered)
+        })?;
         let help = "TCP streams that are being followed";
         self.gauge("streams", help, None, |samples| {
             samples.gauge([], streams.streams as f64)

@@ -354,8 +354,7 @@ fn load_options(
 
 fn drain_options(config: &Config) -> DrainOptions {
     DrainOptions {
-        // A thread reads some millions of records per second, and with one
-        // thread a TCP stream stays in one place, whatever CPUs it comes by.
+        // A thread reads some millions of records per second.
         threads: config.ring.drain_threads.unwrap_or(1),
         poll_min: config.ring.poll_min,
         poll_max: config.ring.poll_max,
