@@ -214,6 +214,7 @@ impl Live {
                 site: self.site.clone(),
                 attachments: self.attachments.states.clone(),
                 damaged_records,
+                longest_pause: self.drains.longest_pause_ns() as f64 / 1e9,
                 rings,
                 programs,
             }),

@@ -41,7 +41,7 @@ use crate::{
     stats::{
         aggregate,
         engine::{Counts, Engine},
-        lag::{Batch, LagReport},
+        lag::{Batch, LagReport, Peaks},
         pairing::Pairing,
         plan::Plan,
         response_time::{self, ResponseTime},
@@ -128,6 +128,8 @@ struct Shared {
     requests: AtomicU64,
     stop: AtomicBool,
     collector: Collector,
+    /// What handing over takes, of all threads.
+    pauses: Peaks,
     /// All drain threads have ended.
     drained: AtomicBool,
 }
@@ -158,6 +160,7 @@ impl Drains {
             requests: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             collector: collector.with_files(files, file_cells, seed),
+            pauses: Peaks::default(),
             drained: AtomicBool::new(false),
         });
         let limits = Limits {
@@ -216,6 +219,13 @@ impl Drains {
     #[must_use]
     pub fn aggregate_lag(&self) -> LagReport {
         self.shared.collector.lag(now_ns())
+    }
+
+    /// The longest time on a CPU, within a minute, that a thread took to hand its
+    /// numbers over, while it read no ring, in ns.
+    #[must_use]
+    pub fn longest_pause_ns(&self) -> u64 {
+        self.shared.pauses.max(now_ns())
     }
 
     /// The threads' numbers, up to date, and those of the pairing.
@@ -369,6 +379,7 @@ impl Drain {
                 asked = (request, seen_ns);
             }
             if request != answered || now.saturating_sub(reported_ns) >= INTERVAL_NS || stop {
+                let begun_ns = thread_ns();
                 self.share.adapt(&mut self.rings, now);
                 let handed_over = self.hand_over(stop);
                 // Whoever asks gets an answer when everything is handed over.
@@ -377,6 +388,7 @@ impl Drain {
                 }
                 self.report(answered, now);
                 reported_ns = now;
+                self.shared.pauses.note(thread_ns() - begun_ns, now);
             }
             if stop {
                 return;
