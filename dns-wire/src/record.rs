@@ -362,6 +362,15 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// The head, with a payload that was kept apart from it.
+    #[must_use]
+    pub const fn with_payload<'n>(&self, payload: &'n [u8]) -> Record<'n> {
+        Record {
+            words: self.words,
+            payload,
+        }
+    }
+
     /// Whether its transaction is one of those paired; its time is precise then.
     #[must_use]
     pub const fn is_paired(&self) -> bool {

@@ -71,12 +71,12 @@ pub fn hash(context: &Context, message: &Message, seed: u64) -> u32 {
     context.flow.hash(id, seed)
 }
 
-/// Nanoseconds of `CLOCK_MONOTONIC`: precise ones for what is paired, coarse
-/// ones for the rest. The coarse clock moves once per tick, and the tick is read
+/// Nanoseconds of `CLOCK_MONOTONIC`: precise ones for what is paired, for TCP and
+/// for raw octets, coarse ones for the rest. The coarse clock moves once per tick, and the tick is read
 /// without a call, so the clock is asked only when the tick is another.
 #[inline(always)]
-pub fn time_ns(paired: bool, block: &Block) -> u64 {
-    if paired {
+pub fn time_ns(precise: bool, block: &Block) -> u64 {
+    if precise {
         // SAFETY: the helper has no preconditions.
         return unsafe { bpf_ktime_get_ns() };
     }
@@ -155,7 +155,10 @@ impl Ring {
         // chunk ends in slack of one largest record.
         let area = unsafe { &mut *at.add(HEAD - NAME_AT).cast::<NameArea>() };
         packet.copy_name(question.name_at, question.name_len, area);
-        let head = record::message_head(context, message, &self.stamp(place));
+        // The segments of a connection that come by several CPUs are put in order
+        // by their times.
+        let precise = place.paired || context.flow.transport == Transport::Tcp;
+        let head = record::message_head(context, message, &self.stamp(place, precise));
         // SAFETY: `at` is the start of a record of at least two lines.
         unsafe { at.cast::<[u64; HEAD_WORDS]>().write(head) };
         let lines = record::lines(question.name_len) as u64;
@@ -174,7 +177,7 @@ impl Ring {
         finding: Finding,
         place: &Place,
     ) -> Delivery {
-        let head = record::raw_head(context, payload, finding, &self.stamp(place));
+        let head = record::raw_head(context, payload, finding, &self.stamp(place, true));
         // SAFETY: nobody else uses the scratch while the ring is held.
         unsafe { self.block.scratch().write(head) };
         let mut parts = Parts {
@@ -205,9 +208,9 @@ impl Ring {
     }
 
     #[inline(always)]
-    fn stamp(&self, place: &Place) -> Stamp {
+    fn stamp(&self, place: &Place, precise: bool) -> Stamp {
         Stamp {
-            time_ns: time_ns(place.paired, &self.block),
+            time_ns: time_ns(precise, &self.block),
             position: place.position as u32,
             level: place.level,
             share_bits: place.share_bits,

@@ -117,8 +117,7 @@ settings! {
         /// but 256 KiB each at least. `xdsc_ring_size_bytes` tells the size.
         pub bytes: Option<u64> = (auto(power_of_two(size(64 * KIB..=16 * MIB))), None),
         /// The number of threads that empty the rings; `"auto"` is one, which
-        /// reads some millions of records per second. With more, a TCP stream
-        /// whose segments come by different CPUs may fall out of step.
+        /// reads some millions of records per second.
         pub drain_threads: Option<usize> = (auto(integer(1..=64)), None),
         /// The share of one CPU, in percent, that the threads may use together
         /// to read the rings. What does not fit is sampled: totals stay exact,
@@ -154,7 +153,8 @@ settings! {
     pub struct Tcp {
         /// The most streams that are followed at a time.
         pub streams: u32 = (integer(16..=16_777_216), 16_384),
-        /// The most memory for segments that wait for others.
+        /// The most memory for segments of unfinished messages, and the most for
+        /// segments that wait for older ones that came by another CPU.
         pub memory: u64 = (size(64 * KIB..=65_536 * MIB), 16 * MIB),
         /// How long a stream without segments is kept.
         pub idle_timeout: Duration = (duration(SECOND..=3600 * SECOND), 30 * SECOND),

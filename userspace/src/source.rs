@@ -5,5 +5,6 @@ pub mod file;
 pub mod fragments;
 pub mod live;
 pub mod observer;
+pub mod order;
 pub mod stream;
 pub mod whole;

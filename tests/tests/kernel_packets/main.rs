@@ -8,6 +8,7 @@ mod case;
 mod handshakes;
 mod layers;
 mod messages;
+mod migration;
 mod streams;
 mod whole;
 

@@ -417,6 +417,11 @@ impl Families<'_> {
         self.counter("stream_evictions", help, |samples| {
             samples.counter([], streams.evicted)
         })?;
+        let help =
+            "TCP segments that could not wait for older ones of other rings, since too many waited";
+        self.counter("stream_unordered_segments", help, |samples| {
+            samples.counter([], streams.unordered)
+        })?;
         let help = "TCP streams that are being followed";
         self.gauge("streams", help, None, |samples| {
             samples.gauge([], streams.streams as f64)
@@ -462,6 +467,10 @@ impl Families<'_> {
             "Times that a ring held a damaged record; what followed it in the batch was skipped";
         self.counter("ring_damaged", help, |samples| {
             samples.counter([], live.damaged_records)
+        })?;
+        let help = "Longest time on a CPU, within a minute, that a thread took to hand its numbers over, while it read no ring";
+        self.gauge("drain_max_pause", help, Some(&Unit::Seconds), |samples| {
+            samples.gauge([], live.longest_pause)
         })
     }
 

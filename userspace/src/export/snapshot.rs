@@ -195,6 +195,9 @@ pub struct LiveState {
     pub programs: Vec<ProgramCost>,
     /// Records that contradicted the ring's protocol.
     pub damaged_records: u64,
+    /// The longest time on a CPU, within a minute, that a thread took to hand its
+    /// numbers over, in seconds.
+    pub longest_pause: f64,
 }
 
 impl LiveState {

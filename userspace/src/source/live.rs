@@ -214,6 +214,7 @@ impl Live {
                 site: self.site.clone(),
                 attachments: self.attachments.states.clone(),
                 damaged_records,
+                longest_pause: self.drains.longest_pause_ns() as f64 / 1e9,
                 rings,
                 programs,
             }),
@@ -354,8 +355,7 @@ fn load_options(
 
 fn drain_options(config: &Config) -> DrainOptions {
     DrainOptions {
-        // A thread reads some millions of records per second, and with one
-        // thread a TCP stream stays in one place, whatever CPUs it comes by.
+        // A thread reads some millions of records per second.
         threads: config.ring.drain_threads.unwrap_or(1),
         poll_min: config.ring.poll_min,
         poll_max: config.ring.poll_max,

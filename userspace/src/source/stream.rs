@@ -6,12 +6,12 @@
 //! connection. Its beginning is seldom seen: a segment that looks like the start
 //! of a message is taken for one.
 //!
-//! A connection that moves from one CPU to another leaves its records in two
-//! rings, which are read one after the other: segments come in any order. So one
-//! that holds nothing but whole messages, as almost all do, is taken at once,
-//! whatever is missing before it; only a part of a message needs those beside it,
-//! and is counted as out of step where they do not come. Everything is bounded:
-//! streams, segments that wait, octets in all, time.
+//! Segments may come in any order, as networks and captures have them; those of
+//! several rings come in the order of time (`order`). One that holds nothing but
+//! whole messages, as almost all do, is taken at once, whatever is missing before
+//! it; only a part of a message needs those beside it, and is counted as out of
+//! step where they do not come. Everything is bounded: streams, segments that
+//! wait, octets in all, time.
 
 #[cfg(test)]
 mod tests;
@@ -28,8 +28,7 @@ use dns_wire::{
 use foldhash::quality::RandomState;
 use lru::LruCache;
 
-/// Segments of one stream that wait for one before them: what one CPU sees of a
-/// connection between two looks at the ring of another.
+/// Segments of one stream that wait for one before them.
 const MAX_WAITING: usize = 256;
 /// Beginnings of one stream that are followed at a time.
 const MAX_BEGINNINGS: usize = 8;
@@ -67,6 +66,8 @@ pub struct StreamStats {
     pub unfinished: u64,
     /// Streams forgotten early, since a bound was reached.
     pub evicted: u64,
+    /// Segments that could not wait for older ones of other rings.
+    pub unordered: u64,
 }
 
 impl StreamStats {
@@ -81,6 +82,7 @@ impl StreamStats {
         self.out_of_step += other.out_of_step;
         self.unfinished += other.unfinished;
         self.evicted += other.evicted;
+        self.unordered += other.unordered;
     }
 }
 
@@ -554,7 +556,7 @@ fn begins_message(octets: &[u8]) -> bool {
 }
 
 /// One direction of a connection; the hop limit may change on the way.
-fn stream_key(record: &Record<'_>) -> Flow {
+pub(super) fn stream_key(record: &Record<'_>) -> Flow {
     Flow {
         hop_limit: 0,
         ..record.flow()

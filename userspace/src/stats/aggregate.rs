@@ -248,7 +248,7 @@ impl Aggregate {
         let watched = watched.and_then(|at| families.get(at).zip(counts.datasets.get(at)));
         if let Some((family, table)) = watched {
             family.watch(table, &counts.texts, guard);
-            guard.judge();
+            guard.end_batch(Family::unseen(table));
         }
         for (family, table) in families.iter_mut().zip(&counts.datasets) {
             if table.total == 0 {

@@ -7,6 +7,11 @@
 //! minute are counted by a sketch for each zone, and only those that have no
 //! cell of their own: a zone with many names that are asked for again and again
 //! is merely popular.
+//!
+//! A shard has room for so many names at a time. Of those that found none, only
+//! the number of records is known. They came late, as those do that are seen once,
+//! so they are shared out among the zones as these are, and raise the number of a
+//! zone's names in the same measure as that of the names that found room.
 
 use std::sync::Arc;
 
@@ -43,6 +48,8 @@ pub struct Guard {
     zones: HashMap<Key, Watched>,
     folded: usize,
     name: Box<Qname>,
+    /// Names of this batch that were seen once, in any zone or none.
+    once: u64,
 }
 
 /// A zone that is flooded with random names.
@@ -60,9 +67,23 @@ struct Watched {
     zone: Box<[u8]>,
     names: Distinct,
     records: u64,
+    /// Names of all batches, those of one batch different.
+    noted: u64,
+    /// Those of this batch that were seen once.
+    once: u64,
+    /// Records about names that found no room, as far as they are this zone's.
+    unseen: f64,
     /// Names of the minute before.
     before: f64,
     is_folded: bool,
+}
+
+impl Watched {
+    /// Different names, those that found no room included.
+    fn estimate(&self) -> f64 {
+        let noted = self.noted.max(1) as f64;
+        self.names.estimate() * (noted + self.unseen) / noted
+    }
 }
 
 /// What stands for all random names of a zone.
@@ -83,6 +104,7 @@ impl Guard {
             zones: HashMap::default(),
             folded: 0,
             name: Box::default(),
+            once: 0,
         }
     }
 
@@ -90,6 +112,8 @@ impl Guard {
     /// that are about it. Not of messages: where they are sampled, a name that
     /// was seen once would stand for many.
     pub fn watch(&mut self, name: &[u8], key: Key, records: u64) {
+        let once = u64::from(records == 1);
+        self.once += once;
         let Some((zone, len)) = self.zone_of(name) else {
             return;
         };
@@ -102,15 +126,29 @@ impl Guard {
             zone: text.into(),
             names: Distinct::with_precision(PRECISION),
             records: 0,
+            noted: 0,
+            once: 0,
+            unseen: 0.0,
             before: 0.0,
             is_folded: false,
         });
         watched.names.add_hash(spread(key));
         watched.records += records;
+        watched.noted += 1;
+        watched.once += once;
     }
 
-    /// Looks at what was noted: after each batch.
-    pub fn judge(&mut self) {
+    /// A batch is over, in which the names of so many records found no room. Looks
+    /// at what was noted.
+    pub fn end_batch(&mut self, unseen: u64) {
+        let share = unseen as f64 / std::mem::take(&mut self.once).max(1) as f64;
+        for watched in self.zones.values_mut() {
+            watched.unseen += share * std::mem::take(&mut watched.once) as f64;
+        }
+        self.judge();
+    }
+
+    fn judge(&mut self) {
         for watched in self.zones.values_mut().filter(|zone| !zone.is_folded) {
             // An estimate costs more than this.
             if self.folded >= FOLDED {
@@ -131,12 +169,14 @@ impl Guard {
     pub fn end_minute(&mut self) {
         let mut folded = 0;
         self.zones.retain(|_, watched| {
-            watched.before = watched.names.estimate();
-            let repeats = watched.records as f64 / watched.before.max(1.0);
+            let repeats = watched.records as f64 / watched.names.estimate().max(1.0);
+            watched.before = watched.estimate();
             watched.is_folded &= watched.before >= CALM && repeats < 2.0 * REPEATS;
             folded += usize::from(watched.is_folded);
             watched.names.clear();
             watched.records = 0;
+            watched.noted = 0;
+            watched.unseen = 0.0;
             watched.is_folded
         });
         self.folded = folded;
@@ -162,7 +202,7 @@ impl Guard {
         let mut zones: Vec<_> = zones
             .map(|zone| Flooded {
                 zone: zone.zone.to_vec(),
-                names: zone.before.max(zone.names.estimate()),
+                names: zone.before.max(zone.estimate()),
             })
             .collect();
         zones.sort_by(|a, b| b.names.total_cmp(&a.names).then(a.zone.cmp(&b.zone)));
@@ -250,7 +290,7 @@ mod tests {
         for n in 0..2_000 {
             watch(&mut guard, &format!("r{n}.victim.example"), 1);
         }
-        guard.judge();
+        guard.end_batch(0);
         let zone = b"\x06victim\x07example\x00".to_vec();
         assert_eq!(
             folded(&mut guard, "other.victim.example"),
@@ -268,12 +308,43 @@ mod tests {
     }
 
     #[test]
+    fn names_that_found_no_room_are_counted_with_their_zone() {
+        let mut guard = guard();
+        let flooded = |guard: &Guard| {
+            let [zone] = &*guard.flooded() else {
+                panic!("one zone is flooded")
+            };
+            assert_eq!(zone.zone, b"\x06victim\x07example\x00");
+            zone.names
+        };
+        // Three names of four that come once are of one zone.
+        for n in 0..6_000 {
+            watch(&mut guard, &format!("r{n}.victim.example"), 1);
+            if n % 3 == 0 {
+                watch(&mut guard, &format!("www.other{n}.example"), 1);
+            }
+        }
+        watch(&mut guard, "www.popular.example", 900);
+        guard.end_batch(80_000);
+        let names = 6_000.0 + 60_000.0;
+        assert!((flooded(&guard) / names - 1.0).abs() < 0.2);
+        // The same names again, among as many that found no room: no more of them.
+        for n in 0..6_000 {
+            watch(&mut guard, &format!("r{n}.victim.example"), 1);
+        }
+        guard.end_batch(60_000);
+        assert!((flooded(&guard) / names - 1.0).abs() < 0.2);
+        guard.end_minute();
+        assert!((flooded(&guard) / names - 1.0).abs() < 0.2);
+    }
+
+    #[test]
     fn names_that_are_asked_for_again_are_no_flood() {
         let mut guard = guard();
         for n in 0..2_000 {
             watch(&mut guard, &format!("h{n}.popular.example"), 3);
         }
-        guard.judge();
+        guard.end_batch(0);
         assert!(guard.flooded().is_empty());
     }
 
@@ -283,7 +354,7 @@ mod tests {
         for n in 0..2_000 {
             watch(&mut guard, &format!("r{n}.victim.example"), 1);
         }
-        guard.judge();
+        guard.end_batch(0);
         guard.end_minute();
         assert_eq!(guard.flooded().len(), 1, "for a minute after it");
         for n in 0..100 {
@@ -302,7 +373,7 @@ mod tests {
                 watch(&mut guard, &format!("r{n}.victim.example"), 1);
             }
         }
-        guard.judge();
+        guard.end_batch(0);
         assert!(guard.zones.len() <= WATCHED);
         assert_eq!(guard.flooded().len(), 1);
     }
@@ -314,7 +385,7 @@ mod tests {
             for n in 0..1_500 {
                 watch(&mut guard, &format!("r{n}.victim{zone}.example"), 1);
             }
-            guard.judge();
+            guard.end_batch(0);
         }
         assert_eq!(guard.flooded().len(), FOLDED);
         assert!(guard.zones.len() <= WATCHED);
@@ -343,7 +414,7 @@ mod tests {
             watch(&mut guard, &format!("r{n}.victim.com"), 1);
             watch(&mut guard, &format!("r{n}.sub.victim.example"), 1);
         }
-        guard.judge();
+        guard.end_batch(0);
         let mut zones: Vec<_> = guard.flooded().into_iter().map(|one| one.zone).collect();
         zones.sort();
         assert_eq!(

@@ -185,7 +185,7 @@ impl StageLag {
     }
 }
 
-/// The largest lag in each of the last periods, of 10 s; together they cover the
+/// The largest lag, or other time, in each of the last periods, of 10 s; together they cover the
 /// last minute at least, and 70 s at most.
 ///
 /// A word holds the number of its period above the lag in microseconds, so that
@@ -193,14 +193,15 @@ impl StageLag {
 /// room for the periods of 85 years and a lag of 19 hours, which a longer one
 /// counts as.
 #[derive(Debug, Default)]
-struct Peaks([AtomicU64; 7]);
+pub struct Peaks([AtomicU64; 7]);
 
 impl Peaks {
     const PERIOD_NS: u64 = 10_000_000_000;
     const LAG_BITS: u32 = 36;
     const MOST_LAG: u64 = (1 << Self::LAG_BITS) - 1;
 
-    fn note(&self, lag_ns: u64, now_ns: u64) {
+    /// Notes one, in ns.
+    pub fn note(&self, lag_ns: u64, now_ns: u64) {
         let period = now_ns / Self::PERIOD_NS;
         let lag = (lag_ns / 1_000).min(Self::MOST_LAG);
         let place = (period % self.0.len() as u64) as usize;
@@ -210,7 +211,8 @@ impl Peaks {
     }
 
     /// The largest of the last minute, in ns.
-    fn max(&self, now_ns: u64) -> u64 {
+    #[must_use]
+    pub fn max(&self, now_ns: u64) -> u64 {
         let current = now_ns / Self::PERIOD_NS;
         let words = self.0.iter().map(|peak| peak.load(Ordering::Relaxed));
         let recent = words.filter(|word| (word >> Self::LAG_BITS) + self.0.len() as u64 > current);

@@ -17,6 +17,7 @@ use crate::{
         stream::{Raw, tap::Tap},
     },
     source::{
+        order::Sorter,
         stream::{Limits, StreamStats, Streams},
         whole::Assembler,
     },
@@ -26,6 +27,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Shard {
     streams: Streams,
+    /// Where TCP records wait for older ones; none where they come in order.
+    order: Option<Sorter>,
     wholes: Assembler,
     reassembled: Box<[Counters; 2]>,
     events: Vec<Event>,
@@ -70,6 +73,7 @@ impl Shard {
     pub fn new(limits: Limits, hasher: RandomState, engine: Engine) -> Self {
         Self {
             streams: Streams::new(limits),
+            order: None,
             wholes: Assembler::default(),
             reassembled: Box::default(),
             events: Vec::new(),
@@ -86,6 +90,13 @@ impl Shard {
     #[must_use]
     pub fn with_tap(mut self, tap: Tap) -> Self {
         self.tap = tap;
+        self
+    }
+
+    /// For records of several rings, which come in the order of each only.
+    #[must_use]
+    pub fn with_order(mut self, order: Sorter) -> Self {
+        self.order = Some(order);
         self
     }
 
@@ -138,6 +149,19 @@ impl Shard {
         self.tap.refresh();
     }
 
+    /// All rings of this thread were read up to a time: hands TCP records on to
+    /// their streams as far as those of all threads were, up to the time that is
+    /// returned.
+    pub fn end_of_look(&mut self, read_up_to_ns: u64) -> u64 {
+        let Some(mut order) = self.order.take() else {
+            return read_up_to_ns;
+        };
+        order.reach(read_up_to_ns, |record| self.in_order(record));
+        let until_ns = order.take(|record| self.in_order(record));
+        self.order = Some(order);
+        until_ns
+    }
+
     /// The messages that the tap has kept since the last call.
     pub fn take_raws(&mut self) -> Vec<Raw> {
         self.tap.kept()
@@ -179,6 +203,10 @@ impl Shard {
 
     /// There will be no more records.
     pub fn finish(&mut self) {
+        if let Some(mut order) = self.order.take() {
+            order.finish(|record| self.in_order(record));
+            self.order = Some(order);
+        }
         self.streams.finish();
     }
 
@@ -196,11 +224,22 @@ impl Shard {
     /// What became of segments.
     #[must_use]
     pub fn stream_stats(&self) -> StreamStats {
-        self.streams.stats()
+        StreamStats {
+            unordered: self.order.as_ref().map_or(0, Sorter::unordered),
+            ..self.streams.stats()
+        }
+    }
+
+    /// Shows a record to its stream, once those before it have come.
+    fn stream(&mut self, record: &Record<'_>) {
+        let waits = self.order.as_mut().is_some_and(|order| order.put(record));
+        if !waits {
+            self.in_order(record);
+        }
     }
 
     /// Shows a record to its stream, and counts the messages that come of it.
-    fn stream(&mut self, record: &Record<'_>) {
+    fn in_order(&mut self, record: &Record<'_>) {
         let flow = record.flow();
         let [ingress, egress] = &mut *self.reassembled;
         let counters = match record.hook() {

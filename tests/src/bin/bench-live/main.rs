@@ -84,9 +84,9 @@ fn lines(
         stage.run(load, WARM_UP, daemon.pid())?;
         let before = Account::of(&daemon)?;
         let run = stage.run(load, duration, daemon.pid())?;
-        let lag = daemon
-            .scrape()?
-            .max("xdsc_stage_max_lag_seconds", &[("stage", "drain")])?;
+        let scrape = daemon.scrape()?;
+        let lag = scrape.max("xdsc_stage_max_lag_seconds", &[("stage", "drain")])?;
+        let pause = scrape.max("xdsc_drain_max_pause_seconds", &[])?;
         let account = Account::of(&daemon)?.since(&before);
         lines.push(Line {
             set,
@@ -94,6 +94,7 @@ fn lines(
             run,
             account,
             lag,
+            pause,
             peak: peak(daemon.pid())?,
         });
     }
@@ -122,12 +123,14 @@ struct Line {
     account: Account,
     /// Longest time in the rings within a minute, in seconds.
     lag: f64,
+    /// Longest time on a CPU within a minute for handing counts over, in seconds.
+    pause: f64,
     peak: u64,
 }
 
 impl Line {
     const HEAD: &'static str = "datasets     load  messages/s  sampled out       lost totals  \
-                                cores  us/message  lag ms  peak MiB";
+                                cores  us/message  lag ms  pause ms  peak MiB";
 
     fn exact(&self) -> bool {
         self.account.messages == self.run.sent
@@ -169,6 +172,7 @@ impl Line {
             ("daemon_cores", rounded(run.cores(), 3)),
             ("daemon_us_per_msg", microseconds),
             ("lag_seconds", rounded(self.lag, 4)),
+            ("pause_ms", rounded(self.pause * 1e3, 3)),
             ("peak_mb", rounded(self.peak as f64 / f64::from(1 << 20), 1)),
         ] {
             figures.insert(format!("{key}{suffix}"), value);
@@ -180,7 +184,7 @@ impl std::fmt::Display for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{:<8} {:>8} {:>11.0} {:>12} {:>10} {:>6} {:>6.3} {:>11.3} {:>7.1} {:>9.1}",
+            "{:<8} {:>8} {:>11.0} {:>12} {:>10} {:>6} {:>6.3} {:>11.3} {:>7.1} {:>9.2} {:>9.1}",
             self.set,
             self.name,
             self.run.rate(),
@@ -190,6 +194,7 @@ impl std::fmt::Display for Line {
             self.run.cores(),
             self.run.microseconds(),
             self.lag * 1e3,
+            self.pause * 1e3,
             self.peak as f64 / f64::from(1 << 20),
         )
     }

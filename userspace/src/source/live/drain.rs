@@ -2,7 +2,8 @@
 //!
 //! A thread owns some rings and a shard, and shares nothing while it reads: it
 //! takes what is there, hands the chosen transactions to the common table once
-//! per batch, and sleeps, longer the less there is. Once a second, or when asked,
+//! per batch, and TCP records to the thread that has their stream, and sleeps,
+//! longer the less there is. Once a second, or when asked,
 //! it lays a copy of its numbers out for whoever exports them, and hands over
 //! what its datasets have counted (`collect`).
 
@@ -33,11 +34,14 @@ use super::{
 use crate::{
     enrich::{locator::Caches, stream},
     export::snapshot::RingReport,
-    source::stream::{Limits, StreamStats},
+    source::{
+        order::Sorter,
+        stream::{Limits, StreamStats},
+    },
     stats::{
         aggregate,
         engine::{Counts, Engine},
-        lag::{Batch, LagReport},
+        lag::{Batch, LagReport, Peaks},
         pairing::Pairing,
         plan::Plan,
         response_time::{self, ResponseTime},
@@ -52,8 +56,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const INTERVAL_NS: u64 = 1_000_000_000;
 /// How often the threads' counts are collected unasked.
 const COLLECT: Duration = Duration::from_millis(500);
-/// How often whoever asks looks whether the way is free for what was counted.
+/// How often whoever asks looks whether the way is free for what was counted, and
+/// a thread that is asked whether the others have read.
 const LOOK: Duration = Duration::from_millis(5);
+/// Between the time that a program stamps a record with and that at which the
+/// record can be seen; a look has found all that are older.
+const UNSEEN_NS: u64 = 50_000;
 
 /// How the rings are to be drained.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +128,8 @@ struct Shared {
     requests: AtomicU64,
     stop: AtomicBool,
     collector: Collector,
+    /// What handing over takes, of all threads.
+    pauses: Peaks,
     /// All drain threads have ended.
     drained: AtomicBool,
 }
@@ -150,6 +160,7 @@ impl Drains {
             requests: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             collector: collector.with_files(files, file_cells, seed),
+            pauses: Peaks::default(),
             drained: AtomicBool::new(false),
         });
         let limits = Limits {
@@ -166,7 +177,9 @@ impl Drains {
             shared,
         };
         let budget = options.cpu_budget.map_or(1.0, |all| all / threads as f64);
-        for (index, rings) in by_thread(rings, threads).into_iter().enumerate() {
+        let orders = Sorter::for_threads(threads, limits.memory);
+        let rings = by_thread(rings, threads);
+        for (index, (rings, order)) in rings.into_iter().zip(orders).enumerate() {
             let drain = Drain {
                 governor: Governor::new(rings.len(), budget),
                 rings,
@@ -175,6 +188,7 @@ impl Drains {
                     hasher.clone(),
                     Engine::new(Arc::clone(plan), options.collect.cells, seed),
                 )
+                .with_order(order)
                 .with_files(files.map(|plan| Engine::new(Arc::clone(plan), file_cells, seed)))
                 .with_tap(stream.tap()),
                 shared: Arc::clone(&drains.shared),
@@ -205,6 +219,13 @@ impl Drains {
     #[must_use]
     pub fn aggregate_lag(&self) -> LagReport {
         self.shared.collector.lag(now_ns())
+    }
+
+    /// The longest time on a CPU, within a minute, that a thread took to hand its
+    /// numbers over, while it read no ring, in ns.
+    #[must_use]
+    pub fn longest_pause_ns(&self) -> u64 {
+        self.shared.pauses.max(now_ns())
     }
 
     /// The threads' numbers, up to date, and those of the pairing.
@@ -267,8 +288,11 @@ impl Drains {
     /// Lets the threads read what is in the rings, and ends them.
     pub fn stop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
-        for (handle, thread) in self.threads.drain(..) {
+        // All at once, as they wait for each other's last records.
+        for (_, thread) in &self.threads {
             thread.unpark();
+        }
+        for (handle, _) in self.threads.drain(..) {
             if handle.join().is_err() {
                 error!("a drain thread panicked; its last records are lost");
             }
@@ -338,29 +362,43 @@ impl Drain {
         let mut last_ns = now_ns();
         let mut reported_ns = 0;
         let mut answered = 0;
+        let mut asked = (0, 0);
         self.share.set(&mut self.rings);
         loop {
             // Read before the rings are: what is asked for after that is
             // answered by the next round.
             let stop = self.shared.stop.load(Ordering::Acquire);
             let request = self.shared.requests.load(Ordering::Acquire);
+            let seen_ns = now_ns().saturating_sub(UNSEEN_NS);
             self.rings.iter_mut().for_each(Ring::look);
             let now = now_ns();
             let fill = self.hold_levels();
             self.drain(now);
+            let all_seen_ns = self.streams(if stop { u64::MAX } else { seen_ns });
+            if asked.0 != request {
+                asked = (request, seen_ns);
+            }
             if request != answered || now.saturating_sub(reported_ns) >= INTERVAL_NS || stop {
+                let begun_ns = thread_ns();
                 self.share.adapt(&mut self.rings, now);
                 let handed_over = self.hand_over(stop);
                 // Whoever asks gets an answer when everything is handed over.
-                answered = if handed_over { request } else { answered };
+                if handed_over && all_seen_ns >= asked.1 {
+                    answered = request;
+                }
                 self.report(answered, now);
                 reported_ns = now;
+                self.shared.pauses.note(thread_ns() - begun_ns, now);
             }
             if stop {
                 return;
             }
             let sleep = pace.next(fill, Duration::from_nanos(now.saturating_sub(last_ns)));
             last_ns = now;
+            let sleep = match answered == request {
+                true => sleep,
+                false => self.options.poll_min.min(LOOK),
+            };
             thread::park_timeout(sleep.max(self.govern()));
         }
     }
@@ -413,6 +451,25 @@ impl Drain {
         }
         self.shared.collector.counted(self.index, &read);
         self.counted.add(&read);
+    }
+
+    /// Hands TCP records on to their streams, the rings having been read up to a
+    /// time, and pairs what has come of all. Up to when all threads have read.
+    fn streams(&mut self, seen_ns: u64) -> u64 {
+        let mut all_seen_ns = self.shard.end_of_look(seen_ns);
+        if seen_ns == u64::MAX {
+            let deadline = Instant::now() + PATIENCE;
+            while all_seen_ns < seen_ns && Instant::now() < deadline {
+                thread::park_timeout(self.options.poll_min.min(LOOK));
+                all_seen_ns = self.shard.end_of_look(seen_ns);
+            }
+            self.shard.finish();
+        }
+        self.pair();
+        all_seen_ns
+    }
+
+    fn pair(&mut self) {
         let mut events = self.shard.take_events();
         if let Some(first) = events.next() {
             let mut pairing = locked(&self.shared.pairing);

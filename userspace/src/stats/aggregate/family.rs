@@ -132,6 +132,11 @@ impl Family {
         }
     }
 
+    /// Records of values that found no room.
+    pub(super) fn unseen(counts: &DatasetCounts) -> u64 {
+        counts.cells.uncounted() / weight(counts)
+    }
+
     /// Counts what a shard has handed over.
     pub(super) fn merge(&mut self, counts: &DatasetCounts, at: &mut At<'_>) {
         let uncounted = counts.cells.uncounted();
