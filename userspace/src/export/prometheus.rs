@@ -435,7 +435,8 @@ impl Families<'_> {
                 1.0,
             )
         })?;
-        let help = "What the clock of the server says when it is scraped, in seconds since the Unix epoch";
+        let help =
+            "What the clock of the server says when it is scraped, in seconds since the Unix epoch";
         self.gauge("time", help, Some(&Unit::Seconds), |samples| {
             samples.gauge([], live.time_s)
         })?;
