@@ -5,10 +5,17 @@
 //! shorter ([`faster`]): a rate is one of ten seconds, and what must last for two
 //! minutes must last for four seconds. Thresholds are as they are.
 
-use std::{collections::BTreeSet, fs, thread, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::IpAddr,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use integration_tests::{
+    mmdb::Mmdb,
     network::{
         Network, SERVER, Side,
         client::{Load, Transport},
@@ -18,8 +25,10 @@ use integration_tests::{
         prometheus::{Alert, Prometheus},
         server::{Kind, NameServer},
     },
-    rules::{FILES, faster, folder},
+    rules::{FILES, faster, folder, load},
 };
+
+use serde_json::json;
 
 const TIMES_FASTER: u64 = 30;
 const CONFIG: &str = "node = \"ns1\"\nsite = \"ams\"\n";
@@ -36,7 +45,7 @@ const HONEST: [(&str, &str); 3] = [
 fn a_flood_of_random_names_raises_its_alert_alone() -> Result<()> {
     in_network(|network| {
         let _server = NameServer::start(network, Kind::Nsd)?;
-        let _daemon = Daemon::start(network, CONFIG)?;
+        let _daemon = Daemon::start(network, &(CONFIG.to_owned() + &countries(network)?))?;
         let prometheus = prometheus(network)?;
         let _honest = traffic(network, SERVER[1], &HONEST, 1500, 100)?;
         thread::sleep(CALM);
@@ -54,6 +63,7 @@ fn a_flood_of_random_names_raises_its_alert_alone() -> Result<()> {
         ensure!(link == "docs/runbooks/XdscRandomSubdomain.md", "{link}");
         // Others have had the time to come as well.
         thread::sleep(CALM);
+        everything_is_recorded(&prometheus)?;
         alone(&prometheus, "XdscRandomSubdomain")
     })
 }
@@ -95,11 +105,41 @@ fn prometheus(network: &Network) -> Result<Prometheus<'_>> {
     Prometheus::start_with_rules(network, &rules?)
 }
 
+/// The section of a configuration that knows where the flood comes from.
+fn countries(network: &Network) -> Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let path = network.directory().join("country.mmdb");
+    Mmdb::new("GeoLite2-Country")
+        .built(now)
+        .network("192.0.2.0/24", json!({"country": {"iso_code": "NL"}}))
+        .write(&path)?;
+    Ok(format!("[geoip]\ndatabases = [\"{}\"]\n", path.display()))
+}
+
+/// Every rule gives what it is there for, but those that need a past, or a node
+/// that is missing.
+fn everything_is_recorded(prometheus: &Prometheus<'_>) -> Result<()> {
+    let complaints = prometheus.complaints_of_rules()?;
+    ensure!(complaints.is_empty(), "{complaints:?}");
+    for rule in load("recording.yml")? {
+        let name = rule.record.context("a record")?;
+        if name.ends_with("baseline") || name.ends_with("nodes_missing:count") {
+            continue;
+        }
+        prometheus
+            .value(&format!("count({name})"))
+            .with_context(|| name)?;
+    }
+    let offset = prometheus.value("abs(xdsc_time_seconds - timestamp(xdsc_time_seconds))")?;
+    ensure!(offset < 5.0, "the clocks are {offset} s apart");
+    Ok(())
+}
+
 /// Asks beside the test, at most so often per second; what is not answered within
 /// a second is given up.
 fn traffic(
     network: &Network,
-    server: std::net::IpAddr,
+    server: IpAddr,
     questions: &[(&str, &str)],
     rounds: u64,
     rate: u32,

@@ -112,6 +112,18 @@ impl<'a> Prometheus<'a> {
         Ok(names.flatten().map(str::to_owned).collect())
     }
 
+    /// What went wrong with rules when they were evaluated the last time.
+    ///
+    /// # Errors
+    /// When Prometheus does not say.
+    pub fn complaints_of_rules(&self) -> Result<Vec<String>> {
+        let answer = self.json("/api/v1/rules", &[])?;
+        let groups = answer["data"]["groups"].as_array().context("groups")?;
+        let rules = groups.iter().filter_map(|group| group["rules"].as_array());
+        let wrong = rules.flatten().filter(|rule| rule["health"] != "ok");
+        Ok(wrong.map(ToString::to_string).collect())
+    }
+
     /// Whether the scraped text declared a family of this very name.
     ///
     /// # Errors
