@@ -31,7 +31,7 @@ fn promtool_finds_the_rules_and_the_example_valid() -> Result<()> {
     for file in FILES {
         promtool(&["check", "rules", "--lint=all", "--lint-fatal", file])?;
     }
-    promtool(&["check", "config", "prometheus.yml"])
+    promtool(&["check", "config", "../prometheus.yml"])
 }
 
 #[test]
