@@ -198,6 +198,8 @@ pub struct LiveState {
     /// The longest time on a CPU, within a minute, that a thread took to hand its
     /// numbers over, in seconds.
     pub longest_pause: f64,
+    /// What the clock says, in seconds since the Unix epoch.
+    pub time_s: f64,
 }
 
 impl LiveState {
