@@ -60,7 +60,7 @@ fn signals() -> Section {
     let rejected = metric("xdsc_rejected_packets_total").with(r#"hook="ingress""#);
     Section::new("Signals")
         .line(5, vec![
-            text("How to read this", GUIDE).width(7),
+            text("How to read this", GUIDE).width(6),
             stat("Queries, times the usual", "The rate of now by that of the whole time shown: choose one that begins before the attack.", Unit::Plain)
                 .query(&before, "times")
                 .thresholds(rising(2.0, 5.0)),
@@ -145,7 +145,7 @@ fn random_subdomains() -> Section {
             top("Names that stand together", "Queries for random names in the time shown, by their zone. Empty in health.",
                 &folded.top_totals(50, "qname"), &[("qname", "Names")])
                 .or_else("none"),
-            time_series("Zones with random names", "How many zones each node counts together.", Unit::Count)
+            time_series("Zones with random names by node", "How many zones each node counts together.", Unit::Count)
                 .query(&metric("xdsc_random_subdomain_zones").max("site, instance"), "{{site}} {{instance}}"),
         ])
         .line(8, vec![

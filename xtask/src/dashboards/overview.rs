@@ -115,9 +115,13 @@ fn traffic() -> Section {
                 stat("Nodes up", "Nodes that Prometheus can scrape.", Unit::Count)
                     .query(&up, "up")
                     .width(3),
-                stat("Sites", "Sites with at least one node.", Unit::Count)
-                    .query(&sites, "sites")
-                    .width(3),
+                stat(
+                    "Sites with nodes",
+                    "Sites with at least one node.",
+                    Unit::Count,
+                )
+                .query(&sites, "sites")
+                .width(3),
             ],
         )
         .line(
