@@ -12,6 +12,7 @@ mod clients;
 mod customers;
 mod health;
 mod layout;
+mod limits;
 mod overview;
 mod page;
 mod palette;

@@ -3,8 +3,9 @@
 
 use super::{
     layout::Section,
+    limits::Limit,
     overview::{qtypes, rcode_share, tcp_share, unanswered},
-    palette::{self, never, rising},
+    palette::{self, rising},
     panel::{Unit, bars, stat, table, text, time_series, top},
     query::{Selector, dataset, metric, queries, ratio, responses},
     schema::{Dashboard, Panel},
@@ -63,13 +64,13 @@ fn signals() -> Section {
             text("How to read this", GUIDE).width(6),
             stat("Queries, times the usual", "The rate of now by that of the whole time shown: choose one that begins before the attack.", Unit::Plain)
                 .query(&before, "times")
-                .thresholds(rising(2.0, 5.0)),
+                .limit(Limit::Spike),
             stat("Zones with random names", "Zones in which so many names are asked for once that they are counted together.", Unit::Count)
                 .query(&metric("xdsc_random_subdomain_zones").max(""), "zones")
-                .thresholds(never()),
+                .limit(Limit::Never),
             stat("Amplification", "Octets of responses for each octet of queries, over UDP. Above 10, the server is worth abusing as a reflector.", Unit::Plain)
                 .query(&amplification(""), "times")
-                .thresholds(rising(8.0, 15.0)),
+                .limit(Limit::Amplification),
             stat("NXDOMAIN", "Share of responses with RCODE NXDOMAIN.", Unit::Share)
                 .query(&rcode_share("NXDOMAIN", ""), "NXDOMAIN"),
             stat("Malformed", "Packets that arrive and cannot be read.", Unit::Packets)
@@ -77,7 +78,7 @@ fn signals() -> Section {
                 .thresholds(rising(10.0, 1000.0)),
             stat("Unanswered", "Share of queries without a response in time.", Unit::Share)
                 .query(&unanswered(""), "unanswered")
-                .thresholds(rising(0.01, 0.05)),
+                .limit(Limit::Unanswered),
         ])
 }
 
@@ -141,7 +142,7 @@ fn random_subdomains() -> Section {
         .line(8, vec![
             time_series("Random names by zone", "Different names per minute that were asked for about once, by the zone in which they are. Estimated.", Unit::Count)
                 .query(&random_names().sum("zone"), "{{zone}}")
-                .thresholds(rising(1000.0, 10_000.0)),
+                .limit(Limit::RandomNames),
             top("Names that stand together", "Queries for random names in the time shown, by their zone. Empty in health.",
                 &folded.top_totals(50, "qname"), &[("qname", "Names")])
                 .or_else("none"),
@@ -168,7 +169,7 @@ fn reflection() -> Section {
         .line(8, vec![
             time_series("Amplification by node", "Octets of responses for each octet of queries, over UDP.", Unit::Plain)
                 .query(&amplification("site, instance"), "{{site}} {{instance}}")
-                .thresholds(rising(8.0, 15.0)),
+                .limit(Limit::Amplification),
             time_series("Types with large answers", "Queries for the types that reflectors are abused with.", Unit::Queries)
                 .query(&any.rate("qtype"), "{{qtype}}")
                 .coloured(palette::QTYPES),
@@ -184,7 +185,7 @@ fn reflection() -> Section {
                 .query(&ratio(&responses().rate(""), &queries().rate("")), "responses per query"),
             time_series("TCP, share of queries", "Rate limiting that truncates makes honest clients come over TCP.", Unit::Share)
                 .query(&tcp_share(""), "TCP")
-                .thresholds(rising(0.2, 0.5)),
+                .limit(Limit::Tcp),
         ])
 }
 

@@ -3,6 +3,7 @@
 
 use super::{
     layout::Section,
+    limits::Limit,
     palette,
     panel::{Unit, stat, table, time_series, top},
     query::{Selector, dataset, metric, ratio},
@@ -120,7 +121,7 @@ fn all() -> Section {
                     &share("SERVFAIL"),
                     "SERVFAIL",
                     Unit::Share,
-                    &palette::rising(0.01, 0.05),
+                    &Limit::Servfail.steps(),
                 )
                 .labels(&[("customer", "Customer")])
                 .sorted_by("Queries")

@@ -3,7 +3,8 @@
 
 use super::{
     layout::Section,
-    palette::{self, falling, never, rising},
+    limits::Limit,
+    palette::{self, falling, rising},
     panel::{Unit, stat, states, table, time_series},
     query::{metric, ratio},
     schema::{Dashboard, Panel},
@@ -46,7 +47,7 @@ fn rate_of(title: &str, description: &str, unit: Unit, family: &str) -> Panel {
 
 /// The same of what must not happen.
 fn never_of(title: &str, description: &str, unit: Unit, family: &str) -> Panel {
-    rate_of(title, description, unit, family).thresholds(never())
+    rate_of(title, description, unit, family).limit(Limit::Never)
 }
 
 /// A gauge per node.
@@ -78,28 +79,28 @@ fn trust() -> Section {
         .line(4, vec![
             stat("Nodes that cannot be scraped", "Targets of the job that Prometheus gets no answer from.", Unit::Count)
                 .query(&format!("sum(1 - {})", metric("up")), "down")
-                .thresholds(never()),
-            stat("Packets without an outcome", "What the account of packets lacks: 0, but for packets under way between two counters.", Unit::Packets)
+                .limit(Limit::Never),
+            stat("Missing in the account", "What the account of packets lacks: 0, but for packets under way between two counters.", Unit::Packets)
                 .query(&imbalance(""), "difference")
                 .thresholds(rising(1.0, 100.0)),
             stat("Lost records", "Records that rings had no room for. Totals have them, names and clients do not.", Unit::Records)
                 .query(&lost.rate(""), "lost")
-                .thresholds(never()),
+                .limit(Limit::Never),
             stat("Sampled out", "Share of records that others stand for.", Unit::Share)
                 .query(&sampled, "sampled")
-                .thresholds(rising(0.01, 0.9)),
+                .limit(Limit::Sampled),
             stat("Worst lag", "The longest that a record took through a stage, in the last minute, of all nodes.", Unit::Seconds)
                 .query(&metric("xdsc_stage_max_lag_seconds").max(""), "lag")
-                .thresholds(rising(5.0, 30.0)),
+                .limit(Limit::Lag),
             stat("Time per packet", "Mean run time of the kernel programs.", Unit::Seconds)
                 .query(&probe, "time")
-                .thresholds(rising(2e-6, 1e-5)),
+                .limit(Limit::ProbeTime),
             stat("Oldest database", "Age of the oldest database of countries or autonomous systems.", Unit::Seconds)
                 .query(&metric("xdsc_geoip_database_age_seconds").max(""), "age")
-                .thresholds(rising(3_024_000.0, 7_776_000.0)),
-            stat("Stale tables", "Tables that could not be read the last time.", Unit::Count)
+                .limit(Limit::DatabaseAge),
+            stat("Tables that are stale", "Tables that could not be read the last time.", Unit::Count)
                 .query(&metric("xdsc_table_stale").sum(""), "stale")
-                .thresholds(never()),
+                .limit(Limit::Never),
         ])
 }
 
@@ -180,10 +181,10 @@ fn lag() -> Section {
         .line(8, vec![
             time_series("Worst lag by stage", "The longest that a record took through a stage, in the last minute. Usual are milliseconds; up to two seconds for aggregate.", Unit::Seconds)
                 .query(&metric("xdsc_stage_max_lag_seconds").max(by), stage)
-                .thresholds(rising(5.0, 30.0)),
+                .limit(Limit::Lag),
             time_series("Lag of the moment", "Age of the oldest record that is not through. It grows while a thread hangs.", Unit::Seconds)
                 .query(&metric("xdsc_stage_lag_seconds").max(by), stage)
-                .thresholds(rising(5.0, 30.0)),
+                .limit(Limit::Lag),
             time_series("Backlog by stage", "Records that wait for a stage.", Unit::Count)
                 .query(&metric("xdsc_stage_backlog").max(by), stage),
             time_series("Produced less consumed", "What comes to a stage faster than it goes through: 0 in health.", Unit::Records)
@@ -200,13 +201,13 @@ fn rings() -> Section {
         .line(8, vec![
             states("Sampling", "One record in so many is put into the rings: 1 is all of them.", Unit::Plain)
                 .query(&sampling, NODE)
-                .thresholds(rising(2.0, 16.0)),
+                .limit(Limit::Sampling),
             time_series("Fill of the fullest ring", "Share of a ring that was in use when the scrape came. Above half, sampling begins.", Unit::Share)
                 .query(&fill, ring)
-                .thresholds(rising(0.5, 0.9)),
+                .limit(Limit::Fill),
             time_series("Worst lag of a ring", "The longest that a record had waited when it was read, in the last minute.", Unit::Seconds)
                 .query(&metric("xdsc_ring_max_lag_seconds").max(by), ring)
-                .thresholds(rising(5.0, 30.0)),
+                .limit(Limit::Lag),
         ])
         .line(8, vec![
             time_series("Records through the rings", "What the kernel puts in and what the daemon takes out.", Unit::Records)
@@ -214,7 +215,7 @@ fn rings() -> Section {
                 .query(&metric("xdsc_ring_consumed_records_total").rate(""), "consumed"),
             time_series("Records dropped", "Records that were lost since a ring was full, or in use.", Unit::Records)
                 .query(&metric("xdsc_ring_dropped_records_total").rate(by), ring)
-                .thresholds(never()),
+                .limit(Limit::Never),
             time_series("Backlog of the rings", "Records that a scrape found, and the age of the oldest.", Unit::Count)
                 .query(&metric("xdsc_ring_backlog_records").sum(by), ring),
             time_series("Lag of the rings", "Age of the oldest record that a scrape found.", Unit::Seconds)
@@ -238,14 +239,14 @@ fn cost() -> Section {
         .line(8, vec![
             time_series("Time per packet by program", "Mean run time of each kernel program, while the kernel measures it.", Unit::Seconds)
                 .query(&probe, "{{program}}")
-                .thresholds(rising(2e-6, 1e-5)),
+                .limit(Limit::ProbeTime),
             rate_of("CPU of the daemon", "CPU seconds per second: 1 is one CPU. That of the kernel programs is not in it.", Unit::Plain, "process_cpu_seconds_total"),
             gauge_of("Memory of the daemon", "Resident memory.", Unit::Octets, "process_resident_memory_bytes"),
         ])
         .line(8, vec![
             time_series("Duration of scrapes", "How long Prometheus waits for the metrics.", Unit::Seconds)
                 .query(&scrape, NODE)
-                .thresholds(rising(1.0, 5.0)),
+                .limit(Limit::Scrape),
             time_series("Samples of scrapes", "How many samples a scrape has.", Unit::Count)
                 .query(&metric("scrape_samples_scraped").max(BY_NODE), NODE),
             time_series("File descriptors", "Open ones, as a share of what the system allows.", Unit::Share)
@@ -438,10 +439,10 @@ fn tables() -> Section {
         .line(8, vec![
             time_series("Age of databases", "Since a database was built. Those of MaxMind are built anew each week.", Unit::Seconds)
                 .query(&metric("xdsc_geoip_database_age_seconds").max("site, instance, database"), database)
-                .thresholds(rising(3_024_000.0, 7_776_000.0)),
+                .limit(Limit::DatabaseAge),
             states("Stale tables", "Tables that could not be read the last time, so that what they were before goes on.", Unit::Plain)
                 .query(&metric("xdsc_table_stale").max(by_table), "{{site}} {{instance}} {{table}} {{source}}")
-                .thresholds(never())
+                .limit(Limit::Never)
                 .told(&[("0", "fresh", palette::GOOD), ("1", "stale", palette::BAD)]),
             table("Databases", "What they call themselves, and when they were built.", Unit::PointInTime)
                 .column(&built, "Built")
@@ -498,9 +499,9 @@ fn reverse_dns() -> Section {
         .line(8, vec![
             time_series("Requests for names", "What those who want a name are told at once.", Unit::Events)
                 .query(&metric("xdsc_reverse_dns_requests_total").rate("result"), "{{result}}"),
-            time_series("Queue", "Addresses that wait to be asked for, as a share of the room for them.", Unit::Share)
+            time_series("Queue of addresses", "Addresses that wait to be asked for, as a share of the room for them.", Unit::Share)
                 .query(&queue, NODE)
-                .thresholds(rising(0.5, 0.9)),
+                .limit(Limit::Fill),
             time_series("Waiting time in the queue", "From a request to the moment that its address is asked for.", Unit::Seconds)
                 .query(&waited.quantile(0.5, ""), "50 %")
                 .query(&waited.quantile(0.95, ""), "95 %")
@@ -655,12 +656,12 @@ fn enriched() -> Section {
                     "{{reason}}",
                 ),
                 time_series(
-                    "Queue",
+                    "Queue of messages",
                     "Messages that wait to be enriched, as a share of the room for them.",
                     Unit::Share,
                 )
                 .query(&queue, NODE)
-                .thresholds(rising(0.5, 0.9)),
+                .limit(Limit::Fill),
             ],
         )
         .line(
@@ -674,7 +675,7 @@ fn enriched() -> Section {
                 .query(&metric("xdsc_enriched_stream_active").max(BY_NODE), NODE)
                 .told(&[("0", "off", "#8e8e8e"), ("1", "on", palette::GOOD)]),
                 gauge_of(
-                    "One transaction in so many",
+                    "One of the paired in so many",
                     "Of the paired transactions, so many are taken.",
                     Unit::Count,
                     "xdsc_enriched_sampling_interval",
@@ -728,14 +729,14 @@ fn subscribers() -> Section {
                     "Exchanges that a subscriber missed since it was too slow.",
                     "xdsc_enriched_subscriber_dropped_exchanges_total",
                 )
-                .thresholds(never()),
+                .limit(Limit::Never),
             ],
         )
         .line(
             8,
             vec![
                 time_series(
-                    "Produced less consumed",
+                    "Produced less consumed by subscribers",
                     "Exchanges that come faster than a subscriber takes them.",
                     Unit::Events,
                 )
@@ -769,7 +770,7 @@ fn subscribers() -> Section {
                     &metric("xdsc_enriched_subscriber_max_lag_seconds").max(by),
                     &format!("{place} worst"),
                 )
-                .thresholds(rising(5.0, 30.0)),
+                .limit(Limit::Lag),
             ],
         )
 }
@@ -795,7 +796,7 @@ fn files() -> Section {
                     "xdsc_dsc_file_errors_total",
                 ),
                 never_of(
-                    "Messages without room",
+                    "Messages without room in the files",
                     "Messages, by datasets, that are not in the files (`dsc.cells`).",
                     Unit::Messages,
                     "xdsc_dsc_file_uncounted_messages_total",

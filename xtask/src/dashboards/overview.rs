@@ -2,7 +2,8 @@
 
 use super::{
     layout::Section,
-    palette::{self, falling, never, rising},
+    limits::Limit,
+    palette::{self, falling},
     panel::{Unit, bars, stat, states, table, time_series},
     query::{metric, queries, ratio, rcodes, responses},
     schema::{Dashboard, Panel},
@@ -69,21 +70,21 @@ fn service() -> Section {
                 .query(&responses().rate(""), "responses"),
             stat("Unanswered", "Queries that got no response in time, as a share of those that were watched for one. Above some percent the server is overloaded, or drops on purpose (rate limiting).", Unit::Share)
                 .query(&unanswered(""), "unanswered")
-                .thresholds(rising(0.01, 0.05)),
+                .limit(Limit::Unanswered),
             stat("Response time, 95 %", "From a query's arrival to its response's departure at the network interface: 95 % are at least as fast.", Unit::Seconds)
                 .query(&response_time(0.95, ""), "95 %")
-                .thresholds(rising(0.01, 0.1)),
+                .limit(Limit::ResponseTime),
             stat("SERVFAIL", "Share of responses with RCODE SERVFAIL: the server could not answer.", Unit::Share)
                 .query(&rcode_share("SERVFAIL", ""), "SERVFAIL")
-                .thresholds(rising(0.01, 0.05)),
+                .limit(Limit::Servfail),
             stat("NXDOMAIN", "Share of responses with RCODE NXDOMAIN: the name does not exist. Root servers have much of it; a sudden rise elsewhere is a random-subdomain attack.", Unit::Share)
                 .query(&rcode_share("NXDOMAIN", ""), "NXDOMAIN"),
             stat("TCP", "Share of queries over TCP. It rises when responses are truncated, or rate limiting slips.", Unit::Share)
                 .query(&tcp_share(""), "TCP")
-                .thresholds(rising(0.2, 0.5)),
+                .limit(Limit::Tcp),
             stat("Lost records", "Records that rings had no room for: what is told of names and clients misses them, totals do not. It is 0 in health.", Unit::Records)
                 .query(&lost(""), "lost")
-                .thresholds(never()),
+                .limit(Limit::Never),
         ])
 }
 
@@ -166,7 +167,7 @@ fn sites() -> Section {
                 .stacked(),
             time_series("Unanswered by site", "Queries without a response in time, as a share.", Unit::Share)
                 .query(&unanswered("site"), "{{site}}")
-                .thresholds(rising(0.01, 0.05)),
+                .limit(Limit::Unanswered),
             time_series("Response time by site, 95 %", "Time between query and response at the network interface.", Unit::Seconds)
                 .query(&response_time(0.95, "site"), "{{site}}"),
         ])
@@ -196,19 +197,19 @@ fn service_columns(table: Panel, by: &str) -> Panel {
             &unanswered(by),
             "Unanswered",
             Unit::Share,
-            &rising(0.01, 0.05),
+            &Limit::Unanswered.steps(),
         )
         .column_of(
             &response_time(0.95, by),
             "Response time, 95 %",
             Unit::Seconds,
-            &rising(0.01, 0.1),
+            &Limit::ResponseTime.steps(),
         )
         .column_of(
             &rcode_share("SERVFAIL", by),
             "SERVFAIL",
             Unit::Share,
-            &rising(0.01, 0.05),
+            &Limit::Servfail.steps(),
         )
         .column_of(
             &rcode_share("NXDOMAIN", by),
@@ -216,8 +217,13 @@ fn service_columns(table: Panel, by: &str) -> Panel {
             Unit::Share,
             &plain,
         )
-        .column_of(&tcp_share(by), "TCP", Unit::Share, &rising(0.2, 0.5))
-        .column_of(&lost(by), "Lost records", Unit::Records, &never())
+        .column_of(&tcp_share(by), "TCP", Unit::Share, &Limit::Tcp.steps())
+        .column_of(
+            &lost(by),
+            "Lost records",
+            Unit::Records,
+            &Limit::Never.steps(),
+        )
 }
 
 fn nodes() -> Section {
@@ -245,7 +251,7 @@ fn nodes() -> Section {
             table("Silent nodes", "Nodes without any query now, while their site has some. Empty in health.", Unit::Queries)
                 .column(&silent, "Queries")
                 .labels(&[("site", "Site"), ("instance", "Node")])
-                .thresholds(never())
+                .limit(Limit::Never)
                 .or_else("none"),
         ])
 }
@@ -261,7 +267,12 @@ fn node_table() -> Panel {
         ),
         BY_NODE,
     )
-    .column_of(&sampling, "One record in", Unit::Count, &rising(2.0, 16.0))
+    .column_of(
+        &sampling,
+        "One record in",
+        Unit::Count,
+        &Limit::Sampling.steps(),
+    )
     .column_of(
         &format!("{since} * 1000"),
         "Started",

@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    limits::Limit,
     palette::{self, Palette},
     schema::{
         CellOptions, Colouring, Custom, DataSource, Exemplars, FieldConfig, FieldDefaults,
@@ -309,9 +310,11 @@ impl Panel {
         self.target(expr, legend, Format::TimeSeries, Kind::Range)
     }
 
-    /// A bar for each series that a query gives at the end of the time.
+    /// A bar for each series that a query gives at the end of the time, the
+    /// greatest first.
     pub(super) fn now(self, expr: &str, legend: &str) -> Self {
-        self.target(expr, legend, Format::TimeSeries, Kind::Instant)
+        let sorted = format!("sort_desc({expr})");
+        self.target(&sorted, legend, Format::TimeSeries, Kind::Instant)
     }
 
     /// A column of a table.
@@ -426,6 +429,11 @@ impl Panel {
             thresholds_style.mode = "dashed";
         }
         self
+    }
+
+    /// The same, of a number that has limits elsewhere as well.
+    pub(super) fn limit(self, limit: Limit) -> Self {
+        self.thresholds(limit.steps())
     }
 
     /// Texts for values.

@@ -3,6 +3,7 @@
 
 use super::{
     layout::Section,
+    limits::Limit,
     overview::{rcode_share, response_time, unanswered},
     palette::{self, rising},
     panel::{Unit, heatmap, stat, time_series, top},
@@ -56,13 +57,13 @@ fn summary() -> Section {
                 .query(&successful, "sound"),
             stat("Failures", "Share of responses with RCODE SERVFAIL.", Unit::Share)
                 .query(&rcode_share("SERVFAIL", ""), "SERVFAIL")
-                .thresholds(rising(0.01, 0.05)),
+                .limit(Limit::Servfail),
             stat("Refused", "Share of responses with RCODE REFUSED: asked for zones that are not served here.", Unit::Share)
                 .query(&rcode_share("REFUSED", ""), "REFUSED")
                 .thresholds(rising(0.05, 0.2)),
             stat("Unanswered", "Queries that got no response in time, as a share of those that were watched for one.", Unit::Share)
                 .query(&unanswered(""), "unanswered")
-                .thresholds(rising(0.01, 0.05)),
+                .limit(Limit::Unanswered),
             stat("Truncated", "Responses over UDP that did not fit (TC): each makes its client come back over TCP.", Unit::Share)
                 .query(&truncated(), "TC")
                 .thresholds(rising(0.02, 0.1)),
@@ -107,7 +108,7 @@ fn rcode_section() -> Section {
                     "{{rcode}}",
                 )
                 .coloured(palette::RCODES)
-                .thresholds(rising(0.01, 0.05)),
+                .limit(Limit::Servfail),
             ],
         )
         .line(
@@ -184,7 +185,7 @@ fn transactions() -> Section {
             time_series("Unanswered by transport", "Queries without a response in time, as a share. Rate limiting shows over UDP only.", Unit::Share)
                 .query(&unanswered("transport"), "{{transport}}")
                 .coloured(palette::TRANSPORTS)
-                .thresholds(rising(0.01, 0.05)),
+                .limit(Limit::Unanswered),
             time_series("Unsolicited responses", "Responses that leave without a query: those to queries that xdsc did not see, or forged ones.", Unit::Messages)
                 .query(&unsolicited.rate("transport"), "{{transport}}")
                 .coloured(palette::TRANSPORTS),

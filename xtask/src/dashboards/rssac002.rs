@@ -2,7 +2,8 @@
 
 use super::{
     layout::Section,
-    palette::{self, never, rising},
+    limits::Limit,
+    palette::{self, rising},
     panel::{Unit, bars, heatmap, stat, text, time_series},
     query::{metric, queries, ratio, rcodes, responses},
     schema::Dashboard,
@@ -72,7 +73,7 @@ fn volume() -> Section {
                 .now(&queries().total(""), "queries"),
                 stat("TCP", "Share of queries over TCP.", Unit::Share)
                     .query(&super::overview::tcp_share(""), "TCP")
-                    .thresholds(rising(0.2, 0.5)),
+                    .limit(Limit::Tcp),
                 stat(
                     "Responses to queries",
                     "Responses sent for each query received.",
@@ -160,7 +161,7 @@ fn files() -> Section {
                 Unit::Events,
             )
             .query(&errors.rate("site, instance"), "{{site}} {{instance}}")
-            .thresholds(never()),
+            .limit(Limit::Never),
         ],
     )
 }

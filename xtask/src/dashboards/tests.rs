@@ -4,6 +4,7 @@
 mod families;
 mod linter;
 mod promql;
+mod thresholds;
 
 use std::collections::{BTreeMap, BTreeSet};
 
