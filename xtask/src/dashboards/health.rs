@@ -229,6 +229,8 @@ fn cost() -> Section {
         &metric("xdsc_probe_run_seconds_total").rate("program"),
         &metric("xdsc_probe_runs_total").rate("program"),
     );
+    let time = metric("xdsc_time_seconds");
+    let clock = format!("abs({time} - timestamp({time}))");
     let scrape = metric("scrape_duration_seconds").max(BY_NODE);
     let descriptors = format!(
         "{} / {}",
@@ -252,6 +254,9 @@ fn cost() -> Section {
             time_series("File descriptors", "Open ones, as a share of what the system allows.", Unit::Share)
                 .query(&descriptors, NODE)
                 .thresholds(rising(0.7, 0.9)),
+            time_series("Clock", "What the server's clock says less what Prometheus's does: more than a second or two is a wrong clock. The time of a scrape is in it.", Unit::Seconds)
+                .query(&clock, NODE)
+                .thresholds(rising(2.0, 5.0)),
             gauge_of("Threads", "Threads of the daemon.", Unit::Count, "process_threads"),
         ])
 }

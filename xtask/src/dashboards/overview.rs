@@ -5,7 +5,7 @@ use super::{
     limits::Limit,
     palette::{self, falling},
     panel::{Unit, bars, stat, states, table, time_series},
-    query::{metric, queries, ratio, rcodes, responses},
+    query::{alerts, metric, queries, ratio, rcodes, responses},
     schema::{Dashboard, Panel},
 };
 
@@ -171,7 +171,17 @@ fn sites() -> Section {
             time_series("Response time by site, 95 %", "Time between query and response at the network interface.", Unit::Seconds)
                 .query(&response_time(0.95, "site"), "{{site}}"),
         ])
-        .line(8, vec![site_table()])
+        .line(8, vec![site_table().width(16), alert_table()])
+}
+
+/// What fires, with what it is about.
+fn alert_table() -> Panel {
+    table("Alerts", "Alerts of dashboards/prometheus that fire now, with their runbooks in docs/alerts.md. Empty in health.", Unit::Count)
+        .column(&alerts().count("alertname, severity, site, instance"), "Alerts")
+        .labels(&[("alertname", "Alert"), ("severity", "Severity"), ("site", "Site"), ("instance", "Node")])
+        .sorted_by("Alerts")
+        .limit(Limit::Never)
+        .or_else("none")
 }
 
 fn site_table() -> Panel {

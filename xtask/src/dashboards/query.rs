@@ -44,6 +44,15 @@ pub(super) fn rcodes() -> Selector {
     metric("xdsc_dns_rcode_responses_total").with(r#"role="server""#)
 }
 
+/// Alerts that fire. They are of nodes, sites, or of a whole job, so that the job
+/// alone can be chosen.
+pub(super) fn alerts() -> Selector {
+    Selector {
+        family: "ALERTS".to_owned(),
+        matchers: r#"job=~"$job|",alertname=~"Xdsc.*",alertstate="firing""#.to_owned(),
+    }
+}
+
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{{{}}}", self.family, self.matchers)
@@ -140,6 +149,11 @@ impl Selector {
     /// Events up to a bound of a histogram, per second.
     pub(super) fn up_to(&self, bound: &str) -> String {
         self.buckets().with(&format!(r#"le="{bound}""#)).rate("")
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self, by: &str) -> String {
+        format!("count by ({by}) ({self})")
     }
 
     /// The sum of a gauge.

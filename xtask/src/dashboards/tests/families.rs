@@ -14,7 +14,12 @@ use super::{
 use crate::{dashboards::unused::UNUSED, workspace};
 
 /// What Prometheus says of its targets.
-const OF_PROMETHEUS: [&str; 3] = ["up", "scrape_duration_seconds", "scrape_samples_scraped"];
+const OF_PROMETHEUS: [&str; 4] = [
+    "ALERTS",
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+];
 /// Labels that targets have.
 const OF_TARGETS: [&str; 3] = ["job", "site", "instance"];
 
