@@ -7,6 +7,7 @@
 
 mod bench;
 mod build;
+mod dashboards;
 mod demo;
 mod integration;
 mod process;
