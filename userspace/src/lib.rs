@@ -11,6 +11,7 @@ pub mod dsc_files;
 pub mod enrich;
 pub mod export;
 pub mod http;
+pub mod live_view;
 pub mod names;
 pub mod read;
 pub mod rssac002;
