@@ -19,3 +19,4 @@ pub mod source;
 pub mod statistics;
 pub mod stats;
 pub mod tail;
+pub mod view;
