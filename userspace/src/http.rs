@@ -20,6 +20,7 @@ mod scrape;
 #[cfg(test)]
 mod tests;
 
+use crate::live_view::LiveView;
 pub use api::Tail;
 pub use axum::Router;
 pub use connection::serve;
@@ -41,6 +42,11 @@ pub trait Telemetry: Send + Sync + 'static {
 
     /// The stream to subscribe to, where there is one.
     fn tail(&self) -> Option<Tail> {
+        None
+    }
+
+    /// What people look at, where there is such a view.
+    fn view(&self) -> Option<LiveView> {
         None
     }
 }

@@ -12,6 +12,7 @@ pub mod enrich;
 pub mod export;
 pub mod http;
 mod interrupt;
+pub mod live_view;
 pub mod names;
 pub mod read;
 mod remote;

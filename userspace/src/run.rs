@@ -21,6 +21,7 @@ use crate::{
     config::{Config, ListenAddress, ListenHost, LogLevel},
     export::{process::ProcessCollector, prometheus, snapshot::Snapshot},
     http::{self, Listeners, Tail, Telemetry, TelemetryError},
+    live_view::{Detail, Facts, LiveView, Source},
     source::live::{Beside, Ended, Live, probe::Variant},
 };
 
@@ -65,8 +66,15 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     let daemon = Arc::new(Daemon::new(live, files.states(), enrichment));
     let observed = Arc::clone(&daemon);
     let writing = (files.start(move || observed.live())).context("cannot start a thread")?;
-    let served = runtime.block_on(serve(&config, listeners, Arc::clone(&daemon)));
+    let looking = LiveView::start(Arc::clone(&daemon) as _, facts(&config));
+    let looking = looking.context("cannot start the thread of the live view")?;
+    let site = Arc::new(Site {
+        daemon: Arc::clone(&daemon),
+        view: looking.view().clone(),
+    });
+    let served = runtime.block_on(serve(&config, listeners, site));
     runtime.shutdown_timeout(SHUTDOWN);
+    looking.stop();
     daemon.enrichment.stop();
     let files = writing.stop();
     let ended = daemon.stop()?;
@@ -76,10 +84,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     served
 }
 
-async fn serve(config: &Config, listeners: Listeners, daemon: Arc<Daemon>) -> anyhow::Result<()> {
+async fn serve(config: &Config, listeners: Listeners, site: Arc<Site>) -> anyhow::Result<()> {
     let path = config.web.telemetry_path.parse()?;
-    let stream = daemon.enrichment.tail().stream.clone();
-    let router = http::router(daemon, &path);
+    let stream = site.daemon.enrichment.tail().stream.clone();
+    let view = site.view.clone();
+    let router = http::router(site, &path);
     for address in listeners.local_addresses()? {
         info!("serving http://{address}{}", path.as_str());
     }
@@ -92,6 +101,7 @@ async fn serve(config: &Config, listeners: Listeners, daemon: Arc<Daemon>) -> an
         }
         // Or they would hold the end up.
         stream.close();
+        view.close();
     };
     http::serve(listeners, router, shutdown).await?;
     Ok(())
@@ -170,7 +180,14 @@ fn log_to_stderr(level: LogLevel) {
     }
 }
 
-/// What the endpoint serves.
+fn facts(config: &Config) -> Facts {
+    Facts {
+        telemetry_path: config.web.telemetry_path.clone(),
+        clients: config.privacy.clients,
+    }
+}
+
+/// What runs.
 struct Daemon {
     /// `None` once stopped.
     live: Mutex<Option<Arc<Live>>>,
@@ -243,16 +260,42 @@ fn log_end(snapshot: &Snapshot) {
     }
 }
 
-impl Telemetry for Daemon {
+impl Source for Daemon {
+    fn look(&self, detail: Detail) -> Option<Snapshot> {
+        let live = self.live()?;
+        let snapshot = match detail {
+            Detail::Counters => live.counters(),
+            Detail::Datasets => live.snapshot(),
+        };
+        match snapshot {
+            Ok(mut snapshot) => {
+                self.enrichment.tell(&mut snapshot);
+                Some(snapshot)
+            }
+            Err(cause) => {
+                warn!(%cause, "the page at / and the API have nothing new to show any more");
+                None
+            }
+        }
+    }
+}
+
+/// What the endpoint serves.
+struct Site {
+    daemon: Arc<Daemon>,
+    view: LiveView,
+}
+
+impl Telemetry for Site {
     fn openmetrics(&self) -> Result<String, TelemetryError> {
-        let live = self
-            .live()
+        let live = (self.daemon.live())
             .ok_or_else(|| TelemetryError::Source("xdsc is stopping".into()))?;
         let mut snapshot = live
             .snapshot()
             .map_err(|error| TelemetryError::Source(Box::new(error)))?;
-        snapshot.files = self.files.get();
-        self.enrichment.tell(&mut snapshot);
+        snapshot.files = self.daemon.files.get();
+        self.daemon.enrichment.tell(&mut snapshot);
+        snapshot.viewers = Some(self.view.viewers());
         Ok(prometheus::openmetrics(
             snapshot,
             Some(ProcessCollector::new()),
@@ -260,7 +303,7 @@ impl Telemetry for Daemon {
     }
 
     fn ready(&self) -> Result<(), String> {
-        match self.live() {
+        match self.daemon.live() {
             Some(live) => live.check(),
             None => Err("xdsc is stopping".to_owned()),
         }
@@ -271,10 +314,10 @@ impl Telemetry for Daemon {
             ("Version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             (
                 "Uptime".to_owned(),
-                format!("{} s", self.started.elapsed().as_secs()),
+                format!("{} s", self.daemon.started.elapsed().as_secs()),
             ),
         ];
-        if let Some(live) = self.live() {
+        if let Some(live) = self.daemon.live() {
             facts.push(("Node".to_owned(), live.node().to_owned()));
             facts.push(("Attached".to_owned(), live.places()));
         }
@@ -282,6 +325,10 @@ impl Telemetry for Daemon {
     }
 
     fn tail(&self) -> Option<Tail> {
-        Some(self.enrichment.tail().clone())
+        Some(self.daemon.enrichment.tail().clone())
+    }
+
+    fn view(&self) -> Option<LiveView> {
+        Some(self.view.clone())
     }
 }

@@ -37,7 +37,7 @@ use super::{
     process::ProcessCollector,
     snapshot::{LiveState, Snapshot},
 };
-use crate::{source::stream::StreamStats, stats::pairing::BUCKETS_NS};
+use crate::{source::stream::StreamStats, stats::pairing::BUCKETS_NS, view::Viewers};
 
 /// Upper bounds of the query sizes' histogram: ends of 16-octet bins.
 const QUERY_BOUNDS: [usize; 12] = [31, 47, 63, 79, 95, 111, 127, 159, 191, 223, 255, 287];
@@ -104,6 +104,9 @@ impl Collector for Statistics {
         }
         if let Some(stream) = &self.0.stream {
             families.enriched_stream(stream)?;
+        }
+        if let Some(viewers) = &self.0.viewers {
+            families.viewers(viewers)?;
         }
         Ok(())
     }
@@ -424,6 +427,22 @@ impl Families<'_> {
         let help = "Octets kept of unfinished TCP streams";
         self.gauge("stream_memory", help, Some(&Unit::Bytes), |samples| {
             samples.gauge([], streams.memory as f64)
+        })
+    }
+
+    fn viewers(&mut self, viewers: &Viewers) -> fmt::Result {
+        let help = "Those who watch the page at / or the events behind it";
+        self.gauge("viewers", help, None, |samples| {
+            samples.gauge([], viewers.now as f64)
+        })?;
+        let help = "The most that may watch at a time";
+        self.gauge("max_viewers", help, None, |samples| {
+            samples.gauge([], viewers.max as f64)
+        })?;
+        let help = "Those who watched no more: refused since all places were taken, or too_slow";
+        self.counter("lost_viewers", help, |samples| {
+            samples.counter([("reason", "refused")], viewers.refused)?;
+            samples.counter([("reason", "too_slow")], viewers.dropped)
         })
     }
 

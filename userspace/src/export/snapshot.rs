@@ -13,6 +13,7 @@ use crate::enrich::{
 };
 use crate::source::stream::StreamStats;
 use crate::stats::{aggregate::Report, lag::LagReport, pairing::PairingStats};
+use crate::view::Viewers;
 
 /// The statistics of a source, and of the live one what it says of itself.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub caches: Option<Caches>,
     /// The enriched stream, where there is one.
     pub stream: Option<EnrichedStats>,
+    /// Those who look at the page, or at the events behind it, where there is one.
+    pub viewers: Option<Viewers>,
 }
 
 /// What every event passes in a daemon, one after the other.
@@ -152,6 +155,7 @@ impl Snapshot {
             reverse_dns: Some(ReverseDnsStats::example()),
             stream: Some(EnrichedStats::example()),
             caches: Some(Caches::default()),
+            viewers: Some(Viewers::default()),
             ..Self::default()
         };
         for (hook, flags) in snapshot.hooks.iter_mut().zip([0x00, 0x80]) {

@@ -42,8 +42,8 @@ use crate::{
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
     stats::{
-        engine::Counts, lag::LagReport, pairing::Pairing, plan::Plan, response_time::ResponseTime,
-        sketches::Clients,
+        aggregate, engine::Counts, lag::LagReport, pairing::Pairing, plan::Plan,
+        response_time::ResponseTime, sketches::Clients,
     },
 };
 
@@ -169,13 +169,28 @@ impl Live {
     /// # Errors
     /// When the kernel does not hand out its counters.
     pub fn snapshot(&self) -> Result<Snapshot, LoadError> {
+        self.snapshot_with(|drains| Some(drains.statistics()))
+    }
+
+    /// The same without the datasets, which is much less to copy.
+    ///
+    /// # Errors
+    /// When the kernel does not hand out its counters.
+    pub fn counters(&self) -> Result<Snapshot, LoadError> {
+        self.snapshot_with(|_| None)
+    }
+
+    fn snapshot_with(
+        &self,
+        statistics: impl FnOnce(&Drains) -> Option<aggregate::Report>,
+    ) -> Result<Snapshot, LoadError> {
         // As they are found: what a scrape has them emptied of had waited.
         let found = self.drains.rings();
         // The rings are emptied first, so that the kernel's counters, read
         // after, are never behind what was taken out.
         let (reports, pairing) = self.drains.report();
         let emptied = self.drains.rings();
-        let statistics = self.drains.statistics();
+        let statistics = statistics(&self.drains);
         let aggregate = self.drains.aggregate_lag();
         let (ingress, egress, programs) = {
             let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,7 +220,7 @@ impl Live {
             hooks,
             pairing,
             streams,
-            statistics: Some(statistics),
+            statistics,
             caches,
             live: Some(LiveState {
                 node: self.node.clone(),
