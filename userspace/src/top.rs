@@ -76,11 +76,11 @@ impl From<RemoteError> for Stopped {
 
 /// Attaches to the interfaces for as long as it is looked at.
 fn watch(args: &TopArgs, out: &mut impl Write) -> Result<(), Stopped> {
-    let own = Own::start(args).map_err(|error| Stopped::Told(format!("{error:#}")))?;
+    let told = |error| Stopped::Told(format!("{error:#}"));
+    let own = Own::start(args).map_err(told)?;
     let shown = show(args, own.url(), out);
-    let stopped = own.stop();
-    shown?;
-    stopped.map_err(|error| Stopped::Told(format!("{error:#}")))
+    own.stop().map_err(told)?;
+    shown
 }
 
 fn show(args: &TopArgs, url: &str, out: &mut impl Write) -> Result<(), Stopped> {

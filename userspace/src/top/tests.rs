@@ -186,8 +186,8 @@ fn losses_and_lag_have_a_page() {
         &[
             "                ingress             stage          behind  in 1 min  waiting",
             "packets               7             drain            0 ms    250 ms        5",
-            "dns                   3             ring           full  kept  in 1 min     lost",
-            "segments              1             ingress  1      25 %  1/4    4.00 ms        9",
+            "dns                   3             ring            full  kept  in 1 min    lost",
+            "segments              1             ingress  1      25 %  1/4    4.00 ms       9",
             "not dns               1",
             "unreadable            1",
             "fragments             1",

@@ -66,8 +66,11 @@ fn account_lines(summary: &Summary, theme: Theme) -> Vec<Line<'static>> {
     lines
 }
 
+/// A number of the account.
+type Count = fn(&Account) -> u64;
+
 /// Of packets; records' fates are named by the API.
-const OUTCOMES: [(&str, fn(&Account) -> u64); 6] = [
+const OUTCOMES: [(&str, Count); 6] = [
     ("packets", |account| account.packets),
     ("dns", |account| account.dns),
     ("segments", |account| account.segments),
@@ -86,7 +89,7 @@ fn stage_lines(summary: &Summary, theme: Theme) -> Vec<Line<'static>> {
     let heading = |text| Line::from(theme.span(Tone::Dim, text));
     let mut lines = vec![heading("stage          behind  in 1 min  waiting")];
     lines.extend(summary.stages.iter().map(stage));
-    lines.push(heading("ring           full  kept  in 1 min     lost"));
+    lines.push(heading("ring            full  kept  in 1 min    lost"));
     let mut rings: Vec<_> = summary.rings.iter().collect();
     rings.sort_by(|one, other| {
         let dropped = other.dropped.cmp(&one.dropped);
@@ -115,7 +118,7 @@ fn ring(ring: &Ring, theme: Theme) -> Line<'static> {
     Line::from(theme.span(
         tone,
         format!(
-            "{} {:<4} {:>4.0} %  1/{:<3} {:>8} {:>8}",
+            "{} {:<4} {:>4.0} %  1/{:<3} {:>8} {:>7}",
             fitted(&ring.hook, 8),
             ring.cpu,
             100.0 * ring.fill_ratio,
