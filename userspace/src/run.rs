@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, level_filters::LevelFilter, warn};
 use tracing_subscriber::{
@@ -110,14 +111,23 @@ async fn serve(
     for address in listeners.local_addresses()? {
         info!("serving http://{address}{}", path.as_str());
     }
+    tell_systemd(NotifyState::Ready);
     let shutdown = async move {
         end.await;
+        tell_systemd(NotifyState::Stopping);
         // Or they would hold the end up.
         stream.close();
         view.close();
     };
     http::serve(listeners, router, shutdown).await?;
     Ok(())
+}
+
+/// For units of `Type=notify`; nobody listens elsewhere.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!("cannot tell systemd how it goes: {error}");
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.
