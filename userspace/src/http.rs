@@ -1,10 +1,10 @@
 //! The HTTP endpoint: metrics, health, and a page to land on.
 //!
 //! The daemon says what there is to serve through [`Telemetry`]; this module
-//! decides how. `api` has the stream. `listen` opens the sockets, early, while an error still
-//! stops the start; `routes` answers requests; `connection` carries them
-//! and keeps slow or many clients within bounds. A scrape runs beside the async
-//! workers and never on the packets' path.
+//! decides how. `api` has what is for programs, `page` what is for people. `listen`
+//! opens the sockets, early, while an error still stops the start; `routes` answers
+//! requests; `connection` carries them and keeps slow or many clients within bounds.
+//! A scrape runs beside the async workers and never on the packets' path.
 //!
 //! Two seams are left open on purpose. TLS wraps the accepted stream in
 //! `connection`, where a comment marks the place. Authentication is a layer
@@ -13,19 +13,20 @@
 
 mod api;
 mod connection;
-mod landing;
 mod listen;
+mod page;
 mod routes;
 mod scrape;
 #[cfg(test)]
 mod tests;
 
-use crate::live_view::LiveView;
-pub use api::Tail;
+pub use api::{Tail, openapi};
 pub use axum::Router;
 pub use connection::serve;
 pub use listen::{ListenError, Listeners};
 pub use routes::{TelemetryPath, TelemetryPathError, router};
+
+use crate::live_view::LiveView;
 
 /// What the endpoint serves; implemented by the daemon.
 pub trait Telemetry: Send + Sync + 'static {

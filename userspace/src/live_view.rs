@@ -106,7 +106,7 @@ pub struct Nothing;
 pub enum DatasetError {
     /// There is none of that name.
     #[error("there is no dataset of that name")]
-    Unknown(Vec<String>),
+    Unknown(String, Vec<String>),
     /// It has no such dimension.
     #[error("the dataset has no dimension of that name")]
     NoDimension(String, Vec<String>),
@@ -218,7 +218,7 @@ impl LiveView {
         let found = tables.find(|grown| grown.table.dataset.name == name);
         let Some(grown) = found else {
             let names = compared.tables().map(|grown| top::about(&grown).name);
-            return Err(DatasetError::Unknown(names.collect()));
+            return Err(DatasetError::Unknown(name.to_owned(), names.collect()));
         };
         let shown = top::dataset(grown, filters, rows, self.disclosed(audience));
         let shown = shown.map_err(|dimension| {

@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `GET /api/v1/summary`: all there is to know at a glance.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Summary {
     /// When, in seconds since the Unix epoch.
@@ -47,7 +48,7 @@ pub struct Summary {
 }
 
 /// This xdsc.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Instance {
     /// Its version.
@@ -65,7 +66,7 @@ pub struct Instance {
 }
 
 /// A kernel program's place.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Attachment {
     /// Name of the interface.
@@ -77,7 +78,7 @@ pub struct Attachment {
 }
 
 /// Something that an operator should know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
@@ -90,8 +91,8 @@ pub struct Finding {
     pub cure: String,
 }
 
-/// How bad a [`Finding`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Good to know.
@@ -103,7 +104,7 @@ pub enum Severity {
 }
 
 /// Messages since the start, exact but for TCP streams that had to be sampled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Totals {
     /// Queries to the server.
@@ -135,7 +136,7 @@ pub struct Totals {
 }
 
 /// One moment of the history: what there was per second since the point before.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Point {
     /// Its end, in seconds since the Unix epoch.
@@ -184,16 +185,16 @@ pub struct Point {
 
 /// `GET /api/v1/history`: the last ten minutes, a point per second, by columns.
 ///
-/// All columns are as long as `time`. What each is, [`Point`] says.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// All columns are as long as `time`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct History {
     /// Seconds between two points. There may be gaps: `time` tells.
     pub step_seconds: f64,
     /// Ends of the points, in seconds since the Unix epoch, rising.
     pub time: Vec<f64>,
-    /// By the names of the fields of [`Point`], but for those with names of their
-    /// own below. None where there is no value, as of response times.
+    /// By the names that a point has for them, but for those below. Null where there
+    /// is no value, as of response times.
     pub series: BTreeMap<String, Vec<Option<f64>>>,
     /// By QTYPE: the eight most frequent ones, and `other`.
     pub qtype: BTreeMap<String, Vec<f64>>,
@@ -204,7 +205,7 @@ pub struct History {
 /// Where the packets of a hook went: each sum holds exactly once all is read.
 /// `packets = dns + segments + not_dns + rejected + fragments`, and
 /// `dns + segments` is the sum of the rest.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Account {
     /// `ingress` or `egress`.
@@ -227,7 +228,7 @@ pub struct Account {
 }
 
 /// A ring between the kernel and the daemon.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Ring {
     /// `ingress` or `egress`.
@@ -249,7 +250,7 @@ pub struct Ring {
 }
 
 /// A stage that every event passes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Stage {
     /// `drain`, `aggregate`, `enrich`.
@@ -263,7 +264,7 @@ pub struct Stage {
 }
 
 /// How queries and responses are brought together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Pairing {
     /// One transaction in so many.
@@ -275,7 +276,7 @@ pub struct Pairing {
 }
 
 /// Different clients, estimated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct DistinctClients {
     /// In the last minute that is over.
@@ -287,7 +288,7 @@ pub struct DistinctClients {
 }
 
 /// A number for each family of addresses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ByFamily {
     /// IPv4 addresses.
@@ -299,7 +300,7 @@ pub struct ByFamily {
 }
 
 /// A zone in which very many names are asked for once.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct FloodedZone {
     /// Its name.
@@ -309,7 +310,7 @@ pub struct FloodedZone {
 }
 
 /// A table that clients or names are looked up in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Table {
     /// What it tells: `geoip`, `networks`, `customers`.
@@ -319,7 +320,7 @@ pub struct Table {
 }
 
 /// How clients are shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientsShown {
     /// As prefixes.
@@ -331,8 +332,8 @@ pub enum ClientsShown {
     Address,
 }
 
-/// Those who look at `/api/v1/events`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Those who watch the events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Viewers {
     /// At the moment.
@@ -346,7 +347,7 @@ pub struct Viewers {
 }
 
 /// An element of `GET /api/v1/datasets`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DatasetInfo {
     /// Its name.
     pub name: String,
@@ -365,7 +366,7 @@ pub struct DatasetInfo {
 }
 
 /// What a dataset, or a list made of one, counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Counted {
     /// Queries.
@@ -382,7 +383,7 @@ pub enum Counted {
 }
 
 /// A dimension of a dataset.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Dimension {
     /// The label that it has in Prometheus, as `country_code`.
@@ -392,7 +393,7 @@ pub struct Dimension {
 }
 
 /// An amount: since the start, and lately.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Amount {
     /// Since the start.
@@ -403,7 +404,7 @@ pub struct Amount {
 }
 
 /// `GET /api/v1/datasets/{name}`: the biggest cells of a dataset.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Dataset {
     /// Its name.
@@ -431,7 +432,7 @@ pub struct Dataset {
 }
 
 /// A cell of a dataset.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Cell {
     /// A value for each dimension.
@@ -442,7 +443,7 @@ pub struct Cell {
 }
 
 /// An event of `GET /api/v1/events`, named `view`: one per second.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct View {
     /// At a glance; its `now` is the newest point of the history.
@@ -452,7 +453,7 @@ pub struct View {
 }
 
 /// The most frequent values of one kind.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Top {
     /// What was asked for: an indexer's name, as `qtype`, `rcode`, `tld`,
@@ -480,8 +481,8 @@ pub struct Top {
     pub sum: Amount,
 }
 
-/// A value in a [`Top`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// A value in a list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Row {
     /// The value.
@@ -495,7 +496,7 @@ pub struct Row {
 }
 
 /// Why a request was not answered (RFC 9457), as `application/problem+json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Problem {
     /// `about:blank`: the title says all.

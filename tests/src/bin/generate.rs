@@ -2,7 +2,8 @@
 //!
 //! `docs/METRICS.md` comes from the families as they are encoded, so that it
 //! cannot promise what a scrape does not show; `docs/config.md` from the
-//! declarations that the daemon reads its configuration with.
+//! declarations that the daemon reads its configuration with; `docs/openapi.json` is what
+//! it serves.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -30,6 +31,7 @@ fn main() -> Result<()> {
     for (path, text) in [
         ("docs/METRICS.md", metrics()?),
         ("docs/config.md", xdsc::config::reference()),
+        ("docs/openapi.json", xdsc::http::openapi()),
     ] {
         task(Path::new(path), &text)?;
     }

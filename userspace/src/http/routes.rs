@@ -10,14 +10,14 @@ use axum::http::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
 use super::Telemetry;
-use super::api::{self, TAIL_PATH};
-use super::landing;
+use super::api::{self, OPENAPI_PATH, Problem};
+use super::page;
 use super::scrape::{Encoding, Scrape, ScrapeError, Scraper, Wanted};
 use crate::export::accepts_gzip;
 use crate::export::exposition::Exposition;
@@ -35,7 +35,8 @@ pub fn router(telemetry: Arc<dyn Telemetry>, path: &TelemetryPath) -> Router {
     };
     let mut router = Router::new()
         .route(path.as_str(), get(metrics))
-        .route(TAIL_PATH, get(api::tail))
+        .merge(api::router())
+        .merge(page::router())
         .route(HEALTHY_PATH, get(healthy))
         .route(READY_PATH, get(ready));
     if path.as_str() != LANDING_PATH {
@@ -167,7 +168,7 @@ fn failure(error: &ScrapeError) -> Response {
     (status, format!("No metrics: {error}.\n")).into_response()
 }
 
-fn encoding(headers: &HeaderMap) -> Encoding {
+pub(super) fn encoding(headers: &HeaderMap) -> Encoding {
     match joined(headers, ACCEPT_ENCODING) {
         Some(accepted) if accepts_gzip(&accepted) => Encoding::Gzip,
         _ => Encoding::Identity,
@@ -201,32 +202,33 @@ async fn ready(State(site): State<Site>) -> Response {
 }
 
 async fn landing_page(State(site): State<Site>) -> Html<String> {
-    Html(landing::page(&site.path, &site.scraper.telemetry().facts()))
+    Html(page::page(&site.path, &site.scraper.telemetry().facts()))
 }
 
-async fn not_found(State(site): State<Site>) -> (StatusCode, String) {
+async fn not_found(State(site): State<Site>, uri: Uri) -> Response {
+    if uri.path().starts_with(api::PREFIX) {
+        let detail = format!("there is no such path; {OPENAPI_PATH} has them");
+        return Problem::new(StatusCode::NOT_FOUND, "No such path", detail).into_response();
+    }
     let text = format!(
         "Nothing here. The metrics are at {}, health at {HEALTHY_PATH} and {READY_PATH}.\n",
         site.path
     );
-    (StatusCode::NOT_FOUND, text)
+    (StatusCode::NOT_FOUND, text).into_response()
 }
 
-async fn method_not_allowed() -> (StatusCode, &'static str) {
-    (
-        StatusCode::METHOD_NOT_ALLOWED,
-        "xdsc only answers GET and HEAD.\n",
-    )
+async fn method_not_allowed(uri: Uri) -> Response {
+    const ANSWER: &str = "xdsc only answers GET and HEAD";
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    if uri.path().starts_with(api::PREFIX) {
+        return Problem::new(status, "Wrong method", ANSWER).into_response();
+    }
+    (status, format!("{ANSWER}.\n")).into_response()
 }
 
-/// The page needs no script, image or frame, so none is allowed, whatever a
-/// fact on it may contain.
 async fn with_security_headers(mut response: Response) -> Response {
     const HEADERS: [(HeaderName, &str); 3] = [
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
+        (CONTENT_SECURITY_POLICY, page::CONTENT_POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
     ];

@@ -26,7 +26,7 @@ const CONCURRENT_SCRAPES: usize = 4;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Bodies up to about one network packet gain nothing from compression.
-const COMPRESS_ABOVE: usize = 1024;
+pub(super) const COMPRESS_ABOVE: usize = 1024;
 
 /// How the client wants its metrics.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +126,7 @@ impl Wanted {
 }
 
 /// The fastest level already shrinks metrics to a tenth.
-fn gzip(text: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) fn gzip(text: &[u8]) -> io::Result<Vec<u8>> {
     let buffer = Vec::with_capacity(text.len() / 8);
     let mut encoder = GzEncoder::new(buffer, Compression::fast());
     encoder.write_all(text)?;
