@@ -57,6 +57,14 @@ impl<'a> Prometheus<'a> {
             config.push_str(&format!("  - {name}\n"));
         }
         let config = network.file("prometheus.yml", &config)?;
+        Self::start_with_config(network, &config)
+    }
+
+    /// Starts it with a configuration of one's own.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start_with_config(network: &'a Network, config: &str) -> Result<Self> {
         let storage = network.directory().join("prometheus");
         let arguments = [
             format!("--config.file={config}"),
@@ -82,6 +90,16 @@ impl<'a> Prometheus<'a> {
         };
         let value = one["value"][1].as_str().context("no value")?;
         Ok(value.parse()?)
+    }
+
+    /// The labels of the series that an expression gives.
+    ///
+    /// # Errors
+    /// When Prometheus does not say.
+    pub fn labels(&self, expression: &str) -> Result<Vec<BTreeMap<String, String>>> {
+        let answer = self.json("/api/v1/query", &[("query", expression)])?;
+        let series = answer["data"]["result"].as_array().context("no result")?;
+        Ok(series.iter().map(|one| texts(&one["metric"])).collect())
     }
 
     /// The alerts that fire now.
