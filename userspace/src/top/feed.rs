@@ -29,8 +29,8 @@ const HISTORY: &str = "/api/v1/history";
 const WHAT: &str = "a live view";
 /// Lists of the longest names come to less: who sends more is none of ours.
 const LONGEST: u64 = 4 << 20;
-/// Rows of each list: what a high screen has room for.
-const ROWS: u8 = 60;
+/// Rows of each list: as many as the API gives.
+const ROWS: u8 = 50;
 /// From one attempt to be connected to the next.
 const PAUSE: Duration = Duration::from_secs(1);
 /// News that wait for the screen: it takes them ten times a second.
