@@ -56,7 +56,27 @@ pub enum Command {
     Rssac002(Rssac002Args),
     /// Check the configuration, or show what it can be
     Config(ConfigArgs),
+    /// Print what a shell needs to complete arguments
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL", value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages
+    Man {
+        /// The folder to write them into, such as /usr/local/share/man/man1
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  xdsc completions bash > /etc/bash_completion.d/xdsc
+          For all users of bash
+  xdsc completions zsh > ~/.zfunc/_xdsc
+          For a user of zsh whose fpath has ~/.zfunc";
 
 /// What `xdsc run` accepts. What is absent is left to the configuration file.
 #[derive(Debug, Args)]
@@ -571,7 +591,9 @@ mod tests {
             | Command::Tail(_)
             | Command::Top(_)
             | Command::Rssac002(_)
-            | Command::Config(_)) => {
+            | Command::Config(_)
+            | Command::Completions { .. }
+            | Command::Man { .. }) => {
                 panic!("{other:?}")
             }
         }
@@ -585,7 +607,9 @@ mod tests {
             | Command::Tail(_)
             | Command::Top(_)
             | Command::Rssac002(_)
-            | Command::Config(_)) => {
+            | Command::Config(_)
+            | Command::Completions { .. }
+            | Command::Man { .. }) => {
                 panic!("{other:?}")
             }
         }

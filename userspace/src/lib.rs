@@ -13,6 +13,7 @@ pub mod export;
 pub mod http;
 mod interrupt;
 pub mod live_view;
+pub mod manual;
 pub mod names;
 pub mod read;
 mod remote;

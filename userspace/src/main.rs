@@ -8,7 +8,7 @@ use std::{
 use clap::Parser as _;
 use xdsc::{
     cli::{Cli, Command},
-    configure, read,
+    configure, manual, read,
     rssac002::command as rssac002,
     run, tail, top,
 };
@@ -33,6 +33,8 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Tail(args) => quietly(tail::run(args, &mut out(), &mut complaints))?,
         Command::Top(args) => quietly(top::run(args, &mut out(), &mut complaints))?,
         Command::Rssac002(args) => quietly(rssac002::run(args, &mut complaints))?,
+        Command::Completions { shell } => quietly(manual::completions(*shell, &mut out()))?,
+        Command::Man { folder } => quietly(manual::man_pages(folder, &mut complaints))?,
         Command::Config(args) => quietly(configure::run(args, &mut out(), &mut complaints))?,
     })
 }

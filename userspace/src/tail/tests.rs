@@ -29,7 +29,9 @@ fn args(args: &[&str]) -> TailArgs {
         | Command::Read(_)
         | Command::Top(_)
         | Command::Rssac002(_)
-        | Command::Config(_)) => {
+        | Command::Config(_)
+        | Command::Completions { .. }
+        | Command::Man { .. }) => {
             panic!("{other:?}")
         }
     }
