@@ -76,19 +76,18 @@ fn prometheus_takes_its_configuration_with_targets_and_rules() -> Result<()> {
 fn sites_become_labels_of_what_is_scraped() -> Result<()> {
     in_network(|network| {
         let daemon = Daemon::start(network, "")?;
-        let folder = TempDir::new()?;
         let targets = "- labels: { site: ams }\n  targets: ['127.0.0.1:9953']\n";
-        let config = lay_out(folder.path(), targets)?;
+        let config = lay_out(network.directory(), targets)?;
         // Nobody waits for the first quarter of a minute here.
         let hurried = fs::read_to_string(&config)?.replace("15s", "1s");
-        fs::write(&config, hurried)?;
-        let prometheus = Prometheus::start_with_config(network, &config)?;
-        let labels = eventually("a scrape", || {
-            let up = prometheus.labels("up == 1")?;
+        let prometheus = Prometheus::start_with(network, &hurried)?;
+        let up = eventually("a scrape", || {
+            let up = prometheus.instant("up == 1")?;
             Ok(up.first().context("nothing is up")?.clone())
         })?;
+        let labels = &up["metric"];
         for (label, value) in [("job", "xdsc"), ("site", "ams"), ("instance", "127.0.0.1")] {
-            ensure!(labels[label] == value, "{label}: {labels:?}");
+            ensure!(labels[label] == value, "{label}: {labels}");
         }
         daemon.stop()?;
         Ok(())

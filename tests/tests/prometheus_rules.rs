@@ -10,8 +10,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use clap::Parser as _;
 use integration_tests::rules::{FILES, Rule, folder, load, named, repository};
 use serde::Deserialize;
+use xdsc::cli::Cli;
 
 const SEVERITIES: [&str; 3] = ["critical", "warning", "info"];
 const SECTIONS: [&str; 4] = [
@@ -183,6 +185,24 @@ fn rules_and_runbooks_name_only_what_there_is() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn runbooks_call_xdsc_as_it_can_be_called() -> Result<()> {
+    let mut calls = 0;
+    for alert in alerts()?.keys() {
+        for line in blocks(&runbook(alert)?, "sh") {
+            let Some(arguments) = line.strip_prefix("xdsc ") else {
+                continue;
+            };
+            let arguments = arguments.split(['|', '#']).next().unwrap_or("");
+            let words = ["xdsc"].into_iter().chain(arguments.split_whitespace());
+            Cli::try_parse_from(words).with_context(|| format!("{alert}: {line}"))?;
+            calls += 1;
+        }
+    }
+    ensure!(calls > 5, "{calls} calls");
+    Ok(())
+}
+
 fn check_names(expression: &str, known: &BTreeMap<String, BTreeSet<String>>) -> Result<()> {
     let named = named(expression);
     let mut all = BTreeSet::new();
@@ -266,16 +286,22 @@ fn exported() -> Result<BTreeMap<String, BTreeSet<String>>> {
 
 /// The expressions in a page, each in a line or several that are indented.
 fn expressions(page: &str) -> Vec<String> {
-    let blocks = page.split("```promql\n").skip(1);
-    let lines = blocks.flat_map(|block| block.split("```").next().unwrap_or("").lines());
     let mut expressions: Vec<String> = Vec::new();
-    for line in lines {
+    for line in blocks(page, "promql") {
         match expressions.last_mut() {
             Some(last) if line.starts_with(' ') => last.push_str(line),
             _ => expressions.push(line.to_owned()),
         }
     }
     expressions
+}
+
+/// The lines of a page that are in a language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    let blocks = page.split(&fence).skip(1);
+    let lines = blocks.flat_map(|block| block.split("```").next().unwrap_or("").lines());
+    lines.collect()
 }
 
 fn alerts() -> Result<BTreeMap<String, Rule>> {

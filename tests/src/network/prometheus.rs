@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -56,15 +57,15 @@ impl<'a> Prometheus<'a> {
             network.file(name, text)?;
             config.push_str(&format!("  - {name}\n"));
         }
-        let config = network.file("prometheus.yml", &config)?;
-        Self::start_with_config(network, &config)
+        Self::start_with(network, &config)
     }
 
-    /// Starts it with a configuration of one's own.
+    /// Starts it with a configuration of its own.
     ///
     /// # Errors
     /// When it does not get ready.
-    pub fn start_with_config(network: &'a Network, config: &str) -> Result<Self> {
+    pub fn start_with(network: &'a Network, config: &str) -> Result<Self> {
+        let config = network.file("prometheus.yml", config)?;
         let storage = network.directory().join("prometheus");
         let arguments = [
             format!("--config.file={config}"),
@@ -92,14 +93,41 @@ impl<'a> Prometheus<'a> {
         Ok(value.parse()?)
     }
 
-    /// The labels of the series that an expression gives.
+    /// The series of an expression now.
+    ///
+    /// # Errors
+    /// When it cannot be evaluated.
+    pub fn instant(&self, expression: &str) -> Result<Vec<Value>> {
+        let answer = self.json("/api/v1/query", &[("query", expression)])?;
+        let series = answer["data"]["result"].as_array();
+        series.cloned().context("no list of series")
+    }
+
+    /// The series of an expression in a time, with a value for each second.
+    ///
+    /// # Errors
+    /// When it cannot be evaluated.
+    pub fn range(&self, expression: &str, seconds: RangeInclusive<f64>) -> Result<Vec<Value>> {
+        let [start, end] = [seconds.start(), seconds.end()].map(f64::to_string);
+        let query = [
+            ("query", expression),
+            ("start", &start),
+            ("end", &end),
+            ("step", "1"),
+        ];
+        let answer = self.json("/api/v1/query_range", &query)?;
+        let series = answer["data"]["result"].as_array();
+        series.cloned().context("no list of series")
+    }
+
+    /// The values of a label in the series that a selector selects.
     ///
     /// # Errors
     /// When Prometheus does not say.
-    pub fn labels(&self, expression: &str) -> Result<Vec<BTreeMap<String, String>>> {
-        let answer = self.json("/api/v1/query", &[("query", expression)])?;
-        let series = answer["data"]["result"].as_array().context("no result")?;
-        Ok(series.iter().map(|one| texts(&one["metric"])).collect())
+    pub fn label_values(&self, label: &str, selector: &str) -> Result<Vec<String>> {
+        let path = format!("/api/v1/label/{label}/values");
+        let mut answer = self.json(&path, &[("match[]", selector)])?;
+        Ok(serde_json::from_value(answer["data"].take())?)
     }
 
     /// The alerts that fire now.

@@ -25,7 +25,7 @@ const fn needed_by(since: Scope, program: &'static str, package: &'static str) -
     }
 }
 
-const PROGRAMS: [Needed; 14] = [
+const PROGRAMS: [Needed; 16] = [
     needed_by(Scope::Demo, "ip", "iproute2"),
     needed_by(Scope::Demo, "setpriv", "util-linux"),
     needed_by(Scope::Test, "nsd", "nsd"),
@@ -40,6 +40,8 @@ const PROGRAMS: [Needed; 14] = [
     needed_by(Scope::Test, "tmux", "tmux"),
     needed_by(Scope::Test, "systemd-analyze", "systemd"),
     needed_by(Scope::Test, "docker-compose", "docker-compose"),
+    needed_by(Scope::Test, "node", "nodejs"),
+    needed_by(Scope::Test, "npm", "npm"),
 ];
 
 fn in_scope(scope: Scope) -> impl Iterator<Item = &'static Needed> {
