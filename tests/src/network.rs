@@ -14,6 +14,7 @@ pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod resolver;
+pub mod screen;
 pub mod server;
 
 use std::{

@@ -27,11 +27,11 @@ const OF_TARGETS: [&str; 3] = ["up", "scrape_duration_seconds", "scrape_samples_
 const TARGET_LABELS: [&str; 2] = ["job", "instance"];
 
 #[test]
-fn promtool_finds_the_rules_and_the_example_valid() -> Result<()> {
+fn promtool_finds_the_rules_valid() -> Result<()> {
     for file in FILES {
         promtool(&["check", "rules", "--lint=all", "--lint-fatal", file])?;
     }
-    promtool(&["check", "config", "../prometheus.yml"])
+    Ok(())
 }
 
 #[test]

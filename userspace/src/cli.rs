@@ -50,11 +50,33 @@ pub enum Command {
     Read(ReadArgs),
     /// Show queries with their responses as they come, and who asks
     Tail(TailArgs),
+    /// Look at rates, top lists, losses and lag of a running xdsc, in the terminal
+    Top(TopArgs),
     /// Write the files that root server operators publish of each day (RSSAC002)
     Rssac002(Rssac002Args),
     /// Check the configuration, or show what it can be
     Config(ConfigArgs),
+    /// Print what a shell needs to complete arguments
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL", value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages
+    Man {
+        /// The folder to write them into, such as /usr/local/share/man/man1
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  xdsc completions bash > /etc/bash_completion.d/xdsc
+          For all users of bash
+  xdsc completions zsh > ~/.zfunc/_xdsc
+          For a user of zsh whose fpath has ~/.zfunc";
 
 /// What `xdsc run` accepts. What is absent is left to the configuration file.
 #[derive(Debug, Args)]
@@ -371,6 +393,74 @@ pub enum TailFormat {
     Json,
 }
 
+/// What `xdsc top` accepts.
+#[derive(Debug, Args)]
+#[command(after_help = TOP_EXAMPLES)]
+pub struct TopArgs {
+    /// Where the running xdsc serves HTTP
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9953")]
+    pub url: String,
+
+    /// Look at this interface without a running xdsc, as root; may be repeated
+    #[arg(long = "interface", value_name = "IF", value_parser = interface_name, conflicts_with = "url")]
+    pub interfaces: Vec<String>,
+
+    /// With --interface: configuration file, whose ports, datasets, tables and rules
+    /// of privacy apply [default: none]
+    #[arg(long, value_name = "FILE", requires = "interfaces")]
+    pub config: Option<PathBuf>,
+
+    /// How to show it [default: a screen on a terminal, else text]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<TopFormat>,
+
+    /// What comes first in lists
+    #[arg(long, value_name = "KEY", value_enum, default_value_t = TopSort::Rate)]
+    pub sort: TopSort,
+
+    /// Only what has this value, as in `qtype:AAAA`, `rcode:NXDOMAIN`, `tld:org` or
+    /// `country:NL`; lists that are not counted by it are empty
+    #[arg(long, value_name = "WHAT:VALUE")]
+    pub filter: Option<String>,
+
+    /// Of text or JSON: end after so many, a second apart
+    #[arg(long, value_name = "N")]
+    pub count: Option<NonZeroU64>,
+}
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  xdsc top
+          The server here; `?` explains the keys, `q` ends it
+  xdsc top --url http://ns1.example.net:9953 --filter rcode:SERVFAIL
+          What fails at another server
+  xdsc top --interface eth0
+          Without a running xdsc, as root: nothing is left behind
+  xdsc top --format json --count 1 | jq .summary.now.queries
+          For other programs: what /api/v1/events says";
+
+/// How `xdsc top` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TopFormat {
+    /// The whole terminal, with keys
+    Screen,
+    /// A block of lines per second
+    Text,
+    /// A JSON document per second, in a line
+    Json,
+}
+
+/// What comes first in the lists of `xdsc top`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TopSort {
+    /// The most per second, lately
+    Rate,
+    /// The most since the start
+    Total,
+    /// The first in the alphabet
+    Name,
+}
+
 /// What `xdsc rssac002` accepts.
 #[derive(Debug, Args)]
 #[command(after_help = RSSAC002_EXAMPLES)]
@@ -499,8 +589,11 @@ mod tests {
             Command::Run(args) => Ok(args),
             other @ (Command::Read(_)
             | Command::Tail(_)
+            | Command::Top(_)
             | Command::Rssac002(_)
-            | Command::Config(_)) => {
+            | Command::Config(_)
+            | Command::Completions { .. }
+            | Command::Man { .. }) => {
                 panic!("{other:?}")
             }
         }
@@ -512,8 +605,11 @@ mod tests {
             Command::Read(args) => Ok(args),
             other @ (Command::Run(_)
             | Command::Tail(_)
+            | Command::Top(_)
             | Command::Rssac002(_)
-            | Command::Config(_)) => {
+            | Command::Config(_)
+            | Command::Completions { .. }
+            | Command::Man { .. }) => {
                 panic!("{other:?}")
             }
         }

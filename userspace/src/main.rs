@@ -8,9 +8,9 @@ use std::{
 use clap::Parser as _;
 use xdsc::{
     cli::{Cli, Command},
-    configure, read,
+    configure, manual, read,
     rssac002::command as rssac002,
-    run, tail,
+    run, tail, top,
 };
 
 fn main() -> ExitCode {
@@ -31,7 +31,10 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args).map(|()| ExitCode::SUCCESS)?,
         Command::Read(args) => quietly(read::run(args, &mut out(), &mut complaints))?,
         Command::Tail(args) => quietly(tail::run(args, &mut out(), &mut complaints))?,
+        Command::Top(args) => quietly(top::run(args, &mut out(), &mut complaints))?,
         Command::Rssac002(args) => quietly(rssac002::run(args, &mut complaints))?,
+        Command::Completions { shell } => quietly(manual::completions(*shell, &mut out()))?,
+        Command::Man { folder } => quietly(manual::man_pages(folder, &mut complaints))?,
         Command::Config(args) => quietly(configure::run(args, &mut out(), &mut complaints))?,
     })
 }

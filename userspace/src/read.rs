@@ -8,6 +8,7 @@ mod command;
 mod configured;
 mod datasets;
 mod days;
+mod progress;
 mod summary;
 mod tables;
 mod text;
@@ -58,6 +59,7 @@ use crate::{
 
 pub use datasets::{DatasetReading, Error as DatasetError, Options as DatasetOptions};
 pub use days::{DayReading, Error as DayError};
+pub use progress::Progress;
 pub use summary::Summary;
 
 /// Files have as many transactions under way as they like; so many fit into a
@@ -101,9 +103,12 @@ fn read_and_print(
     out: &mut impl Write,
     complaints: &mut impl Write,
 ) -> io::Result<ExitCode> {
+    reading.progress = Progress::on_stderr(&args.files);
     for path in &args.files {
         for error in reading.file(path) {
-            writeln!(complaints, "xdsc: {error}")?;
+            reading
+                .progress
+                .aside(|| writeln!(complaints, "xdsc: {error}"))?;
         }
     }
     let report = reading.finish();
@@ -188,6 +193,7 @@ pub struct Reading {
     now_ns: u64,
     span: Option<Span>,
     files: Vec<FileReport>,
+    progress: Progress,
 }
 
 /// All that was read.
@@ -261,6 +267,7 @@ impl Reading {
             now_ns: 0,
             span: None,
             files: Vec::new(),
+            progress: Progress::hidden(),
         }
     }
 
@@ -297,7 +304,7 @@ impl Reading {
         after: impl FnMut(&mut Self) -> ControlFlow<()>,
     ) -> Vec<ReadError> {
         let name = path.display().to_string();
-        match Capture::open(path) {
+        match self.progress.open(path) {
             Ok(capture) => self.capture_while(name, capture, after),
             Err(error) => self.end_file(name, 0, Skipped::default(), Some(error)),
         }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, level_filters::LevelFilter, warn};
 use tracing_subscriber::{
@@ -45,34 +46,47 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     // Before anything is loaded: a port in use must not cost a moment of traffic.
     let listeners = listeners(args, &config)?;
-    // Before that, too: files that cannot be written.
-    let files = Files::open(&config)?;
     let variant = if args.trace_probe {
         Variant::Trace
     } else {
         Variant::Plain
     };
+    watch(&config, listeners, variant, signalled())
+}
+
+/// Attaches, counts and serves until `end` comes, and sees to the end.
+///
+/// # Errors
+/// Whatever keeps it from starting, with its cure.
+pub(crate) fn watch(
+    config: &Config,
+    listeners: Listeners,
+    variant: Variant,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    // Before anything is loaded, too: files that cannot be written.
+    let files = Files::open(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("cannot start the threads of HTTP and reverse DNS")?;
-    let enrichment = Enrichment::start(&config, runtime.handle())?;
+    let enrichment = Enrichment::start(config, runtime.handle())?;
     let beside = Beside {
         tables: enrichment.tables(),
         stream: &enrichment.tail().stream,
     };
-    let live = Live::start(&config, variant, files.dsc_plan(), &beside)?;
+    let live = Live::start(config, variant, files.dsc_plan(), &beside)?;
     let daemon = Arc::new(Daemon::new(live, files.states(), enrichment));
     let observed = Arc::clone(&daemon);
     let writing = (files.start(move || observed.live())).context("cannot start a thread")?;
-    let looking = LiveView::start(Arc::clone(&daemon) as _, facts(&config));
+    let looking = LiveView::start(Arc::clone(&daemon) as _, facts(config));
     let looking = looking.context("cannot start the thread of the live view")?;
     let site = Arc::new(Site {
         daemon: Arc::clone(&daemon),
         view: looking.view().clone(),
     });
-    let served = runtime.block_on(serve(&config, listeners, site));
+    let served = runtime.block_on(serve(config, listeners, site, end));
     runtime.shutdown_timeout(SHUTDOWN);
     looking.stop();
     daemon.enrichment.stop();
@@ -84,7 +98,12 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     served
 }
 
-async fn serve(config: &Config, listeners: Listeners, site: Arc<Site>) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    listeners: Listeners,
+    site: Arc<Site>,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
     let path = config.web.telemetry_path.parse()?;
     let stream = site.daemon.enrichment.tail().stream.clone();
     let view = site.view.clone();
@@ -92,19 +111,36 @@ async fn serve(config: &Config, listeners: Listeners, site: Arc<Site>) -> anyhow
     for address in listeners.local_addresses()? {
         info!("serving http://{address}{}", path.as_str());
     }
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    tell_systemd(NotifyState::Ready);
     let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => info!("SIGTERM: stopping"),
-            _ = interrupt.recv() => info!("SIGINT: stopping"),
-        }
+        end.await;
+        tell_systemd(NotifyState::Stopping);
         // Or they would hold the end up.
         stream.close();
         view.close();
     };
     http::serve(listeners, router, shutdown).await?;
     Ok(())
+}
+
+/// For units of `Type=notify`; nobody listens elsewhere.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!("cannot tell systemd how it goes: {error}");
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn signalled() {
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    let [Ok(mut terminate), Ok(mut interrupt)] = signals else {
+        // Neither can be caught, so either ends the process.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => info!("SIGINT: stopping"),
+    }
 }
 
 fn configuration(args: &RunArgs) -> anyhow::Result<Config> {

@@ -6,14 +6,13 @@
 //! and enrichment of the daemon (`file`). `text` lays it out for people.
 
 mod file;
-mod interrupt;
 mod live;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use std::{
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write},
     ops::ControlFlow,
     process::ExitCode,
 };
@@ -21,6 +20,7 @@ use std::{
 use crate::{
     cli::{TailArgs, TailFormat},
     enrich::exchange::shown::Shown,
+    terminal::has_colour,
 };
 
 /// Shows what is asked for; what goes wrong is told to `complaints`, and makes the
@@ -110,11 +110,4 @@ impl<W: Write> Printer<'_, W> {
         serde_json::to_writer(&mut *self.out, line)?;
         writeln!(self.out)
     }
-}
-
-/// On a terminal, unless it is not wanted (no-color.org).
-fn has_colour() -> bool {
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stdout().is_terminal() && !unwanted && !dumb
 }

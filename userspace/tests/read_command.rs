@@ -408,3 +408,44 @@ fn a_configuration_with_a_broken_table_reads_nothing() {
         assert!(complaint.contains(expected), "{complaint}");
     }
 }
+
+#[test]
+fn shells_learn_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = xdsc(&["completions", shell], &[]);
+        let script = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{}", complaint(&output));
+        for command in ["run", "read", "tail", "top", "rssac002", "config"] {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+    let mut bash = Command::new("bash");
+    let script = xdsc(&["completions", "bash"], &[]).stdout;
+    let folder = Folder::new();
+    let script = folder.file("xdsc.bash", &script);
+    let loaded = bash.arg("-n").arg(script).status().expect("bash starts");
+    assert!(loaded.success());
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let folder = Folder::new();
+    let pages = folder.0.path().join("share/man/man1");
+    let output = xdsc(&["man"], &[&pages]);
+    assert!(output.status.success(), "{}", complaint(&output));
+    for page in ["xdsc.1", "xdsc-run.1", "xdsc-top.1", "xdsc-config-check.1"] {
+        let text = fs::read_to_string(pages.join(page)).expect(page);
+        assert!(
+            text.contains(".SH NAME") && text.contains(".SH OPTIONS"),
+            "{page}: {text}"
+        );
+    }
+    let taken = folder.file("taken", b"");
+    let output = xdsc(&["man"], &[&taken]);
+    assert!(!output.status.success());
+    assert!(
+        complaint(&output).contains("cannot write into"),
+        "{}",
+        complaint(&output)
+    );
+}

@@ -1,8 +1,8 @@
 //! `xdsc read` with datasets: from the arguments to what is printed or written.
 
 use std::{
-    fs, io,
-    io::Write,
+    fs,
+    io::{self, IsTerminal as _, Write},
     num::NonZeroU32,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -12,7 +12,8 @@ use std::{
 use dns_wire::Settings;
 
 use super::{
-    DatasetOptions, DatasetReading, Reading, configured::Configured, datasets::Sink, tables,
+    DatasetOptions, DatasetReading, Progress, Reading, configured::Configured, datasets::Sink,
+    tables,
 };
 use crate::{
     cli::{CompatArg, ReadArgs, ReadFormat},
@@ -123,7 +124,7 @@ fn intervals(
     sink: &mut Sink<'_>,
     complaints: &mut impl Write,
 ) -> io::Result<ExitCode> {
-    let mut reading = DatasetReading::new(options);
+    let mut reading = DatasetReading::new(options).with_progress(progress(args));
     let mut status = ExitCode::SUCCESS;
     let mut is_empty = true;
     let mut sink = |interval: Interval| {
@@ -132,7 +133,7 @@ fn intervals(
     };
     for file in &args.files {
         for error in reading.file(file, &mut sink)? {
-            writeln!(complaints, "xdsc: {error}")?;
+            reading.aside(|| writeln!(complaints, "xdsc: {error}"))?;
             status = ExitCode::FAILURE;
         }
     }
@@ -141,6 +142,15 @@ fn intervals(
         writeln!(complaints, "xdsc: no packets, and so no interval")?;
     }
     Ok(status)
+}
+
+/// None where intervals go to the same terminal as they end.
+fn progress(args: &ReadArgs) -> Progress {
+    let prints = args.interval.is_some() && args.output.is_none();
+    match prints && io::stdout().is_terminal() {
+        true => Progress::hidden(),
+        false => Progress::on_stderr(&args.files),
+    }
 }
 
 /// What a daemon would show of these datasets, beside all else.

@@ -9,13 +9,13 @@ use std::{io, mem, num::NonZeroU32, path::Path, sync::Arc};
 use dns_wire::Settings;
 use jiff::Timestamp;
 
-use super::{LinkTypes, ReadError, Reading, link, seed};
+use super::{LinkTypes, Progress, ReadError, Reading, link, seed};
 use crate::{
     config::IpPrefix,
     dsc_conf::{DscConf, PlanError},
     source::{
         dsc_front::{self, DscFront, UnsupportedLink},
-        file::{Capture, Packet},
+        file::Packet,
     },
     stats::{
         engine::Engine,
@@ -38,6 +38,7 @@ pub struct DatasetReading {
     now_ns: u64,
     /// Packets of the open interval, by the files that it has seen.
     captures: Vec<CaptureCounts>,
+    progress: Progress,
 }
 
 enum Way {
@@ -145,7 +146,20 @@ impl DatasetReading {
             style: options.style,
             now_ns: 0,
             captures: Vec::new(),
+            progress: Progress::hidden(),
         }
+    }
+
+    /// The same for whoever waits for it.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Writes to the terminal beside what it shows of its progress.
+    pub fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.progress.aside(write)
     }
 
     /// Reads a file to its end, or to where it breaks; what was wrong with it.
@@ -158,7 +172,7 @@ impl DatasetReading {
             name: name.clone(),
             ..CaptureCounts::default()
         });
-        let mut capture = match Capture::open(path) {
+        let mut capture = match self.progress.open(path) {
             Ok(capture) => capture,
             Err(error) => return Ok(vec![ReadError::from(error).into()]),
         };
@@ -196,6 +210,7 @@ impl DatasetReading {
     /// # Errors
     /// Where `sink` failed.
     pub fn finish(mut self, sink: &mut Sink<'_>) -> io::Result<()> {
+        self.progress = Progress::hidden();
         if let Way::Exact(reading) = &mut self.way {
             reading.finish_fragments();
             reading.shard.finish();

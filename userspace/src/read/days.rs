@@ -16,11 +16,11 @@ use dns_wire::{
 };
 use jiff::civil::Date;
 
-use super::{Reading, link, seed};
+use super::{Progress, Reading, link, seed};
 use crate::{
     config::IpPrefix,
     rssac002::{Day, date_of},
-    source::file::{Capture, CaptureError, Packet},
+    source::file::{CaptureError, Packet},
     stats::{
         dataset::{Dataset, Dimension, Filter, Indexer, Layer, Measure, Predicate},
         engine::Counts,
@@ -86,13 +86,20 @@ impl DayReading {
         }
     }
 
+    /// The same for whoever waits for it.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Progress) -> Self {
+        self.reading.progress = progress;
+        self
+    }
+
     /// Reads a file to its end, or to where it breaks.
     ///
     /// # Errors
     /// What was wrong with it. What was read of it is counted.
     pub fn file(&mut self, path: &Path) -> Result<(), Error> {
         let name = || path.display().to_string();
-        let mut capture = Capture::open(path)?;
+        let mut capture = self.reading.progress.open(path)?;
         let mut skipped = 0;
         while let Some(packet) = capture.next_packet()? {
             if !self.packet(&packet) {

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     cli::{Rssac002Args, Rssac002Command, Rssac002Output},
-    read::DayReading,
+    read::{DayReading, Progress},
     stats::sketches::ClientKey,
 };
 
@@ -64,7 +64,8 @@ pub fn run(args: &Rssac002Args, complaints: &mut impl Write) -> io::Result<ExitC
             let settings = Settings::new(&ports.0).with_decapsulation(*decapsulate);
             seen(
                 files,
-                DayReading::new(settings, service_addresses.clone(), key),
+                DayReading::new(settings, service_addresses.clone(), key)
+                    .with_progress(Progress::on_stderr(files)),
             )
         }
     };

@@ -63,13 +63,22 @@ enum Format {
 impl Capture {
     /// Opens a file by its path; `-` is standard input.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        Self::open_through(path, |file| Box::new(file))
+    }
+
+    /// Opens it likewise, and reads it through what `watch` puts around it; but for
+    /// standard input.
+    pub fn open_through(
+        path: &Path,
+        watch: impl FnOnce(File) -> Box<dyn Read + Send>,
+    ) -> Result<Self, CaptureError> {
         if path.as_os_str() == "-" {
             return Self::from_reader("standard input".to_owned(), Box::new(io::stdin()));
         }
         let name = path.display().to_string();
         let (file, bytes_total) =
             open_file(path).map_err(|cause| Fault::Open { cause }.of_file(&name, 0))?;
-        let mut capture = Self::from_reader(name, Box::new(file))?;
+        let mut capture = Self::from_reader(name, watch(file))?;
         capture.bytes_total = bytes_total;
         Ok(capture)
     }

@@ -13,15 +13,13 @@ use std::{
 use clap::ValueEnum as _;
 use serde::Deserialize;
 use serde_json::Value;
-use ureq::{Agent, Body, http::Response};
+use ureq::{Body, http::Response};
 
-use super::{Layout, Printer, Stopped, interrupt};
-use crate::{cli::TailArgs, enrich::exchange::shown::Shown};
+use super::{Layout, Printer, Stopped};
+use crate::{cli::TailArgs, enrich::exchange::shown::Shown, interrupt, remote::Remote};
 
 /// Where the stream is.
 const PATH: &str = "/api/v1/tail";
-/// To be connected, and to be answered.
-const ANSWER: Duration = Duration::from_secs(10);
 /// The stream says something every 15 s at least: it has gone when it did not for
 /// three times as long.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -153,32 +151,11 @@ fn tell_dropped(complaints: &mut impl Write, dropped: u64) -> io::Result<()> {
 }
 
 fn ask(args: &TailArgs) -> Result<Response<Body>, Stopped> {
-    let url = url(args)?;
-    let agent: Agent = Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .proxy(None)
-        .timeout_connect(Some(ANSWER))
-        .timeout_recv_response(Some(ANSWER))
-        .timeout_per_read(Some(SILENCE))
-        .build()
-        .into();
-    let response = agent.get(&url).call();
-    let response = response.map_err(|error| unreachable(args, &error))?;
-    if response.status().is_success() {
-        Ok(response)
-    } else {
-        Err(refusal(args, response))
-    }
+    let remote = Remote::new(&args.url, SILENCE).map_err(Stopped::told)?;
+    remote.get(&path(args), "a stream").map_err(Stopped::told)
 }
 
-fn url(args: &TailArgs) -> Result<String, Stopped> {
-    let base = args.url.trim_end_matches('/');
-    if !base.starts_with("http://") {
-        return Err(Stopped::Told(format!(
-            "--url: {base:?} does not begin with `http://`; write it as in http://127.0.0.1:9953"
-        )));
-    }
+fn path(args: &TailArgs) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     if let Some(count) = args.count {
         query.append_pair("count", &count.to_string());
@@ -189,33 +166,5 @@ fn url(args: &TailArgs) -> Result<String, Stopped> {
     for (condition, value) in args.conditions() {
         query.append_pair(condition.name(), value);
     }
-    Ok(format!("{base}{PATH}?{}", query.finish()))
-}
-
-fn unreachable(args: &TailArgs, error: &ureq::Error) -> Stopped {
-    Stopped::Told(format!(
-        "cannot reach a running xdsc at {}: {error}; start it with `xdsc run`, or give its \
-         address with --url (it logs \"serving\" and the address at its start)",
-        args.url
-    ))
-}
-
-/// What the daemon says against it.
-fn refusal(args: &TailArgs, response: Response<Body>) -> Stopped {
-    let status = response.status();
-    let mut text = String::new();
-    let body = response.into_body().into_reader();
-    // What cannot be read is as good as empty.
-    drop(body.take(LONGEST).read_to_string(&mut text));
-    let detail = serde_json::from_str::<Value>(&text).ok();
-    let detail = detail
-        .as_ref()
-        .and_then(|problem| problem["detail"].as_str());
-    match detail {
-        Some(detail) => Stopped::Told(detail.to_owned()),
-        None => Stopped::Told(format!(
-            "{} answers {status}, and is no xdsc that has a stream; see whose address --url is",
-            args.url
-        )),
-    }
+    format!("{PATH}?{}", query.finish())
 }

@@ -25,8 +25,13 @@ fn args(args: &[&str]) -> TailArgs {
     let command = Cli::try_parse_from([&["xdsc", "tail"], args].concat()).expect("arguments");
     match command.command {
         Command::Tail(args) => args,
-        other
-        @ (Command::Run(_) | Command::Read(_) | Command::Rssac002(_) | Command::Config(_)) => {
+        other @ (Command::Run(_)
+        | Command::Read(_)
+        | Command::Top(_)
+        | Command::Rssac002(_)
+        | Command::Config(_)
+        | Command::Completions { .. }
+        | Command::Man { .. }) => {
             panic!("{other:?}")
         }
     }

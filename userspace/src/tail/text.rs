@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::enrich::exchange::shown::Shown;
+use crate::{enrich::exchange::shown::Shown, terminal::clean};
 
 /// What the columns are.
 pub(super) const HEAD: &str = "time (UTC)      client               country/AS     proto qtype   result          time     size  name";
@@ -132,19 +132,6 @@ fn remarks(shown: &Shown) -> Vec<String> {
         remarks.extend(value.as_ref().map(|value| format!("{name}={value}")));
     }
     remarks
-}
-
-/// A text that does nothing to a terminal: it may come from another machine.
-fn clean(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            clean.extend(c.escape_default());
-        } else {
-            clean.push(c);
-        }
-    }
-    clean
 }
 
 #[cfg(test)]
