@@ -3,7 +3,7 @@
 //! [`packet`] builds frames, [`mutation`] damages them, [`kernel`] runs the
 //! kernel programs on them, [`corpora`] starts the fuzzers with them. [`mmdb`] writes
 //! databases of countries and autonomous systems. [`network`] stands the whole
-//! daemon beside real servers and clients.
+//! daemon beside real servers and clients. [`rules`] reads the rules for Prometheus.
 
 pub mod corpora;
 pub mod kernel;
@@ -11,6 +11,7 @@ pub mod mmdb;
 pub mod mutation;
 pub mod network;
 pub mod packet;
+pub mod rules;
 pub mod traffic;
 
 use std::io::Write as _;

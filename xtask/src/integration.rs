@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::build::{Profile, build_daemon, build_probe};
+use crate::dashboards;
 use crate::process::{as_root, cargo, forget_cargo_run, run};
 use crate::workspace;
 
@@ -55,7 +56,7 @@ impl Bench {
     }
 }
 
-/// Write the generated files (METRICS.md and its like) anew
+/// Write the generated files (dashboards, METRICS.md and its like) anew
 #[derive(Args)]
 pub(crate) struct Generate {
     /// Only compare; fail when one is out of date
@@ -68,6 +69,11 @@ pub(crate) struct Generate {
 
 impl Generate {
     pub(crate) fn run(&self) -> Result<()> {
+        if self.check {
+            dashboards::check()?;
+        } else {
+            dashboards::write()?;
+        }
         build_probe()?;
         let program = build("generate", Profile::Debug)?;
         let check = self.check.then_some("--check");
@@ -84,6 +90,7 @@ pub(crate) fn verify_built() -> Result<()> {
 
 /// Runs `generate --check`, already built with the whole workspace.
 pub(crate) fn generate_check_built() -> Result<()> {
+    dashboards::check()?;
     run(from_root(Command::new(built("generate", Profile::Debug))).arg("--check"))
 }
 

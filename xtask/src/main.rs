@@ -6,6 +6,7 @@
 )]
 
 mod build;
+mod dashboards;
 mod demo;
 mod integration;
 mod process;

@@ -1,11 +1,12 @@
 //! `setup`: finds what the build and the tests need, and installs what lacks.
 //!
-//! Three parts, each its own module: a rustc that can build `core` for BPF
+//! Four parts, each its own module: a rustc that can build `core` for BPF
 //! (`toolchain`), the linker with its LLVM (`linker`), Debian packages
-//! (`packages`). Looking is cheap and starts no package manager, so the other
+//! (`packages`), and what tests need of npm (`npm`). Looking is cheap and starts no package manager, so the other
 //! commands call [`ensure`] each time.
 
 mod linker;
+mod npm;
 mod packages;
 mod toolchain;
 
@@ -78,6 +79,9 @@ pub(crate) fn ensure(scope: Scope, report: Report) -> Result<()> {
     if !missing.is_empty() {
         packages::install(&missing)?;
     }
+    for project in npm::missing(scope) {
+        npm::install(project)?;
+    }
     say(format!(
         "programs       {}",
         packages::needed(scope).join(", ")
@@ -114,6 +118,11 @@ fn check(scope: Scope) -> Result<()> {
         packages::missing(scope)
             .iter()
             .map(|name| format!("package: {name}")),
+    );
+    lacks.extend(
+        npm::missing(scope)
+            .iter()
+            .map(|project| format!("npm packages of tests/{project}")),
     );
     if lacks.is_empty() {
         return Ok(());

@@ -60,6 +60,19 @@ impl<'a> Daemon<'a> {
         Self::launch(network, &[], &INTERFACES[..1], port, config)
     }
 
+    /// Starts one more, at an interface and a port of its own.
+    ///
+    /// # Errors
+    /// With its log when it does not start.
+    pub fn start_apart(
+        network: &'a Network,
+        interface: &str,
+        port: u16,
+        config: &str,
+    ) -> Result<Self> {
+        Self::launch(network, &[], &[interface], port, config)
+    }
+
     /// Starts it where the kernel's own BTF cannot be seen.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ pub const MORE_FRAGMENTS: u16 = 0x2000;
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-/// Where frames leave: the clients' end of the first cable.
+/// Where frames leave: an end of a cable.
 #[derive(Debug)]
 pub struct Sender {
     socket: OwnedFd,
@@ -42,12 +42,20 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Opens a packet socket.
+    /// Opens a packet socket at the clients' end of the first cable.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn new(network: &Network) -> Result<Self> {
-        network.within(Side::Client, || {
+        Self::at(network, Side::Client, CLIENT_INTERFACES[0])
+    }
+
+    /// Opens a packet socket at an end of a cable.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn at(network: &Network, side: Side, interface: &str) -> Result<Self> {
+        network.within(side, || {
             // Protocol 0: it sends only.
             let socket = socket(
                 AddressFamily::Packet,
@@ -56,7 +64,7 @@ impl Sender {
                 None,
             )?;
             let mut links = getifaddrs()?
-                .filter(|link| link.interface_name == CLIENT_INTERFACES[0])
+                .filter(|link| link.interface_name == interface)
                 .filter_map(|link| link.address?.as_link_addr().copied());
             let interface = links.next().context("the interface has no link address")?;
             Ok(Self { socket, interface })

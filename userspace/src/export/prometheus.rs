@@ -454,6 +454,11 @@ impl Families<'_> {
                 1.0,
             )
         })?;
+        let help =
+            "What the clock of the server says when it is scraped, in seconds since the Unix epoch";
+        self.gauge("time", help, Some(&Unit::Seconds), |samples| {
+            samples.gauge([], live.time_s)
+        })?;
         let help = "Where and how the kernel programs are attached; always 1";
         self.gauge("attachment_info", help, None, |samples| {
             live.attachments.iter().try_for_each(|place| {

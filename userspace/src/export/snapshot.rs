@@ -199,6 +199,8 @@ pub struct LiveState {
     pub programs: Vec<ProgramCost>,
     /// Records that contradicted the ring's protocol.
     pub damaged_records: u64,
+    /// What the clock says, in seconds since the Unix epoch.
+    pub time_s: f64,
 }
 
 impl LiveState {

@@ -16,7 +16,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use dns_wire::{
@@ -229,6 +229,7 @@ impl Live {
                 damaged_records,
                 rings,
                 programs,
+                time_s: unix_seconds(),
             }),
             stages: vec![(Stage::Drain, drain), (Stage::Aggregate, aggregate)],
             ..Snapshot::default()
@@ -408,6 +409,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A clock before the epoch counts as the epoch.
+fn unix_seconds() -> f64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// The rings as a scrape has found them, with what came of them after it had them

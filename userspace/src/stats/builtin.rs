@@ -53,6 +53,7 @@ dsc_classification dns ALL:null Class:dsc_classification queries-only
 tld_state dns ALL:null State:tld_state queries-only
 unknown_tld dns ALL:null TLD:tld queries-only,unknown-tld-only 50
 client dns ALL:null Client:client queries-only 200
+server_vs_transport dns Server:server Transport:transport queries-only
 hop_limit dns ALL:null HopLimit:hop_limit queries-only
 edns_options dns ALL:null Options:edns_options queries-only 100
 ede_code dns ALL:null Code:edns_ede_code replies-only,edns0-ede-only

@@ -1,0 +1,7 @@
+//! Families that no panel, alert or recording rule uses, each with the reason.
+
+/// The names as they are scraped.
+pub(super) const UNUSED: &[(&str, &str)] = &[(
+    "process_virtual_memory_bytes",
+    "It says how much address space is reserved, rings and sealed databases twice; what is used is `process_resident_memory_bytes`.",
+)];
