@@ -25,6 +25,7 @@ use integration_tests::{
     rules,
 };
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// What `systemd-analyze security` calls exposure, in tenths of its points, of which
@@ -120,20 +121,59 @@ fn compose_takes_its_file_and_asks_for_a_password() -> Result<()> {
     Ok(())
 }
 
+fn yaml(file: &str) -> Result<Value> {
+    let text = fs::read_to_string(deploy(file))?;
+    serde_saphyr::from_str(&text).with_context(|| file.to_owned())
+}
+
+/// What a service mounts: where from, relative to `deploy/`, and where to.
+fn mounts(service: &Value) -> Result<Vec<(String, String)>> {
+    let volumes = service["volumes"].as_array().context("volumes")?;
+    let volumes = volumes.iter().filter_map(|volume| {
+        let mut parts = volume.as_str()?.split(':');
+        let (from, to) = (parts.next()?, parts.next()?);
+        from.starts_with('.')
+            .then(|| (from.to_owned(), to.to_owned()))
+    });
+    Ok(volumes.collect())
+}
+
 #[test]
 fn what_compose_mounts_is_there() -> Result<()> {
-    let text = fs::read_to_string(deploy("compose.yaml"))?;
-    let lines = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("- ."));
-    let mut mounts = 0;
-    for line in lines {
-        let (path, _) = line.split_once(':').context("a mount")?;
-        let path = deploy(&format!(".{path}"));
-        ensure!(path.exists(), "{} does not exist", path.display());
-        mounts += 1;
+    let compose = yaml("compose.yaml")?;
+    for (service, expected) in [("prometheus", 3), ("grafana", 2)] {
+        let mounts = mounts(&compose["services"][service])?;
+        for (from, _) in &mounts {
+            ensure!(deploy(from).exists(), "{from} does not exist");
+        }
+        ensure!(mounts.len() == expected, "{service}: {mounts:?}");
     }
-    ensure!(mounts == 5, "{mounts} mounts");
+    Ok(())
+}
+
+#[test]
+fn grafana_is_told_where_dashboards_and_prometheus_are() -> Result<()> {
+    let compose = yaml("compose.yaml")?;
+    let mounts = mounts(&compose["services"]["grafana"])?;
+    let dashboards = yaml("grafana/provisioning/dashboards/xdsc.yaml")?;
+    let path = &dashboards["providers"][0]["options"]["path"];
+    let mounted = mounts
+        .iter()
+        .find(|(from, _)| from == "../dashboards/grafana");
+    ensure!(
+        mounted.is_some_and(|(_, to)| path == to),
+        "{path}: {mounts:?}"
+    );
+    let sources = yaml("grafana/provisioning/datasources/prometheus.yaml")?;
+    let source = &sources["datasources"][0];
+    ensure!(
+        source["type"] == "prometheus" && source["url"] == "http://prometheus:9090",
+        "{source}"
+    );
+    ensure!(compose["services"]["prometheus"].is_object());
+    for file in [&dashboards, &sources] {
+        ensure!(file["apiVersion"] == 1, "{file}");
+    }
     Ok(())
 }
 

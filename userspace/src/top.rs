@@ -79,8 +79,13 @@ fn watch(args: &TopArgs, out: &mut impl Write) -> Result<(), Stopped> {
     let told = |error| Stopped::Told(format!("{error:#}"));
     let own = Own::start(args).map_err(told)?;
     let shown = show(args, own.url(), out);
+    let is_interrupted = own.is_interrupted();
     own.stop().map_err(told)?;
-    shown
+    match shown {
+        // That the events are over is what was wanted.
+        Err(Stopped::Told(_)) if is_interrupted => Ok(()),
+        shown => shown,
+    }
 }
 
 fn show(args: &TopArgs, url: &str, out: &mut impl Write) -> Result<(), Stopped> {

@@ -4,17 +4,22 @@
 //! machine that nobody else was told of. It writes no files and asks no resolvers.
 
 use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use anyhow::{Context as _, anyhow};
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 
 use crate::{
     cli::TopArgs,
     config::{Config, Dsc, ReverseDns, Rssac002},
     http::Listeners,
+    interrupt,
     remote::Remote,
     run,
     source::live::probe::Variant,
@@ -29,7 +34,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Own {
     url: String,
-    end: oneshot::Sender<()>,
+    end: Arc<Notify>,
+    is_interrupted: Arc<AtomicBool>,
     thread: JoinHandle<anyhow::Result<()>>,
 }
 
@@ -44,15 +50,26 @@ impl Own {
         let addresses = listeners.local_addresses()?;
         let address = addresses.first().context("no address to serve")?;
         let url = format!("http://{address}");
-        let (end, ended) = oneshot::channel();
+        let end = Arc::new(Notify::new());
+        let ended = Arc::clone(&end);
         let thread = thread::Builder::new().name("xdsc".to_owned());
         let thread = thread.spawn(move || {
-            run::watch(&config, listeners, Variant::Plain, async move {
-                // Whether it was told or forgotten makes no difference.
-                let _ = ended.await;
-            })
+            let ended = async move { ended.notified().await };
+            run::watch(&config, listeners, Variant::Plain, ended)
         })?;
-        Self { url, end, thread }.ready()
+        let own = Self {
+            url,
+            end,
+            is_interrupted: Arc::default(),
+            thread,
+        };
+        own.end_at_signals()?;
+        own.ready()
+    }
+
+    /// Whether a signal has ended it.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.is_interrupted.load(Ordering::Relaxed)
     }
 
     /// Where it answers.
@@ -65,9 +82,17 @@ impl Own {
     /// # Errors
     /// When it did not end well.
     pub(super) fn stop(self) -> anyhow::Result<()> {
-        // Where it has ended already, there is nobody to tell.
-        let _ = self.end.send(());
+        self.end.notify_one();
         joined(self.thread)
+    }
+
+    /// Not every kernel detaches what a process leaves behind.
+    fn end_at_signals(&self) -> std::io::Result<()> {
+        let (end, is_interrupted) = (Arc::clone(&self.end), Arc::clone(&self.is_interrupted));
+        interrupt::at_end(move || {
+            is_interrupted.store(true, Ordering::Relaxed);
+            end.notify_one();
+        })
     }
 
     fn ready(self) -> anyhow::Result<Self> {

@@ -1,8 +1,9 @@
 // Lines and layers of ten minutes, drawn as SVG without a library.
 
 const SVG = 'http://www.w3.org/2000/svg';
-const MINUTES = 10;
-const SECONDS = MINUTES * 60;
+// What is shown at most, and at least: a line that has only begun can be seen, too.
+const LONGEST = 600;
+const SHORTEST = 120;
 
 export function element(name, attributes) {
   const made = document.createElementNS(SVG, name);
@@ -12,10 +13,17 @@ export function element(name, attributes) {
   return made;
 }
 
+function span(times) {
+  const seconds = times.length > 0 ? times[times.length - 1] - times[0] : 0;
+  const minutes = Math.ceil(seconds / 60) * 60;
+  return Math.min(Math.max(minutes, SHORTEST), LONGEST);
+}
+
 // Where a time stands: the newest is at the right edge, gaps stay gaps.
 function scale(times, width) {
   const end = times[times.length - 1];
-  return times.map((time) => width * (1 - (end - time) / SECONDS));
+  const shown = span(times);
+  return times.map((time) => width * (1 - (end - time) / shown));
 }
 
 // One line, with the area below it: `values` may have gaps.
@@ -61,15 +69,14 @@ export function line(svg, times, values) {
 export function layers(svg, times, columns, label) {
   const width = 600;
   const height = 150;
-  const left = 0;
   svg.setAttribute('viewBox', `0 0 ${width} ${height + 16}`);
   const sums = times.map((_, index) =>
     columns.reduce((sum, column) => sum + (column.values[index] ?? 0), 0),
   );
   const top = ceiling(Math.max(...sums, 0));
-  const across = scale(times, width - left).map((x) => x + left);
+  const across = scale(times, width);
   const down = (value) => height - (height - 12) * (value / top);
-  const parts = [...grid(width, height, top, down, label)];
+  const parts = [...grid(width, height, top, down, label, span(times))];
   let below = times.map(() => 0);
   for (const column of columns) {
     const above = below.map((value, index) => value + (column.values[index] ?? 0));
@@ -88,7 +95,7 @@ function band(across, below, above, down) {
   return `M${upper.join('L')}L${lower.join('L')}z`;
 }
 
-function* grid(width, height, top, down, label) {
+function* grid(width, height, top, down, label, seconds) {
   for (const share of [0, 0.5, 1]) {
     const y = down(top * share).toFixed(1);
     yield element('path', { class: 'base', d: `M0 ${y}H${width}` });
@@ -98,11 +105,11 @@ function* grid(width, height, top, down, label) {
       yield text;
     }
   }
-  for (const minute of [10, 5, 0]) {
-    const x = width * (1 - minute / MINUTES);
-    const anchor = minute === 10 ? 'start' : minute === 0 ? 'end' : 'middle';
+  for (const share of [1, 0.5, 0]) {
+    const x = width * (1 - share);
+    const anchor = share === 1 ? 'start' : share === 0 ? 'end' : 'middle';
     const text = element('text', { class: 'tick', x, y: height + 12, 'text-anchor': anchor });
-    text.textContent = minute === 0 ? 'now' : `−${minute} min`;
+    text.textContent = share === 0 ? 'now' : `−${(share * seconds) / 60} min`;
     yield text;
   }
 }

@@ -225,7 +225,7 @@ function figures({ totals, now }) {
   show(
     'response-time',
     seconds(point.response_time_p50),
-    `90 % ${seconds(point.response_time_p90)}, 99 % ${seconds(point.response_time_p99)}`,
+    `90 %: ${seconds(point.response_time_p90)}, 99 %: ${seconds(point.response_time_p99)}`,
     (s) => s.response_time_p50,
   );
   show('unanswered', `${amount(point.unanswered)}/s`, `${share(totals.unanswered, totals.queries)} of all`, (s) => s.unanswered);
