@@ -5,8 +5,11 @@
 use std::{
     collections::BTreeMap,
     fs,
+    net::{IpAddr, Ipv4Addr},
+    ops::RangeInclusive,
     path::Path,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -92,7 +95,8 @@ const ODDITIES: [&[&str]; 6] = [
     &["+tcp", "example", "SOA"],
 ];
 
-const RESOLVER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 3));
+/// Where the resolver is, among the clients.
+const RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 3));
 
 /// Where the cache of the fleet is, beside the daemons.
 const CACHE: &str = "127.0.0.1:6379";
@@ -117,9 +121,7 @@ fn every_query_of_every_panel_gives_data() -> Result<()> {
         let _tail = tail(network, &nodes[0])?;
         let begin = now()?;
         traffic(network)?;
-        // The last packets are scraped, and a rate has two samples of them.
-        std::thread::sleep(Duration::from_secs(3));
-        let shown = begin..=now()?;
+        let shown = begin..=scraped_since(&prometheus, now()?)?;
         let dashboards = dashboards()?;
         for choice in [Choice::All, Choice::Each] {
             let mut asked = 0;
@@ -209,7 +211,7 @@ fn scrape_config() -> String {
         })
         .collect();
     format!(
-        "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n  \
+        "global:\n  scrape_interval: 2s\n  scrape_timeout: 2s\nscrape_configs:\n  \
          - job_name: xdsc\n    static_configs:\n{targets}"
     )
 }
@@ -233,6 +235,17 @@ fn tail(network: &Network, daemon: &Daemon<'_>) -> Result<Process> {
     Ok(tail)
 }
 
+/// When all nodes have been scraped after a time, so that Prometheus has it all.
+fn scraped_since(prometheus: &Prometheus<'_>, time: f64) -> Result<f64> {
+    let scraped = format!("count(timestamp(xdsc_build_info) > {time})");
+    eventually("all nodes to be scraped once more", || {
+        let nodes = prometheus.value(&scraped)?;
+        ensure!(nodes == NODES.len() as f64, "{nodes} nodes");
+        Ok(())
+    })?;
+    now()
+}
+
 fn now() -> Result<f64> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64())
 }
@@ -240,7 +253,7 @@ fn now() -> Result<f64> {
 /// At both sites: real clients and servers, made-up clients from all over the
 /// world, and what is out of order.
 fn traffic(network: &Network) -> Result<()> {
-    for (cable, addresses) in [SERVER, SECOND_SERVER].into_iter().enumerate() {
+    for addresses in [SERVER, SECOND_SERVER] {
         for (address, transport) in [
             (addresses[0], Transport::Udp),
             (addresses[1], Transport::Udp),
@@ -258,37 +271,44 @@ fn traffic(network: &Network) -> Result<()> {
         for oddity in ODDITIES {
             kdig(network, addresses[0], oddity)?;
         }
-        made_up(network, cable)?;
     }
-    Ok(())
+    made_up(network)
 }
 
-/// Some seconds of it: a rate takes samples before and after.
-fn made_up(network: &Network, cable: usize) -> Result<()> {
-    let clients = Sender::at(network, Side::Client, CLIENT_INTERFACES[cable])?;
-    let server = Sender::at(network, Side::Server, INTERFACES[cable])?;
-    let everyday = Traffic::new(Profile::Everyday, 1, 1000).take(1500);
-    let flood = Traffic::new(Profile::Flood, 2, 1000).take(2000);
+/// Some seconds of it at both cables: a rate takes samples before and after.
+fn made_up(network: &Network) -> Result<()> {
+    let ends = (0..INTERFACES.len())
+        .map(|cable| {
+            let clients = Sender::at(network, Side::Client, CLIENT_INTERFACES[cable])?;
+            Ok((
+                clients,
+                Sender::at(network, Side::Server, INTERFACES[cable])?,
+            ))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let everyday = Traffic::new(Profile::Few, 1, 1000).take(1000);
+    let flood = Traffic::new(Profile::Flood, 2, 1000).take(1500);
     let mut seldom = Traffic::new(Profile::Everyday, 3, 1000);
     let seldom: Vec<_> = (0..50)
         .filter_map(|number| Some(rarity(number, seldom.next()?)))
         .collect();
-    let begin = Instant::now();
-    for (number, exchange) in everyday.chain(seldom).chain(flood).enumerate() {
-        clients.send(&exchange.query_frame())?;
-        if exchange.response_after_ns.is_some() {
-            server.send(&exchange.response_frame())?;
+    for (number, exchange) in flood.chain(seldom).chain(everyday).enumerate() {
+        for (clients, server) in &ends {
+            clients.send(&exchange.query_frame())?;
+            if exchange.response_after_ns.is_some() {
+                server.send(&exchange.response_frame())?;
+            }
+            if number % 100 == 0 {
+                // Too short for a header.
+                clients.send(&broken(&[0, 1, 2]))?;
+                // A label of a type that there is not.
+                clients.send(&broken(&[0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0x80, 0]))?;
+            }
         }
         if number % 100 == 0 {
-            // Too short for a header.
-            clients.send(&broken(&[0, 1, 2]))?;
-            // A name that leads nowhere.
-            clients.send(&broken(&[0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0x80, 0]))?;
-            std::thread::sleep(Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(100));
         }
     }
-    let took = begin.elapsed();
-    ensure!(took < Duration::from_secs(30), "traffic took {took:?}");
     Ok(())
 }
 
@@ -337,7 +357,7 @@ struct View<'a> {
     prometheus: &'a Prometheus<'a>,
     dashboard: &'a Value,
     variables: BTreeMap<String, String>,
-    shown: std::ops::RangeInclusive<f64>,
+    shown: RangeInclusive<f64>,
 }
 
 impl<'a> View<'a> {
@@ -345,11 +365,12 @@ impl<'a> View<'a> {
         prometheus: &'a Prometheus<'a>,
         dashboard: &'a Value,
         choice: Choice,
-        shown: std::ops::RangeInclusive<f64>,
+        shown: RangeInclusive<f64>,
     ) -> Result<Self> {
         let seconds = (shown.end() - shown.start()).ceil();
         let builtin = [
-            ("__rate_interval", "5s".to_owned()),
+            // All of the made-up traffic, even if some scrapes were too slow.
+            ("__rate_interval", "30s".to_owned()),
             ("__range_s", seconds.to_string()),
             ("__range", format!("{seconds}s")),
         ];
@@ -455,7 +476,7 @@ impl<'a> View<'a> {
         let expression = self.substituted(expression);
         ensure!(!expression.contains('$'), "a variable without a value");
         if is_instant {
-            self.prometheus.instant(&expression)
+            self.prometheus.instant(&expression, *self.shown.end())
         } else {
             self.prometheus.range(&expression, self.shown.clone())
         }

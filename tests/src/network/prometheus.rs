@@ -93,12 +93,13 @@ impl<'a> Prometheus<'a> {
         Ok(value.parse()?)
     }
 
-    /// The series of an expression now.
+    /// The series of an expression at a time.
     ///
     /// # Errors
     /// When it cannot be evaluated.
-    pub fn instant(&self, expression: &str) -> Result<Vec<Value>> {
-        let answer = self.json("/api/v1/query", &[("query", expression)])?;
+    pub fn instant(&self, expression: &str, seconds: f64) -> Result<Vec<Value>> {
+        let query = [("query", expression), ("time", &seconds.to_string())];
+        let answer = self.json("/api/v1/query", &query)?;
         let series = answer["data"]["result"].as_array();
         series.cloned().context("no list of series")
     }

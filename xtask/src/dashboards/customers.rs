@@ -7,7 +7,7 @@ use super::{
     palette,
     panel::{Unit, stat, table, time_series, top},
     query::{Selector, dataset, metric, ratio},
-    schema::Dashboard,
+    schema::{Dashboard, Panel},
     variables,
 };
 
@@ -46,6 +46,13 @@ fn share(rcode: &str) -> String {
 }
 
 fn all() -> Section {
+    Section::new("Customers")
+        .line(4, numbers())
+        .line(10, customer_table())
+}
+
+/// All that are chosen, in four numbers.
+fn numbers() -> Vec<Panel> {
     let assigned = format!(
         "1 - ({})",
         ratio(
@@ -61,73 +68,70 @@ fn all() -> Section {
             .with(r#"customer!~"other|unassigned""#)
             .rate("customer")
     );
-    Section::new("Customers")
-        .line(
-            4,
-            vec![
-                stat(
-                    "Queries",
-                    "Queries of the customers that are chosen.",
-                    Unit::Queries,
-                )
-                .query(&asked().rate(""), "queries"),
-                stat(
-                    "Octets",
-                    "Octets of their queries and responses.",
-                    Unit::OctetRate,
-                )
-                .query(&octets().rate(""), "octets"),
-                stat(
-                    "Customers with queries",
-                    "Customers that were asked for anything.",
-                    Unit::Count,
-                )
-                .query(&count, "customers"),
-                stat(
-                    "Assigned",
-                    "Share of all queries that belong to a customer.",
-                    Unit::Share,
-                )
-                .query(&assigned, "assigned"),
-            ],
+    vec![
+        stat(
+            "Queries",
+            "Queries of the customers that are chosen.",
+            Unit::Queries,
         )
-        .line(
-            10,
-            vec![
-                table(
-                    "Customers",
-                    "What each customer had in the time shown.",
-                    Unit::Count,
-                )
-                .column_of(
-                    &asked().total("customer"),
-                    "Queries",
-                    Unit::Count,
-                    &palette::neutral(),
-                )
-                .column_of(
-                    &octets().total("customer"),
-                    "Octets",
-                    Unit::Octets,
-                    &palette::neutral(),
-                )
-                .column_of(
-                    &share("NXDOMAIN"),
-                    "NXDOMAIN",
-                    Unit::Share,
-                    &palette::rising(0.5, 0.9),
-                )
-                .column_of(
-                    &share("SERVFAIL"),
-                    "SERVFAIL",
-                    Unit::Share,
-                    &Limit::Servfail.steps(),
-                )
-                .labels(&[("customer", "Customer")])
-                .sorted_by("Queries")
-                .link("Customer", "This customer only", UID, "customer"),
-            ],
+        .query(&asked().rate(""), "queries"),
+        stat(
+            "Octets",
+            "Octets of their queries and responses.",
+            Unit::OctetRate,
         )
+        .query(&octets().rate(""), "octets"),
+        stat(
+            "Customers with queries",
+            "Customers that were asked for anything.",
+            Unit::Count,
+        )
+        .query(&count, "customers"),
+        stat(
+            "Assigned",
+            "Share of all queries that belong to a customer.",
+            Unit::Share,
+        )
+        .query(&assigned, "assigned"),
+    ]
+}
+
+/// Each of them.
+fn customer_table() -> Vec<Panel> {
+    vec![
+        table(
+            "Customers",
+            "What each customer had in the time shown.",
+            Unit::Count,
+        )
+        .column_of(
+            &asked().total("customer"),
+            "Queries",
+            Unit::Count,
+            &palette::neutral(),
+        )
+        .column_of(
+            &octets().total("customer"),
+            "Octets",
+            Unit::Octets,
+            &palette::neutral(),
+        )
+        .column_of(
+            &share("NXDOMAIN"),
+            "NXDOMAIN",
+            Unit::Share,
+            &palette::rising(0.5, 0.9),
+        )
+        .column_of(
+            &share("SERVFAIL"),
+            "SERVFAIL",
+            Unit::Share,
+            &Limit::Servfail.steps(),
+        )
+        .labels(&[("customer", "Customer")])
+        .sorted_by("Queries")
+        .link("Customer", "This customer only", UID, "customer"),
+    ]
 }
 
 fn each() -> Section {

@@ -13,6 +13,8 @@ use super::{
 pub(super) const UID: &str = "xdsc-health";
 const NODE: &str = "{{site}} {{instance}}";
 const BY_NODE: &str = "site, instance";
+const SUBSCRIBER: &str = "{{site}} {{instance}} {{subscriber}}";
+const BY_SUBSCRIBER: &str = "site, instance, subscriber";
 
 pub(super) fn dashboard() -> Dashboard {
     super::dashboard(
@@ -115,63 +117,67 @@ fn imbalance(by: &str) -> String {
 
 fn account() -> Section {
     Section::new("The account")
-        .line(
-            8,
-            vec![
-                time_series(
-                    "Packets by outcome",
-                    "What packets end as, each as exactly one.",
-                    Unit::Packets,
-                )
-                .query(
-                    &metric("xdsc_packet_outcomes_total").rate("outcome"),
-                    "{{outcome}}",
-                )
-                .stacked()
-                .coloured(palette::OUTCOMES),
-                time_series(
-                    "Records by outcome",
-                    "What becomes of the records of DNS messages and TCP segments.",
-                    Unit::Records,
-                )
-                .query(&metric("xdsc_records_total").rate("outcome"), "{{outcome}}")
-                .coloured(palette::OUTCOMES),
-                time_series(
-                    "Packets without an outcome",
-                    "The account of each node. It does not stay above 0.",
-                    Unit::Packets,
-                )
-                .query(&imbalance(BY_NODE), NODE)
-                .thresholds(rising(1.0, 100.0)),
-            ],
+        .line(8, outcomes())
+        .line(8, directions())
+}
+
+/// Where everything went.
+fn outcomes() -> Vec<Panel> {
+    vec![
+        time_series(
+            "Packets by outcome",
+            "What packets end as, each as exactly one.",
+            Unit::Packets,
         )
-        .line(
-            8,
-            vec![
-                time_series(
-                    "Packets by direction and protocol",
-                    "What the programs see at the interfaces.",
-                    Unit::Packets,
-                )
-                .query(
-                    &metric("xdsc_packets_total").rate("hook, protocol"),
-                    "{{hook}} {{protocol}}",
-                ),
-                time_series(
-                    "Packets by IP version",
-                    "By the innermost IP header.",
-                    Unit::Packets,
-                )
-                .query(&metric("xdsc_packets_total").rate("family"), "{{family}}")
-                .coloured(palette::FAMILIES),
-                time_series(
-                    "Octets by direction",
-                    "Octets of packets, link layer included.",
-                    Unit::OctetRate,
-                )
-                .query(&metric("xdsc_packet_bytes_total").rate("hook"), "{{hook}}"),
-            ],
+        .query(
+            &metric("xdsc_packet_outcomes_total").rate("outcome"),
+            "{{outcome}}",
         )
+        .stacked()
+        .coloured(palette::OUTCOMES),
+        time_series(
+            "Records by outcome",
+            "What becomes of the records of DNS messages and TCP segments.",
+            Unit::Records,
+        )
+        .query(&metric("xdsc_records_total").rate("outcome"), "{{outcome}}")
+        .coloured(palette::OUTCOMES),
+        time_series(
+            "Packets without an outcome",
+            "The account of each node. It does not stay above 0.",
+            Unit::Packets,
+        )
+        .query(&imbalance(BY_NODE), NODE)
+        .thresholds(rising(1.0, 100.0)),
+    ]
+}
+
+/// What came and left.
+fn directions() -> Vec<Panel> {
+    vec![
+        time_series(
+            "Packets by direction and protocol",
+            "What the programs see at the interfaces.",
+            Unit::Packets,
+        )
+        .query(
+            &metric("xdsc_packets_total").rate("hook, protocol"),
+            "{{hook}} {{protocol}}",
+        ),
+        time_series(
+            "Packets by IP version",
+            "By the innermost IP header.",
+            Unit::Packets,
+        )
+        .query(&metric("xdsc_packets_total").rate("family"), "{{family}}")
+        .coloured(palette::FAMILIES),
+        time_series(
+            "Octets by direction",
+            "Octets of packets, link layer included.",
+            Unit::OctetRate,
+        )
+        .query(&metric("xdsc_packet_bytes_total").rate("hook"), "{{hook}}"),
+    ]
 }
 
 fn lag() -> Section {
@@ -262,76 +268,9 @@ fn cost() -> Section {
 }
 
 fn datasets() -> Section {
-    let series = metric("xdsc_export_series").max(BY_NODE);
-    let full = format!(
-        "{} / {}",
-        metric("xdsc_export_series"),
-        metric("xdsc_export_max_series")
-    );
-    let by_dataset = |family: &str| metric(family).rate("dataset");
     Section::new("Datasets")
-        .line(
-            8,
-            vec![
-                time_series(
-                    "Series of datasets",
-                    "Series that are exported.",
-                    Unit::Count,
-                )
-                .query(&series, NODE),
-                time_series(
-                    "Series, of those allowed",
-                    "At 1, values get no cells any more (`export.max_series`).",
-                    Unit::Share,
-                )
-                .query(&full, NODE)
-                .thresholds(rising(0.8, 0.95)),
-                gauge_of(
-                    "Memory of datasets",
-                    "Memory of what is added up for the datasets.",
-                    Unit::Octets,
-                    "xdsc_aggregate_memory_bytes",
-                ),
-            ],
-        )
-        .line(
-            8,
-            vec![
-                time_series(
-                    "Churn",
-                    "Cells that went, by why. Much of it makes Prometheus's index grow.",
-                    Unit::Events,
-                )
-                .query(
-                    &metric("xdsc_dataset_churn_total").rate("dataset, reason"),
-                    "{{dataset}} {{reason}}",
-                ),
-                time_series(
-                    "Values without a cell",
-                    "Values that were frequent enough for a cell and got none.",
-                    Unit::Events,
-                )
-                .query(&by_dataset("xdsc_dataset_overflow_total"), "{{dataset}}"),
-                time_series(
-                    "Messages without room",
-                    "Messages, of those in other, whose values found no room in memory.",
-                    Unit::Messages,
-                )
-                .query(
-                    &by_dataset("xdsc_dataset_uncounted_messages_total"),
-                    "{{dataset}}",
-                ),
-                time_series(
-                    "Error bound",
-                    "Messages that a value without a cell can have at most.",
-                    Unit::Count,
-                )
-                .query(
-                    &metric("xdsc_dataset_error_bound_messages").max("dataset"),
-                    "{{dataset}}",
-                ),
-            ],
-        )
+        .line(8, series())
+        .line(8, cells())
         .line(
             7,
             vec![
@@ -355,6 +294,80 @@ fn datasets() -> Section {
                 ),
             ],
         )
+}
+
+fn by_dataset(family: &str) -> String {
+    metric(family).rate("dataset")
+}
+
+/// What is exported, and what it takes.
+fn series() -> Vec<Panel> {
+    let series = metric("xdsc_export_series").max(BY_NODE);
+    let full = format!(
+        "{} / {}",
+        metric("xdsc_export_series"),
+        metric("xdsc_export_max_series")
+    );
+    vec![
+        time_series(
+            "Series of datasets",
+            "Series that are exported.",
+            Unit::Count,
+        )
+        .query(&series, NODE),
+        time_series(
+            "Series, of those allowed",
+            "At 1, values get no cells any more (`export.max_series`).",
+            Unit::Share,
+        )
+        .query(&full, NODE)
+        .thresholds(rising(0.8, 0.95)),
+        gauge_of(
+            "Memory of datasets",
+            "Memory of what is added up for the datasets.",
+            Unit::Octets,
+            "xdsc_aggregate_memory_bytes",
+        ),
+    ]
+}
+
+/// What has no cell, or lost it.
+fn cells() -> Vec<Panel> {
+    vec![
+        time_series(
+            "Churn",
+            "Cells that went, by why. Much of it makes Prometheus's index grow.",
+            Unit::Events,
+        )
+        .query(
+            &metric("xdsc_dataset_churn_total").rate("dataset, reason"),
+            "{{dataset}} {{reason}}",
+        ),
+        time_series(
+            "Values without a cell",
+            "Values that were frequent enough for a cell and got none.",
+            Unit::Events,
+        )
+        .query(&by_dataset("xdsc_dataset_overflow_total"), "{{dataset}}"),
+        time_series(
+            "Messages without room",
+            "Messages, of those in other, whose values found no room in memory.",
+            Unit::Messages,
+        )
+        .query(
+            &by_dataset("xdsc_dataset_uncounted_messages_total"),
+            "{{dataset}}",
+        ),
+        time_series(
+            "Error bound",
+            "Messages that a value without a cell can have at most.",
+            Unit::Count,
+        )
+        .query(
+            &metric("xdsc_dataset_error_bound_messages").max("dataset"),
+            "{{dataset}}",
+        ),
+    ]
 }
 
 fn pairing() -> Section {
@@ -525,259 +538,270 @@ fn reverse_dns() -> Section {
 }
 
 fn names_kept() -> Section {
+    Section::new("Names that are kept: in memory, in a file, in the cache of a fleet")
+        .collapsed()
+        .line(8, memory())
+        .line(8, fleet())
+        .line(8, file())
+}
+
+/// Names in memory.
+fn memory() -> Vec<Panel> {
     let fill = format!(
         "{} / {}",
         metric("xdsc_reverse_dns_cache_entries"),
         metric("xdsc_reverse_dns_cache_capacity")
     );
+    vec![
+        time_series(
+            "Hits in memory",
+            "Requests for a name of which something was known, as a share.",
+            Unit::Share,
+        )
+        .query(
+            &hits("xdsc_reverse_dns_cache_lookups_total", "site, instance"),
+            NODE,
+        )
+        .thresholds(falling(0.3, 0.6)),
+        time_series(
+            "Fill of memory",
+            "Addresses in memory, as a share of the most.",
+            Unit::Share,
+        )
+        .query(&fill, NODE),
+        rate_of(
+            "Evictions from memory",
+            "Addresses that went to make room (`reverse_dns.cache`).",
+            Unit::Events,
+            "xdsc_reverse_dns_cache_evictions_total",
+        ),
+    ]
+}
+
+/// Names in the cache of the fleet.
+fn fleet() -> Vec<Panel> {
+    let redis = metric("xdsc_reverse_dns_redis_breaker_state").max("site, instance, state");
+    vec![
+        time_series(
+            "Lookups in the fleet's cache",
+            "What came of looking there (`reverse_dns.redis`).",
+            Unit::Events,
+        )
+        .query(
+            &metric("xdsc_reverse_dns_redis_lookups_total").rate("result"),
+            "{{result}}",
+        ),
+        time_series(
+            "Writes to the fleet's cache",
+            "Whether it took them.",
+            Unit::Events,
+        )
+        .query(
+            &metric("xdsc_reverse_dns_redis_writes_total").rate("result"),
+            "{{result}}",
+        ),
+        states(
+            "Breaker of the fleet's cache",
+            "Whether it is asked (closed), left alone (open), or tried (half_open).",
+            Unit::Plain,
+        )
+        .query(&format!("{redis} == 1"), "{{site}} {{instance}} {{state}}"),
+    ]
+}
+
+/// Names in a file.
+fn file() -> Vec<Panel> {
     let written = format!(
         "time() - ({} > 0)",
         metric("xdsc_reverse_dns_file_last_write_timestamp_seconds")
     );
-    let redis = metric("xdsc_reverse_dns_redis_breaker_state").max("site, instance, state");
-    Section::new("Names that are kept: in memory, in a file, in the cache of a fleet")
-        .collapsed()
-        .line(
-            8,
-            vec![
-                time_series(
-                    "Hits in memory",
-                    "Requests for a name of which something was known, as a share.",
-                    Unit::Share,
-                )
-                .query(
-                    &hits("xdsc_reverse_dns_cache_lookups_total", "site, instance"),
-                    NODE,
-                )
-                .thresholds(falling(0.3, 0.6)),
-                time_series(
-                    "Fill of memory",
-                    "Addresses in memory, as a share of the most.",
-                    Unit::Share,
-                )
-                .query(&fill, NODE),
-                rate_of(
-                    "Evictions from memory",
-                    "Addresses that went to make room (`reverse_dns.cache`).",
-                    Unit::Events,
-                    "xdsc_reverse_dns_cache_evictions_total",
-                ),
-            ],
+    vec![
+        time_series(
+            "Since the file was written",
+            "Age of the file of names (`reverse_dns.cache_file`).",
+            Unit::Seconds,
         )
-        .line(
-            8,
-            vec![
-                time_series(
-                    "Lookups in the fleet's cache",
-                    "What came of looking there (`reverse_dns.redis`).",
-                    Unit::Events,
-                )
-                .query(
-                    &metric("xdsc_reverse_dns_redis_lookups_total").rate("result"),
-                    "{{result}}",
-                ),
-                time_series(
-                    "Writes to the fleet's cache",
-                    "Whether it took them.",
-                    Unit::Events,
-                )
-                .query(
-                    &metric("xdsc_reverse_dns_redis_writes_total").rate("result"),
-                    "{{result}}",
-                ),
-                states(
-                    "Breaker of the fleet's cache",
-                    "Whether it is asked (closed), left alone (open), or tried (half_open).",
-                    Unit::Plain,
-                )
-                .query(&format!("{redis} == 1"), "{{site}} {{instance}} {{state}}"),
-            ],
+        .query(&written, NODE),
+        never_of(
+            "Errors of the file",
+            "Times that the names could not be written; the log says why.",
+            Unit::Events,
+            "xdsc_reverse_dns_file_errors_total",
+        ),
+        table(
+            "Lines of the file",
+            "What became of them at the start.",
+            Unit::Count,
         )
-        .line(
-            8,
-            vec![
-                time_series(
-                    "Since the file was written",
-                    "Age of the file of names (`reverse_dns.cache_file`).",
-                    Unit::Seconds,
-                )
-                .query(&written, NODE),
-                never_of(
-                    "Errors of the file",
-                    "Times that the names could not be written; the log says why.",
-                    Unit::Events,
-                    "xdsc_reverse_dns_file_errors_total",
-                ),
-                table(
-                    "Lines of the file",
-                    "What became of them at the start.",
-                    Unit::Count,
-                )
-                .column(
-                    &metric("xdsc_reverse_dns_file_lines_total").total("result"),
-                    "Lines",
-                )
-                .labels(&[("result", "Result")]),
-            ],
+        .column(
+            &metric("xdsc_reverse_dns_file_lines_total").total("result"),
+            "Lines",
         )
+        .labels(&[("result", "Result")]),
+    ]
 }
 
 fn enriched() -> Section {
+    Section::new("Enriched stream: xdsc tail and other subscribers")
+        .collapsed()
+        .line(8, exchanges())
+        .line(8, sampling())
+}
+
+/// What goes through the stream.
+fn exchanges() -> Vec<Panel> {
     let queue = format!(
         "{} / {}",
         metric("xdsc_enriched_queue_length"),
         metric("xdsc_enriched_queue_capacity")
     );
-    Section::new("Enriched stream: xdsc tail and other subscribers")
-        .collapsed()
-        .line(
-            8,
-            vec![
-                time_series(
-                    "Exchanges",
-                    "Queries and responses that were brought together.",
-                    Unit::Events,
-                )
-                .query(
-                    &metric("xdsc_enriched_exchanges_total").rate("kind"),
-                    "{{kind}}",
-                ),
-                time_series(
-                    "Messages chosen",
-                    "Looked at, or dropped since the queue was full.",
-                    Unit::Messages,
-                )
-                .query(
-                    &metric("xdsc_enriched_records_total").rate("outcome"),
-                    "{{outcome}}",
-                ),
-                time_series(
-                    "Messages in no exchange",
-                    "Why messages were left out.",
-                    Unit::Messages,
-                )
-                .query(
-                    &metric("xdsc_enriched_left_out_records_total").rate("reason"),
-                    "{{reason}}",
-                ),
-                time_series(
-                    "Queue of messages",
-                    "Messages that wait to be enriched, as a share of the room for them.",
-                    Unit::Share,
-                )
-                .query(&queue, NODE)
-                .limit(Limit::Fill),
-            ],
+    vec![
+        time_series(
+            "Exchanges",
+            "Queries and responses that were brought together.",
+            Unit::Events,
         )
-        .line(
-            8,
-            vec![
-                states(
-                    "Active",
-                    "Whether messages are taken for the stream.",
-                    Unit::Plain,
-                )
-                .query(&metric("xdsc_enriched_stream_active").max(BY_NODE), NODE)
-                .told(&[("0", "off", "#8e8e8e"), ("1", "on", palette::GOOD)]),
-                gauge_of(
-                    "One of the paired in so many",
-                    "Of the paired transactions, so many are taken.",
-                    Unit::Count,
-                    "xdsc_enriched_sampling_interval",
-                ),
-                gauge_of(
-                    "Messages that wait",
-                    "Messages that wait for their other half.",
-                    Unit::Count,
-                    "xdsc_enriched_pending",
-                ),
-            ],
+        .query(
+            &metric("xdsc_enriched_exchanges_total").rate("kind"),
+            "{{kind}}",
+        ),
+        time_series(
+            "Messages chosen",
+            "Looked at, or dropped since the queue was full.",
+            Unit::Messages,
         )
+        .query(
+            &metric("xdsc_enriched_records_total").rate("outcome"),
+            "{{outcome}}",
+        ),
+        time_series(
+            "Messages in no exchange",
+            "Why messages were left out.",
+            Unit::Messages,
+        )
+        .query(
+            &metric("xdsc_enriched_left_out_records_total").rate("reason"),
+            "{{reason}}",
+        ),
+        time_series(
+            "Queue of messages",
+            "Messages that wait to be enriched, as a share of the room for them.",
+            Unit::Share,
+        )
+        .query(&queue, NODE)
+        .limit(Limit::Fill),
+    ]
+}
+
+/// How much of it is wanted.
+fn sampling() -> Vec<Panel> {
+    vec![
+        states(
+            "Active",
+            "Whether messages are taken for the stream.",
+            Unit::Plain,
+        )
+        .query(&metric("xdsc_enriched_stream_active").max(BY_NODE), NODE)
+        .told(&[("0", "off", "#8e8e8e"), ("1", "on", palette::GOOD)]),
+        gauge_of(
+            "One of the paired in so many",
+            "Of the paired transactions, so many are taken.",
+            Unit::Count,
+            "xdsc_enriched_sampling_interval",
+        ),
+        gauge_of(
+            "Messages that wait",
+            "Messages that wait for their other half.",
+            Unit::Count,
+            "xdsc_enriched_pending",
+        ),
+    ]
 }
 
 fn subscribers() -> Section {
-    let by = "site, instance, subscriber";
-    let place = "{{site}} {{instance}} {{subscriber}}";
+    Section::new("Subscribers of the enriched stream")
+        .collapsed()
+        .line(8, subscriptions())
+        .line(8, subscribers_lag())
+}
+
+fn subscriptions() -> Vec<Panel> {
     let of = |title: &str, description: &str, family: &str| {
-        time_series(title, description, Unit::Events).query(&metric(family).rate(by), place)
+        time_series(title, description, Unit::Events)
+            .query(&metric(family).rate(BY_SUBSCRIBER), SUBSCRIBER)
     };
     let taken = format!(
         "{} / {}",
         metric("xdsc_enriched_subscribers"),
         metric("xdsc_enriched_subscribers_max")
     );
-    Section::new("Subscribers of the enriched stream")
-        .collapsed()
-        .line(
-            8,
-            vec![
-                time_series(
-                    "Places taken",
-                    "Subscribers, as a share of those that are allowed.",
-                    Unit::Share,
-                )
-                .query(&taken, NODE)
-                .thresholds(rising(0.8, 1.0)),
-                rate_of(
-                    "Subscribers turned away",
-                    "All places were taken.",
-                    Unit::Events,
-                    "xdsc_enriched_refused_subscriptions_total",
-                ),
-                of(
-                    "Sent",
-                    "Exchanges that were sent to a subscriber.",
-                    "xdsc_enriched_subscriber_sent_exchanges_total",
-                ),
-                of(
-                    "Missed",
-                    "Exchanges that a subscriber missed since it was too slow.",
-                    "xdsc_enriched_subscriber_dropped_exchanges_total",
-                )
-                .limit(Limit::Never),
-            ],
+    vec![
+        time_series(
+            "Places taken",
+            "Subscribers, as a share of those that are allowed.",
+            Unit::Share,
         )
-        .line(
-            8,
-            vec![
-                time_series(
-                    "Produced less consumed by subscribers",
-                    "Exchanges that come faster than a subscriber takes them.",
-                    Unit::Events,
-                )
-                .query(
-                    &format!(
-                        "{} - {}",
-                        metric("xdsc_enriched_subscriber_produced_exchanges_total").rate(by),
-                        metric("xdsc_enriched_subscriber_consumed_exchanges_total").rate(by)
-                    ),
-                    place,
-                ),
-                time_series(
-                    "Backlog",
-                    "Exchanges that wait for a subscriber.",
-                    Unit::Count,
-                )
-                .query(
-                    &metric("xdsc_enriched_subscriber_backlog_exchanges").max(by),
-                    place,
-                ),
-                time_series(
-                    "Lag",
-                    "Age of the oldest exchange that waits, and the worst of the last minute.",
-                    Unit::Seconds,
-                )
-                .query(
-                    &metric("xdsc_enriched_subscriber_lag_seconds").max(by),
-                    &format!("{place} now"),
-                )
-                .query(
-                    &metric("xdsc_enriched_subscriber_max_lag_seconds").max(by),
-                    &format!("{place} worst"),
-                )
-                .limit(Limit::Lag),
-            ],
+        .query(&taken, NODE)
+        .thresholds(rising(0.8, 1.0)),
+        rate_of(
+            "Subscribers turned away",
+            "All places were taken.",
+            Unit::Events,
+            "xdsc_enriched_refused_subscriptions_total",
+        ),
+        of(
+            "Sent",
+            "Exchanges that were sent to a subscriber.",
+            "xdsc_enriched_subscriber_sent_exchanges_total",
+        ),
+        of(
+            "Missed",
+            "Exchanges that a subscriber missed since it was too slow.",
+            "xdsc_enriched_subscriber_dropped_exchanges_total",
         )
+        .limit(Limit::Never),
+    ]
+}
+
+fn subscribers_lag() -> Vec<Panel> {
+    vec![
+        time_series(
+            "Produced less consumed by subscribers",
+            "Exchanges that come faster than a subscriber takes them.",
+            Unit::Events,
+        )
+        .query(
+            &format!(
+                "{} - {}",
+                metric("xdsc_enriched_subscriber_produced_exchanges_total").rate(BY_SUBSCRIBER),
+                metric("xdsc_enriched_subscriber_consumed_exchanges_total").rate(BY_SUBSCRIBER)
+            ),
+            SUBSCRIBER,
+        ),
+        time_series(
+            "Backlog",
+            "Exchanges that wait for a subscriber.",
+            Unit::Count,
+        )
+        .query(
+            &metric("xdsc_enriched_subscriber_backlog_exchanges").max(BY_SUBSCRIBER),
+            SUBSCRIBER,
+        ),
+        time_series(
+            "Lag",
+            "Age of the oldest exchange that waits, and the worst of the last minute.",
+            Unit::Seconds,
+        )
+        .query(
+            &metric("xdsc_enriched_subscriber_lag_seconds").max(BY_SUBSCRIBER),
+            &format!("{SUBSCRIBER} now"),
+        )
+        .query(
+            &metric("xdsc_enriched_subscriber_max_lag_seconds").max(BY_SUBSCRIBER),
+            &format!("{SUBSCRIBER} worst"),
+        )
+        .limit(Limit::Lag),
+    ]
 }
 
 fn files() -> Section {

@@ -89,6 +89,11 @@ fn service() -> Section {
 }
 
 fn traffic() -> Section {
+    Section::new("Traffic").line(8, flow()).line(8, mix())
+}
+
+/// How much there is.
+fn flow() -> Vec<Panel> {
     let up = metric("up").sum("");
     let sites = format!("count(count by (site) ({}))", metric("xdsc_build_info"));
     let now_and_before = time_series(
@@ -107,52 +112,49 @@ fn traffic() -> Section {
     .query(&queries().rate(""), "queries")
     .query(&responses().rate(""), "responses")
     .coloured(palette::DIRECTIONS);
-    Section::new("Traffic")
-        .line(
-            8,
-            vec![
-                flow,
-                now_and_before,
-                stat("Nodes up", "Nodes that Prometheus can scrape.", Unit::Count)
-                    .query(&up, "up")
-                    .width(3),
-                stat(
-                    "Sites with nodes",
-                    "Sites with at least one node.",
-                    Unit::Count,
-                )
-                .query(&sites, "sites")
-                .width(3),
-            ],
+    vec![
+        flow,
+        now_and_before,
+        stat("Nodes up", "Nodes that Prometheus can scrape.", Unit::Count)
+            .query(&up, "up")
+            .width(3),
+        stat(
+            "Sites with nodes",
+            "Sites with at least one node.",
+            Unit::Count,
         )
-        .line(
-            8,
-            vec![
-                time_series(
-                    "Responses by RCODE",
-                    "How queries are answered.",
-                    Unit::Messages,
-                )
-                .query(&rcodes().rate("rcode"), "{{rcode}}")
-                .stacked()
-                .coloured(palette::RCODES),
-                time_series(
-                    "Queries by type",
-                    "The types that are asked for most in the time shown.",
-                    Unit::Queries,
-                )
-                .query(&qtypes().top_rates(10, "qtype"), "{{qtype}}")
-                .stacked()
-                .coloured(palette::QTYPES),
-                time_series(
-                    "Transport and IP version",
-                    "Shares of TCP and of IPv6 in all queries.",
-                    Unit::Share,
-                )
-                .query(&tcp_share(""), "TCP")
-                .query(&ipv6_share(""), "IPv6"),
-            ],
+        .query(&sites, "sites")
+        .width(3),
+    ]
+}
+
+/// What it is made of.
+fn mix() -> Vec<Panel> {
+    vec![
+        time_series(
+            "Responses by RCODE",
+            "How queries are answered.",
+            Unit::Messages,
         )
+        .query(&rcodes().rate("rcode"), "{{rcode}}")
+        .stacked()
+        .coloured(palette::RCODES),
+        time_series(
+            "Queries by type",
+            "The types that are asked for most in the time shown.",
+            Unit::Queries,
+        )
+        .query(&qtypes().top_rates(10, "qtype"), "{{qtype}}")
+        .stacked()
+        .coloured(palette::QTYPES),
+        time_series(
+            "Transport and IP version",
+            "Shares of TCP and of IPv6 in all queries.",
+            Unit::Share,
+        )
+        .query(&tcp_share(""), "TCP")
+        .query(&ipv6_share(""), "IPv6"),
+    ]
 }
 
 pub(super) fn qtypes() -> super::query::Selector {

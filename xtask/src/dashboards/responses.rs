@@ -77,68 +77,72 @@ fn summary() -> Section {
 }
 
 fn rcode_section() -> Section {
-    let failing = rcodes().with(r#"rcode!~"NOERROR|NXDOMAIN""#);
     Section::new("RCODEs")
-        .line(
-            9,
-            vec![
-                time_series(
-                    "Responses by RCODE",
-                    "How queries are answered. Exact.",
-                    Unit::Messages,
-                )
-                .query(&rcodes().rate("rcode"), "{{rcode}}")
-                .stacked()
-                .coloured(palette::RCODES),
-                time_series(
-                    "RCODEs, shares",
-                    "The same as shares of each other.",
-                    Unit::Messages,
-                )
-                .query(&rcodes().rate("rcode"), "{{rcode}}")
-                .shares()
-                .coloured(palette::RCODES),
-                time_series(
-                    "Query failure rate",
-                    "Responses that are neither NOERROR nor NXDOMAIN, as shares of all.",
-                    Unit::Share,
-                )
-                .query(
-                    &ratio_of_all(&failing.rate("rcode"), &rcodes().rate("")),
-                    "{{rcode}}",
-                )
-                .coloured(palette::RCODES)
-                .limit(Limit::Servfail),
-            ],
+        .line(9, rcodes_of_all())
+        .line(9, rcodes_of_names())
+}
+
+/// All responses.
+fn rcodes_of_all() -> Vec<Panel> {
+    let failing = rcodes().with(r#"rcode!~"NOERROR|NXDOMAIN""#);
+    vec![
+        time_series(
+            "Responses by RCODE",
+            "How queries are answered. Exact.",
+            Unit::Messages,
         )
-        .line(
-            9,
-            vec![
-                time_series(
-                    "RCODEs by zone",
-                    "The greatest combinations of zones of the list and RCODEs.",
-                    Unit::Messages,
-                )
-                .query(
-                    &dataset("zone_vs_rcode", "rcode")
-                        .with(r#"zone=~"$zone""#)
-                        .top_rates(15, "zone, rcode"),
-                    "{{zone}} {{rcode}}",
-                ),
-                top(
-                    "RCODEs by second-level domain",
-                    "The greatest combinations in the time shown.",
-                    &dataset("second_ld_vs_rcode", "second_ld").top_totals(50, "rcode, second_ld"),
-                    &[("rcode", "RCODE"), ("second_ld", "Domain")],
-                ),
-                top(
-                    "RCODEs by third-level domain",
-                    "The greatest combinations in the time shown.",
-                    &dataset("third_ld_vs_rcode", "third_ld").top_totals(50, "rcode, third_ld"),
-                    &[("rcode", "RCODE"), ("third_ld", "Domain")],
-                ),
-            ],
+        .query(&rcodes().rate("rcode"), "{{rcode}}")
+        .stacked()
+        .coloured(palette::RCODES),
+        time_series(
+            "RCODEs, shares",
+            "The same as shares of each other.",
+            Unit::Messages,
         )
+        .query(&rcodes().rate("rcode"), "{{rcode}}")
+        .shares()
+        .coloured(palette::RCODES),
+        time_series(
+            "Query failure rate",
+            "Responses that are neither NOERROR nor NXDOMAIN, as shares of all.",
+            Unit::Share,
+        )
+        .query(
+            &ratio_of_all(&failing.rate("rcode"), &rcodes().rate("")),
+            "{{rcode}}",
+        )
+        .coloured(palette::RCODES)
+        .limit(Limit::Servfail),
+    ]
+}
+
+/// By what was asked for.
+fn rcodes_of_names() -> Vec<Panel> {
+    vec![
+        time_series(
+            "RCODEs by zone",
+            "The greatest combinations of zones of the list and RCODEs.",
+            Unit::Messages,
+        )
+        .query(
+            &dataset("zone_vs_rcode", "rcode")
+                .with(r#"zone=~"$zone""#)
+                .top_rates(15, "zone, rcode"),
+            "{{zone}} {{rcode}}",
+        ),
+        top(
+            "RCODEs by second-level domain",
+            "The greatest combinations in the time shown.",
+            &dataset("second_ld_vs_rcode", "second_ld").top_totals(50, "rcode, second_ld"),
+            &[("rcode", "RCODE"), ("second_ld", "Domain")],
+        ),
+        top(
+            "RCODEs by third-level domain",
+            "The greatest combinations in the time shown.",
+            &dataset("third_ld_vs_rcode", "third_ld").top_totals(50, "rcode, third_ld"),
+            &[("rcode", "RCODE"), ("third_ld", "Domain")],
+        ),
+    ]
 }
 
 fn times() -> Section {
