@@ -5,8 +5,9 @@
 //! datasets; then queries and responses at chosen rates with all datasets.
 
 use std::{
-    env,
+    env, fs,
     io::{self, Write as _},
+    path::Path,
     time::Duration,
 };
 
@@ -20,7 +21,9 @@ use integration_tests::{
     },
     network::{INTERFACES, Network, Side, daemon::Daemon, in_network},
 };
+use nix::sys::signal::Signal;
 use serde_json::{Map, Value, json};
+use xdsc::source::file::Capture;
 
 const SEED: u64 = 1;
 /// How long each load lasts.
@@ -54,13 +57,16 @@ fn main() -> Result<()> {
             }
         }
         if is_wanted("dnscap") {
-            let run = beside_dnscap(network, &mut stage, duration)?;
-            let microseconds = run.microseconds();
+            let (run, captured) = beside_dnscap(network, &mut stage, duration)?;
+            let microseconds = run.processor.as_secs_f64() * 1e6 / captured;
             writeln!(
                 out,
-                "dnscap at {:.0}/s: {microseconds:.3} us/message",
-                run.rate()
+                "dnscap at {:.0}/s: {microseconds:.3} us/message that it captured, {:.1} % of them",
+                run.rate(),
+                captured * 100.0 / run.sent as f64
             )?;
+            let key = "dnscap_captured_share_100k".to_owned();
+            figures.insert(key, rounded(captured / run.sent as f64, 4));
             let key = "dnscap_us_per_msg_100k".to_owned();
             figures.insert(key, rounded(microseconds, 3));
         }
@@ -87,6 +93,7 @@ fn lines(
         let scrape = daemon.scrape()?;
         let lag = scrape.max("xdsc_stage_max_lag_seconds", &[("stage", "drain")])?;
         let pause = scrape.max("xdsc_drain_max_pause_seconds", &[])?;
+        let paired = scrape.max("xdsc_pairing_interval", &[])?;
         let account = Account::of(&daemon)?.since(&before);
         lines.push(Line {
             set,
@@ -95,6 +102,7 @@ fn lines(
             account,
             lag,
             pause,
+            paired,
             peak: peak(daemon.pid())?,
         });
     }
@@ -102,17 +110,43 @@ fn lines(
     Ok(lines)
 }
 
-/// The tool that captures, where the daemon was.
-fn beside_dnscap(network: &Network, stage: &mut Stage<'_>, duration: Duration) -> Result<Run> {
+/// The tool that captures, where the daemon was: what it took, and the messages
+/// that it captured meanwhile.
+fn beside_dnscap(
+    network: &Network,
+    stage: &mut Stage<'_>,
+    duration: Duration,
+) -> Result<(Run, f64)> {
     let [interface, _] = INTERFACES;
     // XDP at the server's end is what lets the generator's packets in.
     let mut passing = Passing::load()?;
     network.within(Side::Server, || passing.attach(interface))?;
     let capture = network.directory().join("dnscap").display().to_string();
     let arguments = ["-N", "-i", interface, "-w", &capture];
-    let dnscap = network.start(Side::Server, "dnscap", &arguments)?;
-    stage.run(Load::Paced(100_000), WARM_UP, dnscap.pid())?;
-    stage.run(Load::Paced(100_000), duration, dnscap.pid())
+    let mut dnscap = network.start(Side::Server, "dnscap", &arguments)?;
+    let warm_up = stage.run(Load::Paced(100_000), WARM_UP, dnscap.pid())?;
+    let run = stage.run(Load::Paced(100_000), duration, dnscap.pid())?;
+    dnscap.end_by(Signal::SIGINT)?;
+    let captured = packets_in(network.directory(), "dnscap.")? as f64;
+    // It loses as many in the first seconds as later.
+    let share = run.sent as f64 / (run.sent + warm_up.sent) as f64;
+    Ok((run, captured * share))
+}
+
+/// Packets in the captures of a folder whose names begin so.
+fn packets_in(folder: &Path, name: &str) -> Result<u64> {
+    let mut packets = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(name) {
+            continue;
+        }
+        let mut capture = Capture::open(&entry.path())?;
+        while capture.next_packet()?.is_some() {
+            packets += 1;
+        }
+    }
+    Ok(packets)
 }
 
 /// What is told of a load.
@@ -125,12 +159,14 @@ struct Line {
     lag: f64,
     /// Longest time on a CPU within a minute for handing counts over, in seconds.
     pause: f64,
+    /// One transaction in so many was paired.
+    paired: f64,
     peak: u64,
 }
 
 impl Line {
     const HEAD: &'static str = "datasets     load  messages/s  sampled out       lost totals  \
-                                cores  us/message  lag ms  pause ms  peak MiB";
+                                cores  us/message  lag ms  pause ms  paired  peak MiB";
 
     fn exact(&self) -> bool {
         self.account.messages == self.run.sent
@@ -157,6 +193,7 @@ impl Line {
             figures.insert(format!("daemon_us_per_msg_{name}{suffix}"), microseconds);
             let lost = account.lost + account.sampled_out;
             figures.insert(format!("missing_{name}{suffix}"), json!(lost));
+            figures.insert(format!("paired_one_in_{name}{suffix}"), json!(self.paired));
             return;
         }
         let seconds = run.elapsed.as_secs_f64();
@@ -184,7 +221,7 @@ impl std::fmt::Display for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{:<8} {:>8} {:>11.0} {:>12} {:>10} {:>6} {:>6.3} {:>11.3} {:>7.1} {:>9.2} {:>9.1}",
+            "{:<8} {:>8} {:>11.0} {:>12} {:>10} {:>6} {:>6.3} {:>11.3} {:>7.1} {:>9.2} {:>7} {:>9.1}",
             self.set,
             self.name,
             self.run.rate(),
@@ -195,6 +232,7 @@ impl std::fmt::Display for Line {
             self.run.microseconds(),
             self.lag * 1e3,
             self.pause * 1e3,
+            format!("1/{}", self.paired),
             self.peak as f64 / f64::from(1 << 20),
         )
     }

@@ -196,7 +196,7 @@ impl Drains {
                 options,
                 counted: Batch::default(),
                 damaged: 0,
-                share: Share::new(&options),
+                share: Share::new(options.share_bits, options.full_below),
             };
             let handle = thread::Builder::new()
                 .name(format!("drain-{index}"))
@@ -542,11 +542,11 @@ struct Share {
 }
 
 impl Share {
-    fn new(options: &DrainOptions) -> Self {
+    const fn new(share_bits: u8, full_below: u32) -> Self {
         Self {
-            share_bits: options.share_bits,
-            full_below: u64::from(options.full_below),
-            current: options.share_bits,
+            share_bits,
+            full_below: full_below as u64,
+            current: share_bits,
             last: (0, 0),
         }
     }
@@ -557,14 +557,22 @@ impl Share {
         }
     }
 
-    /// Looks at the rate of this thread's rings, at most once in half a second.
+    /// Goes by the rate of this thread's rings.
     fn adapt(&mut self, rings: &mut [Ring], now: u64) {
+        let records = rings.iter().map(|ring| ring.watch().consumed()).sum();
+        if self.take(records, now) {
+            self.set(rings);
+        }
+    }
+
+    /// So many records have come until now: whether the share is chosen anew, which
+    /// it is at most once in half a second.
+    fn take(&mut self, records: u64, now: u64) -> bool {
         let (then, before) = self.last;
         let elapsed = now.saturating_sub(then);
         if elapsed < INTERVAL_NS / 2 {
-            return;
+            return false;
         }
-        let records: u64 = rings.iter().map(|ring| ring.watch().consumed()).sum();
         let rate = u128::from(records - before) * u128::from(INTERVAL_NS) / u128::from(elapsed);
         self.last = (now, records);
         self.current = if then == 0 {
@@ -572,7 +580,7 @@ impl Share {
         } else {
             self.bits(u64::try_from(rate).unwrap_or(u64::MAX))
         };
-        self.set(rings);
+        true
     }
 
     /// Halves the share until it is below the rate up to which all are paired.
@@ -589,12 +597,7 @@ mod tests {
 
     #[test]
     fn share_is_halved_until_few_enough_transactions_are_paired() {
-        let share = |full_below| Share {
-            share_bits: 3,
-            full_below,
-            current: 3,
-            last: (0, 0),
-        };
+        let share = |full_below| Share::new(3, full_below);
         for (rate, expected) in [
             (0, 0),
             (19_999, 0),
@@ -608,5 +611,25 @@ mod tests {
             assert_eq!(share(20_000).bits(rate), expected, "{rate}");
         }
         assert_eq!(share(0).bits(0), 3, "never all");
+    }
+
+    #[test]
+    fn share_follows_the_rate() {
+        const MS: u64 = 1_000_000;
+        let mut share = Share::new(3, 20_000);
+        assert_eq!(share.current, 3, "cautious until the rate is known");
+        for (name, now_ms, records, expected) in [
+            ("first look", 1_000, 0, 0),
+            ("10,000 per second", 2_000, 10_000, 0),
+            ("50,000 per second", 3_000, 60_000, 2),
+            ("too early, by a scrape", 3_100, 1_060_000, 2),
+            ("500,000 per second", 5_000, 1_060_000, 3),
+            ("as few as before", 6_000, 1_070_000, 0),
+            ("30,000 per second for half a second", 6_500, 1_085_000, 1),
+            ("none", 9_000, 1_085_000, 0),
+        ] {
+            share.take(records, now_ms * MS);
+            assert_eq!(share.current, expected, "{name}");
+        }
     }
 }
