@@ -25,7 +25,7 @@ const fn needed_by(since: Scope, program: &'static str, package: &'static str) -
     }
 }
 
-const PROGRAMS: [Needed; 13] = [
+const PROGRAMS: [Needed; 15] = [
     needed_by(Scope::Demo, "ip", "iproute2"),
     needed_by(Scope::Demo, "setpriv", "util-linux"),
     needed_by(Scope::Test, "nsd", "nsd"),
@@ -39,6 +39,8 @@ const PROGRAMS: [Needed; 13] = [
     needed_by(Scope::Test, "unbound", "unbound"),
     needed_by(Scope::Test, "node", "nodejs"),
     needed_by(Scope::Test, "npm", "npm"),
+    needed_by(Scope::Test, "chromium", "chromium"),
+    needed_by(Scope::Test, "virtualenv", "virtualenv"),
 ];
 
 fn in_scope(scope: Scope) -> impl Iterator<Item = &'static Needed> {
