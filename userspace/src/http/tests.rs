@@ -416,7 +416,7 @@ fn every_reply_carries_the_security_headers() {
         assert_eq!(
             reply.header("content-security-policy"),
             Some(
-                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
             )
         );
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
