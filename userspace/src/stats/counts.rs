@@ -7,11 +7,11 @@ use super::{
     cells::Key,
     cells::{Cells, Counted, Texts},
     dataset::Measure,
-    joints::{Joints, NOT_COUNTED, Sums, UNCOUNTED},
+    joints::{Joints, NOT_COUNTED, Shape, Sums, UNCOUNTED},
     label::{Style, label},
     observed::Observed,
     plan::{Compat, Plan, Step},
-    route::{Group, Route, TOLD},
+    route::{Route, TOLD},
     sketches::Sketches,
     table::{Table, limit, rows},
     values::PlaceKeys,
@@ -44,28 +44,23 @@ pub struct DatasetCounts {
 /// The joints of a way, by group.
 #[derive(Clone, Debug)]
 pub(super) struct WayJoints {
-    /// With those that may pass of the datasets that are counted directly.
-    pub(super) header: Joints<u64>,
-    /// With the shapes of names.
-    pub(super) name: Joints<u64>,
-    pub(super) question: Joints<QuestionKnown>,
-    pub(super) client: Joints<ClientKnown>,
+    /// Noted are the datasets that may pass of those that are counted directly.
+    pub(super) header: Joints<()>,
+    /// Noted is the shape of the name.
+    pub(super) name: Joints<()>,
+    /// Noted is what may pass; known what the route has a question tell.
+    pub(super) question: Joints<[Key; TOLD]>,
+    /// Noted is the network of the client.
+    pub(super) client: Joints<PlaceKeys>,
+    /// The steps of each.
+    steps: [Box<[Spilling]>; 4],
 }
 
-/// What is known of a question by its shape.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct QuestionKnown {
-    /// Of the datasets that are counted directly, those that may pass.
-    pub(super) passing: u64,
-    /// What the route has it tell.
-    pub(super) told: [Key; TOLD],
-}
-
-/// What is known of a client.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ClientKnown {
-    pub(super) place: PlaceKeys,
-    pub(super) subnet: Key,
+/// What of a step is needed to bring sums to its cells.
+#[derive(Clone, Copy, Debug)]
+struct Spilling {
+    dataset: u32,
+    measure: Measure,
 }
 
 impl Counts {
@@ -97,11 +92,11 @@ impl Counts {
         }
     }
 
-    /// Brings what was counted in joints to its cells.
-    pub(super) fn settle(&mut self, plan: &Plan) {
-        let ways = [&plan.queries, &plan.responses];
-        for (joints, way) in self.joints.iter_mut().zip(ways) {
-            joints.settle(&way.route, &mut self.datasets);
+    /// Brings what was counted in joints to its cells. Counts that were handed over
+    /// tell nothing right before.
+    pub fn settle(&mut self) {
+        for joints in &mut self.joints {
+            joints.settle(&mut self.datasets);
         }
     }
 
@@ -219,37 +214,49 @@ impl Default for Sizes {
 
 impl WayJoints {
     fn new(route: &Route, sizes: Sizes) -> Self {
-        let width = |group: Option<&Group>| group.map_or(0, |group| group.steps.len());
         let question = route.question.as_ref().map(|question| &question.group);
+        let groups = [
+            (route.header.as_ref(), sizes.headers),
+            (route.name.as_ref(), sizes.names),
+            (question, sizes.questions),
+            (route.client.as_ref(), sizes.clients),
+        ];
+        let steps = groups.map(|(group, _)| {
+            let steps = group.map_or(&[][..], |group| &group.steps).iter();
+            steps.map(Spilling::of).collect::<Box<[_]>>()
+        });
+        let [header, name, question, client] = groups.map(|(group, limit)| {
+            let steps = group.map_or(&[][..], |group| &group.steps);
+            let mut measures = steps.iter().map(|step| step.measure);
+            Shape {
+                limit: if group.is_some() { limit } else { 0 },
+                datasets: steps.len(),
+                measures_octets: measures.any(|measure| measure == Measure::Bytes),
+            }
+        });
         Self {
-            header: Joints::new(sizes.headers, width(route.header.as_ref())),
-            name: Joints::new(sizes.names, width(route.name.as_ref())),
-            question: Joints::new(sizes.questions, width(question)),
-            client: Joints::new(sizes.clients, width(route.client.as_ref())),
+            header: Joints::new(header),
+            name: Joints::new(name),
+            question: Joints::new(question),
+            client: Joints::new(client),
+            steps,
         }
     }
 
-    fn settle(&mut self, route: &Route, datasets: &mut [DatasetCounts]) {
-        let mut spill_into = |group: &Group, cells: &[u32], sums: &Sums| {
-            spill(&group.steps, cells, sums, datasets);
+    fn settle(&mut self, datasets: &mut [DatasetCounts]) {
+        let [header, name, question, client] = &self.steps;
+        let mut into = |steps: &[Spilling], cells: &[u32], sums: &Sums| {
+            for (step, cell) in steps.iter().zip(cells) {
+                if let Some(dataset) = datasets.get_mut(step.dataset as usize) {
+                    dataset.spill(step.measure, *cell, sums);
+                }
+            }
         };
-        if let Some(group) = &route.header {
-            self.header
-                .settle(|cells, sums| spill_into(group, cells, sums));
-        }
-        if let Some(group) = &route.name {
-            self.name
-                .settle(|cells, sums| spill_into(group, cells, sums));
-        }
-        if let Some(question) = &route.question {
-            let group = &question.group;
-            self.question
-                .settle(|cells, sums| spill_into(group, cells, sums));
-        }
-        if let Some(group) = &route.client {
-            self.client
-                .settle(|cells, sums| spill_into(group, cells, sums));
-        }
+        self.header.settle(|cells, sums| into(header, cells, sums));
+        self.name.settle(|cells, sums| into(name, cells, sums));
+        self.question
+            .settle(|cells, sums| into(question, cells, sums));
+        self.client.settle(|cells, sums| into(client, cells, sums));
     }
 
     fn forget(&mut self) {
@@ -257,5 +264,14 @@ impl WayJoints {
         self.name.forget();
         self.question.forget();
         self.client.forget();
+    }
+}
+
+impl Spilling {
+    const fn of(step: &Step) -> Self {
+        Self {
+            dataset: step.dataset,
+            measure: step.measure,
+        }
     }
 }

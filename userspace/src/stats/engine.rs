@@ -24,7 +24,7 @@ pub use super::counts::{Counts, DatasetCounts};
 use super::{
     atoms::Words,
     cells::{Counted, Key, Texts},
-    counts::{ClientKnown, QuestionKnown, WayJoints, spill},
+    counts::{WayJoints, spill},
     dataset::{Dataset, Indexer, Measure},
     joints::{NOT_COUNTED, UNCOUNTED},
     label::{Style, label},
@@ -149,12 +149,16 @@ impl Engine {
         message.count(joints);
     }
 
-    /// Counts what waits, and brings all that was counted to its cells.
-    fn settle(&mut self) {
+    fn count_all_waiting(&mut self) {
         for place in 0..WAITING {
             self.count_waiting((self.next + place) % WAITING);
         }
-        self.counts.settle(&self.plan);
+    }
+
+    /// Counts what waits, and brings all that was counted to its cells.
+    fn settle(&mut self) {
+        self.count_all_waiting();
+        self.counts.settle();
     }
 
     /// Counts a packet, DNS or not, in the datasets of layer `ip`.
@@ -263,7 +267,14 @@ impl Engine {
     /// Hands over what was counted since the last time, and goes on with
     /// `emptied`, which was handed over before and cleared since.
     pub fn exchange(&mut self, emptied: &mut Counts) {
-        self.settle();
+        self.hand_over(emptied);
+        emptied.settle();
+    }
+
+    /// Likewise, but at once: the part of the work that grows with the counts is
+    /// left to the one who takes them, by [`Counts::settle`].
+    pub fn hand_over(&mut self, emptied: &mut Counts) {
+        self.count_all_waiting();
         std::mem::swap(&mut self.counts, emptied);
         self.values.end_interval();
     }
@@ -387,7 +398,7 @@ impl Message<'_> {
     fn header(&mut self, group: &Group, joints: &mut WayJoints) -> u64 {
         let hash = self.hashes.header;
         match joints.header.count(hash, self.weight(), self.octets()) {
-            Some(passing) => *passing,
+            Some((passing, _)) => passing,
             None => self.new_header(group, hash, joints),
         }
     }
@@ -397,13 +408,10 @@ impl Message<'_> {
     fn new_header(&mut self, group: &Group, hash: u64, joints: &mut WayJoints) -> u64 {
         let passing = self.passing(group);
         let datasets = &mut *self.datasets;
-        let claimed = joints.header.claim(hash, |cells, sums| {
+        let claimed = joints.header.claim(hash, passing, |cells, sums| {
             spill(&group.steps, cells, sums, datasets);
         });
-        if let Some((cells, known)) = claimed {
-            *known = passing;
-            self.count_each(group, cells);
-        }
+        self.count_each(group, claimed.map(|claimed| claimed.cells));
         passing
     }
 
@@ -411,41 +419,39 @@ impl Message<'_> {
     #[inline(always)]
     fn client(&mut self, group: &Group, joints: &mut WayJoints) {
         let hash = self.hashes.client;
-        let known = match joints.client.count(hash, self.weight(), self.octets()) {
-            Some(known) => *known,
-            None => self.new_client(group, hash, joints),
+        let Some((subnet, place)) = joints.client.count(hash, self.weight(), self.octets()) else {
+            return self.new_client(group, hash, joints);
         };
         let route = &self.way.route;
         if route.reads_place {
-            self.values.set_place(known.place);
+            self.values.set_place(joints.client.known(place));
         }
         if route.reads_subnet {
-            self.values.set(Indexer::ClientSubnet, known.subnet);
+            self.values.set(Indexer::ClientSubnet, subnet);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn new_client(&mut self, group: &Group, hash: u64, joints: &mut WayJoints) -> ClientKnown {
+    fn new_client(&mut self, group: &Group, hash: u64, joints: &mut WayJoints) {
+        let mut subnet = 0;
+        if self.way.route.reads_subnet {
+            subnet = self.values.key(Indexer::ClientSubnet, self.at);
+        }
         let datasets = &mut *self.datasets;
-        let claimed = joints.client.claim(hash, |cells, sums| {
+        let claimed = joints.client.claim(hash, subnet, |cells, sums| {
             spill(&group.steps, cells, sums, datasets);
         });
-        let mut of_client = ClientKnown::default();
-        if self.way.route.reads_place {
-            of_client.place = self.values.place(self.at);
-        }
-        if self.way.route.reads_subnet {
-            of_client.subnet = self.values.key(Indexer::ClientSubnet, self.at);
-        }
-        if let Some((cells, known)) = claimed {
-            *known = of_client;
-            self.count_each(group, cells);
-        }
+        let cells = claimed.map(|claimed| {
+            if self.way.route.reads_place {
+                *claimed.known = self.values.place(self.at);
+            }
+            claimed.cells
+        });
+        self.count_each(group, cells);
         if self.plan.counts_distinct {
             self.distinct_client();
         }
-        of_client
     }
 
     /// By the name: its shape.
@@ -456,7 +462,7 @@ impl Message<'_> {
         }
         let hash = self.hashes.name;
         match joints.name.count(hash, self.weight(), self.octets()) {
-            Some(shape) => *shape,
+            Some((shape, _)) => shape,
             None => self.new_name(group, hash, joints),
         }
     }
@@ -469,13 +475,10 @@ impl Message<'_> {
             self.values.shape(&question.shape, self.way, self.at)
         });
         let datasets = &mut *self.datasets;
-        let claimed = joints.name.claim(hash, |cells, sums| {
+        let claimed = joints.name.claim(hash, shape, |cells, sums| {
             spill(&group.steps, cells, sums, datasets);
         });
-        if let Some((cells, known)) = claimed {
-            *known = shape;
-            self.count_each(group, cells);
-        }
+        self.count_each(group, claimed.map(|claimed| claimed.cells));
         if self.plan.counts_distinct {
             self.distinct_name();
         }
@@ -486,44 +489,38 @@ impl Message<'_> {
     /// counted directly may pass.
     #[inline(always)]
     fn question(&mut self, question: &Question, shape: u64, joints: &mut WayJoints) -> u64 {
-        let hash = self
-            .values
-            .joint(self.hashes.words, question.group.mask, shape);
-        let known = match joints.question.count(hash, self.weight(), self.octets()) {
-            Some(known) => known,
-            None => &self.new_question(question, hash, joints),
+        let mask = question.group.mask;
+        let hash = self.values.joint(self.hashes.words, mask, shape);
+        let joint = joints.question.count(hash, self.weight(), self.octets());
+        let Some((passing, place)) = joint else {
+            return self.new_question(question, hash, joints);
         };
-        for (indexer, key) in question.told.iter().zip(known.told) {
-            self.values.set(*indexer, key);
+        if !question.told.is_empty() {
+            let told = joints.question.known(place);
+            for (indexer, key) in question.told.iter().zip(told) {
+                self.values.set(*indexer, key);
+            }
         }
-        known.passing
+        passing
     }
 
     #[cold]
     #[inline(never)]
-    fn new_question(
-        &mut self,
-        question: &Question,
-        hash: u64,
-        joints: &mut WayJoints,
-    ) -> QuestionKnown {
+    fn new_question(&mut self, question: &Question, hash: u64, joints: &mut WayJoints) -> u64 {
         let group = &question.group;
-        let mut of_question = QuestionKnown {
-            passing: self.passing(group),
-            ..QuestionKnown::default()
-        };
-        for (told, indexer) in of_question.told.iter_mut().zip(&question.told) {
-            *told = self.values.key(*indexer, self.at);
-        }
+        let passing = self.passing(group);
         let datasets = &mut *self.datasets;
-        let claimed = joints.question.claim(hash, |cells, sums| {
+        let claimed = joints.question.claim(hash, passing, |cells, sums| {
             spill(&group.steps, cells, sums, datasets);
         });
-        if let Some((cells, known)) = claimed {
-            *known = of_question;
-            self.count_each(group, cells);
-        }
-        of_question
+        let cells = claimed.map(|claimed| {
+            for (told, indexer) in claimed.known.iter_mut().zip(&question.told) {
+                *told = self.values.key(*indexer, self.at);
+            }
+            claimed.cells
+        });
+        self.count_each(group, cells);
+        passing
     }
 
     /// Of the datasets that are counted directly, those that pass as far as a
@@ -537,14 +534,19 @@ impl Message<'_> {
         })
     }
 
-    /// Counts it in the datasets of a group, and keeps the numbers of its cells.
-    fn count_each(&mut self, group: &Group, cells: &mut [u32]) {
-        for (step, cell) in group.steps.iter().zip(cells) {
-            *cell = if self.values.pass(step.required, self.way, self.at) {
+    /// Counts it in each dataset of a group, and keeps the numbers of its cells
+    /// where there is a place for them.
+    fn count_each(&mut self, group: &Group, cells: Option<&mut [u32]>) {
+        let mut cells = cells.into_iter().flatten();
+        for step in &group.steps {
+            let counted = if self.values.pass(step.required, self.way, self.at) {
                 self.count_in(step)
             } else {
                 NOT_COUNTED
             };
+            if let Some(cell) = cells.next() {
+                *cell = counted;
+            }
         }
     }
 

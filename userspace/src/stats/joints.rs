@@ -8,6 +8,8 @@
 //! The table has a bound, and two places for a hash, which share a cache line. A
 //! joint that finds both taken drives the smaller one out, whose sums are spilled.
 //! So what comes often stays, whatever else there is, and nothing is ever lost.
+//! Where hardly anything comes twice, as in a flood of random names, joints are no
+//! gain: the table rests, and tries again from time to time.
 
 use super::prefetch::prefetch;
 
@@ -15,6 +17,13 @@ use super::prefetch::prefetch;
 const SMALLEST: usize = 32;
 /// Places of a set.
 const WAYS: usize = 2;
+/// After so many joints that were not there it is asked whether the table is of
+/// use: it is if one lookup in `USEFUL` finds its joint.
+const TRIAL: u32 = 1024;
+const USEFUL: u32 = 8;
+/// If not, so many lookups are passed over.
+const REST: u32 = 32 * TRIAL;
+
 /// The message passes no filter of the dataset, or has no value in it.
 pub(super) const NOT_COUNTED: u32 = u32::MAX;
 /// The cell has found no room.
@@ -29,10 +38,31 @@ pub(super) struct Joints<E> {
     cells: Vec<u32>,
     /// Of each place what more is known of it.
     known: Vec<E>,
-    datasets: usize,
-    /// Most sets.
-    limit: usize,
+    /// Of each place the octets of messages, where they are asked for.
+    octets: Vec<u64>,
+    shape: Shape,
     used: usize,
+    trial: Trial,
+}
+
+/// What it is made for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    /// Most joints.
+    pub(super) limit: usize,
+    /// Datasets.
+    pub(super) datasets: usize,
+    /// Whether any of them adds octets up.
+    pub(super) measures_octets: bool,
+}
+
+/// Whether lookups find what they look for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Trial {
+    lookups: u32,
+    misses: u32,
+    /// So many lookups are still to be passed over.
+    resting: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,7 +73,9 @@ struct Set([Joint; WAYS]);
 struct Joint {
     /// 0 where there is none.
     hash: u64,
-    sums: Sums,
+    messages: u64,
+    records: u64,
+    note: u64,
 }
 
 /// What was counted in a joint and not spilled yet.
@@ -56,27 +88,42 @@ pub(super) struct Sums {
     pub(super) octets: u64,
 }
 
+/// A place for a joint, to be filled in.
+#[derive(Debug)]
+pub(super) struct Claimed<'j, E> {
+    /// The numbers of its cells.
+    pub(super) cells: &'j mut [u32],
+    pub(super) known: &'j mut E,
+}
+
 impl<E: Copy + Default> Joints<E> {
-    /// So many joints at most, or a few more, each of messages that are in up to
-    /// so many `datasets`.
-    pub(super) fn new(limit: usize, datasets: usize) -> Self {
-        let limit = (limit / WAYS).next_power_of_two().max(1);
+    /// None yet.
+    pub(super) fn new(shape: Shape) -> Self {
         let mut joints = Self {
             sets: Vec::new(),
             cells: Vec::new(),
             known: Vec::new(),
-            datasets,
-            limit,
+            octets: Vec::new(),
+            shape,
             used: 0,
+            trial: Trial::default(),
         };
-        joints.make_room(SMALLEST.min(limit));
+        joints.make_room(SMALLEST.min(joints.most_sets()));
         joints
     }
 
+    fn most_sets(&self) -> usize {
+        (self.shape.limit / WAYS).next_power_of_two()
+    }
+
     fn make_room(&mut self, sets: usize) {
+        let places = sets * WAYS;
         self.sets = vec![Set::default(); sets];
-        self.cells = vec![NOT_COUNTED; sets * WAYS * self.datasets];
-        self.known = vec![E::default(); sets * WAYS];
+        self.cells = vec![NOT_COUNTED; places * self.shape.datasets];
+        self.known = vec![E::default(); places];
+        if self.shape.measures_octets {
+            self.octets = vec![0; places];
+        }
         self.used = 0;
     }
 
@@ -88,18 +135,19 @@ impl<E: Copy + Default> Joints<E> {
     /// A hint to the processor that a joint will be asked for.
     #[inline(always)]
     pub(super) fn prefetch(&self, hash: u64) {
-        let at = self.set_of(hash);
-        if let Some(set) = self.sets.get(at) {
+        if let Some(set) = self.sets.get(self.set_of(hash)) {
             prefetch(set);
-        }
-        if let Some(known) = self.known.get(at * WAYS) {
-            prefetch(known);
         }
     }
 
-    /// Counts a message of a joint, if that is there; what more is known of it.
+    /// Counts a message of a joint, if that is there: its note, and its place.
     #[inline(always)]
-    pub(super) fn count(&mut self, hash: u64, weight: u64, octets: u64) -> Option<&E> {
+    pub(super) fn count(&mut self, hash: u64, weight: u64, octets: u64) -> Option<(u64, usize)> {
+        if self.trial.resting != 0 {
+            self.trial.resting -= 1;
+            return None;
+        }
+        self.trial.lookups = self.trial.lookups.wrapping_add(1);
         let at = self.set_of(hash);
         let Set([first, second]) = self.sets.get_mut(at)?;
         let hash = hash.max(1);
@@ -110,83 +158,111 @@ impl<E: Copy + Default> Joints<E> {
         } else {
             return None;
         };
-        joint.sums.messages += weight;
-        joint.sums.records += 1;
-        joint.sums.octets += weight * octets;
-        self.known.get(at * WAYS + way)
+        let place = at * WAYS + way;
+        joint.messages += weight;
+        joint.records += 1;
+        if let Some(sum) = self.octets.get_mut(place) {
+            *sum += weight * octets;
+        }
+        Some((joint.note, place))
     }
 
-    /// A place for a joint that is not there; what its cells and what more is
-    /// known of it is for the caller to fill in. Whoever has to make room for it
-    /// is spilled.
+    /// What more is known of the joint at a place.
+    #[inline(always)]
+    pub(super) fn known(&self, place: usize) -> E {
+        self.known.get(place).copied().unwrap_or_default()
+    }
+
+    /// A place for a joint that is not there, unless that is no gain. Whoever has to
+    /// make room for it is spilled.
     pub(super) fn claim(
         &mut self,
         hash: u64,
+        note: u64,
         spill: impl FnMut(&[u32], &Sums),
-    ) -> Option<(&mut [u32], &mut E)> {
-        if self.used > self.sets.len() && self.sets.len() < self.limit {
+    ) -> Option<Claimed<'_, E>> {
+        if self.trial.misses() {
+            return None;
+        }
+        if self.used > self.sets.len() && self.sets.len() < self.most_sets() {
             self.grow();
         }
-        let at = self.set_of(hash);
+        let joint = Joint {
+            hash: hash.max(1),
+            note,
+            ..Joint::default()
+        };
+        self.put(joint, spill)
+    }
+
+    /// Puts a joint in the place of the smaller one of two.
+    fn put(&mut self, new: Joint, spill: impl FnMut(&[u32], &Sums)) -> Option<Claimed<'_, E>> {
+        let at = self.set_of(new.hash);
         let Set([first, second]) = self.sets.get_mut(at)?;
-        let (joint, way) = if second.hash == 0 || second.sums.records <= first.sums.records {
-            (second, 1)
-        } else {
+        let (joint, way) = if first.hash == 0 || first.records < second.records {
             (first, 0)
+        } else {
+            (second, 1)
         };
         let place = at * WAYS + way;
-        let cells = self.cells.get_mut(place * self.datasets..)?;
-        let cells = cells.get_mut(..self.datasets)?;
+        let cells = self.cells.get_mut(place * self.shape.datasets..)?;
+        let cells = cells.get_mut(..self.shape.datasets)?;
         if joint.hash == 0 {
             self.used += 1;
         }
-        spill_joint(joint, cells, spill);
-        joint.hash = hash.max(1);
-        Some((cells, self.known.get_mut(place)?))
+        spill_joint(joint, self.octets.get_mut(place), cells, spill);
+        *joint = new;
+        let known = self.known.get_mut(place)?;
+        Some(Claimed { cells, known })
     }
 
-    /// Each set becomes two, so no place of them is taken twice.
+    /// Each set becomes two, so there is room for all joints of it.
     fn grow(&mut self) {
-        let mut grown = Self {
-            limit: self.limit,
-            ..Self::new(0, self.datasets)
-        };
+        let mut grown = Self::new(Shape {
+            limit: 0,
+            ..self.shape
+        });
         grown.make_room(self.sets.len() * 2);
         let joints = self.sets.iter().flat_map(|set| &set.0).enumerate();
         for (place, joint) in joints.filter(|(_, joint)| joint.hash != 0) {
-            let Some((cells, known)) = grown.claim(joint.hash, |_, _| {}) else {
+            let Some(claimed) = grown.put(*joint, |_, _| {}) else {
                 continue;
             };
-            let from = place * self.datasets;
-            if let Some(from) = self.cells.get(from..from + self.datasets) {
-                cells.copy_from_slice(from);
+            let from = place * self.shape.datasets;
+            if let Some(from) = self.cells.get(from..from + self.shape.datasets) {
+                claimed.cells.copy_from_slice(from);
             }
             if let Some(from) = self.known.get(place) {
-                *known = *from;
+                *claimed.known = *from;
             }
-            grown.restore(joint);
+            grown.move_octets(joint.hash, self.octets.get(place).copied());
         }
-        *self = grown;
+        *self = Self {
+            shape: self.shape,
+            trial: self.trial,
+            ..grown
+        };
     }
 
-    fn restore(&mut self, joint: &Joint) {
-        let at = self.set_of(joint.hash);
-        if let Some(Set(places)) = self.sets.get_mut(at) {
-            for place in places.iter_mut().filter(|place| place.hash == joint.hash) {
-                place.sums = joint.sums;
-            }
+    fn move_octets(&mut self, hash: u64, octets: Option<u64>) {
+        let at = self.set_of(hash);
+        let ways = self.sets.get(at).into_iter().flat_map(|set| &set.0);
+        let way = ways.enumerate().find(|(_, joint)| joint.hash == hash);
+        let place = way.and_then(|(way, _)| self.octets.get_mut(at * WAYS + way));
+        if let Some((to, octets)) = place.zip(octets) {
+            *to = octets;
         }
     }
 
     /// Spills all sums. The joints stay.
     pub(super) fn settle(&mut self, mut spill: impl FnMut(&[u32], &Sums)) {
-        let datasets = self.datasets.max(1);
-        let joints = self.sets.iter_mut().flat_map(|set| &mut set.0);
-        if self.datasets == 0 {
-            return;
-        }
-        for (joint, cells) in joints.zip(self.cells.chunks_exact(datasets)) {
-            spill_joint(joint, cells, &mut spill);
+        let datasets = self.shape.datasets;
+        let joints = self.sets.iter_mut().flat_map(|set| &mut set.0).enumerate();
+        for (place, joint) in joints {
+            let from = place * datasets;
+            if let Some(cells) = self.cells.get(from..from + datasets) {
+                spill_joint(joint, self.octets.get_mut(place), cells, &mut spill);
+            }
         }
     }
 
@@ -196,22 +272,46 @@ impl<E: Copy + Default> Joints<E> {
         let needed = self.used.next_power_of_two().max(SMALLEST);
         if self.sets.len() > needed * 4 {
             self.make_room(needed);
-        } else {
+        } else if self.used != 0 {
             self.sets.fill(Set::default());
             self.used = 0;
         }
+        self.trial = Trial::default();
     }
+}
 
-    /// Octets of memory.
-    pub(super) fn memory(&self) -> usize {
-        size_of_val(&*self.sets) + size_of_val(&*self.cells) + size_of_val(&*self.known)
+impl Trial {
+    /// A lookup did not find what it looked for: whether the table is to rest.
+    fn misses(&mut self) -> bool {
+        if self.resting != 0 {
+            return true;
+        }
+        self.misses += 1;
+        if self.misses == TRIAL {
+            let is_useful = self.lookups > TRIAL + TRIAL / USEFUL;
+            *self = Self {
+                resting: if is_useful { 0 } else { REST },
+                ..Self::default()
+            };
+        }
+        false
     }
 }
 
 #[inline(always)]
-fn spill_joint(joint: &mut Joint, cells: &[u32], mut spill: impl FnMut(&[u32], &Sums)) {
-    if joint.sums.records != 0 {
-        spill(cells, &joint.sums);
-        joint.sums = Sums::default();
+fn spill_joint(
+    joint: &mut Joint,
+    octets: Option<&mut u64>,
+    cells: &[u32],
+    mut spill: impl FnMut(&[u32], &Sums),
+) {
+    if joint.records != 0 {
+        let sums = Sums {
+            messages: joint.messages,
+            records: joint.records,
+            octets: octets.map(std::mem::take).unwrap_or_default(),
+        };
+        spill(cells, &sums);
+        (joint.messages, joint.records) = (0, 0);
     }
 }

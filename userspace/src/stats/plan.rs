@@ -261,8 +261,8 @@ impl Plan {
 
     /// Every message is counted in each dataset by itself: what joints are held
     /// against.
-    #[cfg(test)]
-    pub(super) fn without_joints(mut self) -> Self {
+    #[must_use]
+    pub fn without_joints(mut self) -> Self {
         for way in [&mut self.queries, &mut self.responses] {
             way.route = Route::direct(&way.steps);
         }

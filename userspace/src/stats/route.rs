@@ -95,14 +95,14 @@ impl Route {
         }
         let mut kinds: Vec<Kind> = steps.iter().map(|step| kind(step, rules)).collect();
         let count = |kinds: &[Kind], kind| kinds.iter().filter(|one| **one == kind).count();
-        // A lookup is no gain over another one.
+        // A lookup of names is no gain over another one; one of clients comes from
+        // memory in time, as one of cells does not.
         let names = count(&kinds, Kind::Name) + count(&kinds, Kind::Question);
         let clients = count(&kinds, Kind::Client);
         for kind in &mut kinds {
             let is_alone = match kind {
                 Kind::Name | Kind::Question => names < 2,
-                Kind::Client => clients < 2,
-                Kind::Header | Kind::Direct => false,
+                Kind::Header | Kind::Client | Kind::Direct => false,
             };
             if is_alone {
                 *kind = Kind::Direct;
@@ -123,7 +123,7 @@ impl Route {
                 ..Question::default()
             });
         }
-        if clients > 1 {
+        if clients > 0 {
             route.client = Some(Group::of_clients(group(Kind::Client)));
         }
         let direct = group(Kind::Direct).steps;

@@ -90,7 +90,7 @@ impl Places {
         let Some(mut counts) = place.empty.take() else {
             return false;
         };
-        engine.exchange(&mut counts);
+        engine.hand_over(&mut counts);
         place.full = Some((counts, std::mem::take(counted)));
         true
     }
@@ -100,6 +100,7 @@ impl Places {
             // Not under the lock, as the drain thread must not wait for that.
             let full = locked(place).full.take();
             if let Some((mut counts, counted)) = full {
+                counts.settle();
                 take(thread, &counts, &counted);
                 counts.clear();
                 locked(place).empty = Some(counts);
