@@ -1,7 +1,12 @@
 //! From the first octet of a frame to the DNS payload in it: link layer, VLAN
 //! tags, IP with options or extension headers, tunnels, UDP and TCP.
 
-use crate::{icmp, packet::Packet, reject::Reject, settings::Settings};
+use crate::{
+    icmp,
+    packet::Packet,
+    reject::Reject,
+    settings::{Settings, is_either},
+};
 
 table! {
     /// Address family of a packet.
@@ -256,6 +261,12 @@ impl Payload {
         }
     }
 
+    /// Source and destination port.
+    #[inline(always)]
+    pub(crate) const fn ports(&self) -> (u16, u16) {
+        (self.source_port, self.destination_port)
+    }
+
     /// The layers that lead to it; where they end is not told again.
     #[inline(always)]
     #[must_use]
@@ -277,11 +288,13 @@ impl Payload {
         Ok(self.flow_between(source, destination))
     }
 
-    /// Source and destination of a message that was read; zeros cannot be, since
-    /// they stand before it.
+    /// The same of a message that was read; zeros cannot be, since the addresses
+    /// stand before it.
     #[inline(always)]
-    pub(crate) fn addresses<P: Packet>(&self, packet: &P) -> Addresses {
-        addresses(packet, self.family, self.addresses_at).unwrap_or_default()
+    pub(crate) fn flow_of_message<P: Packet>(&self, packet: &P) -> Flow {
+        let found = addresses(packet, self.family, self.addresses_at);
+        let (source, destination) = found.unwrap_or_default();
+        self.flow_between(source, destination)
     }
 
     /// The same with addresses that were read.
@@ -991,13 +1004,16 @@ pub(crate) fn segment(
 /// What is on ports, source and destination, that are not watched.
 #[inline(always)]
 pub(crate) const fn unwatched(transport: Transport, ports: (u16, u16)) -> NotDns {
-    match (transport, ports) {
-        (Transport::Udp, (443, _) | (_, 443)) => NotDns::Udp443,
-        (Transport::Udp, (853, _) | (_, 853)) => NotDns::Udp853,
-        (Transport::Udp, _) => NotDns::Udp,
-        (Transport::Tcp, (443, _) | (_, 443)) => NotDns::Tcp443,
-        (Transport::Tcp, (853, _) | (_, 853)) => NotDns::Tcp853,
-        (Transport::Tcp, _) => NotDns::Tcp,
+    let [other, on_443, on_853] = match transport {
+        Transport::Udp => [NotDns::Udp, NotDns::Udp443, NotDns::Udp853],
+        Transport::Tcp => [NotDns::Tcp, NotDns::Tcp443, NotDns::Tcp853],
+    };
+    if is_either(443, ports) {
+        on_443
+    } else if is_either(853, ports) {
+        on_853
+    } else {
+        other
     }
 }
 

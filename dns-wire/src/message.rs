@@ -14,7 +14,7 @@ use crate::{
 pub struct Message {
     /// The header.
     pub header: Header,
-    /// The first question; all zero when QDCOUNT is 0.
+    /// The first question; without name, type and class when QDCOUNT is 0.
     pub question: Question,
     /// What is known of the OPT pseudo-record.
     pub edns: EdnsState,
@@ -344,7 +344,10 @@ pub(crate) fn parse_behind<P: Packet>(
     let end = at + len;
     let mut next = at + HEADER_LEN;
     let question = if header.questions() == 0 {
-        Question::default()
+        Question {
+            name_at: next,
+            ..Question::default()
+        }
     } else {
         let name_len = packet.name_len(next, end)?;
         if header.is_of_edns_query()
@@ -428,24 +431,24 @@ fn question<P: Packet>(
 #[inline(always)]
 pub fn name_len<P: Packet>(packet: &P, at: usize, end: usize) -> Result<usize, Reject> {
     match packet.labels_end(at) {
-        Some((root, 0)) if root < end && root - at < MAX_NAME => Ok(root + 1 - at),
+        Some((root, true)) if root < end && root - at < MAX_NAME => Ok(root + 1 - at),
         Some(_) | None => Err(packet.name_fault(at, end)),
     }
 }
 
 /// Where the labels that begin at offset `at` end: the offset of the octet that
-/// begins none, which is 0 where it is the root label, and that octet.
+/// begins none, and whether that is the root label.
 ///
 /// `None` when they run out of the frame, or are more than any name has.
 #[inline(always)]
-pub fn labels_end<P: Packet + ?Sized>(packet: &P, at: usize) -> Option<(usize, u8)> {
+pub fn labels_end<P: Packet + ?Sized>(packet: &P, at: usize) -> Option<(usize, bool)> {
     // Each step waits for the load of the one before: nothing but an addition
     // stands between them.
     let mut next = at;
     for _ in 0..MAX_LABELS {
         let [label] = packet.read(next)?;
         if !is_label(label) {
-            return Some((next, label));
+            return Some((next, label == 0));
         }
         next += 1 + usize::from(label);
     }

@@ -2,14 +2,12 @@
 
 use crate::{
     counters::{Count, Delivery, Hook, Outcome, Role},
-    locate::{
-        Addresses, Family, Flow, Layers, Link, Located, Payload, Transport, locate, tcp_flag,
-    },
+    locate::{Family, Flow, Layers, Link, Located, Payload, Transport, locate, tcp_flag},
     message::{self, Header, Message},
     packet::Packet,
     plain,
     reject::Reject,
-    settings::Settings,
+    settings::{Settings, Watched},
 };
 
 /// What the code path needs of the place where it runs.
@@ -77,12 +75,19 @@ pub trait Host {
     /// A reader of a payload's start.
     type Window: Packet;
 
-    /// The start of a payload that the frame itself does not let read; it reads
-    /// at the same offsets.
+    /// The start of a payload that the frame itself does not let read; offsets in
+    /// it begin there.
     fn window(&mut self, payload: &Payload) -> Option<Self::Window>;
 
-    /// Hands a whole message on. Its name is read from `packet`.
-    fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery;
+    /// Hands a whole message on. Its name is read from `packet`. What stands beside
+    /// it is read when `context` is called, and may be read anew: a kernel program
+    /// has more room for it in the packet than on its stack.
+    fn message<P: Packet>(
+        &mut self,
+        packet: &P,
+        context: impl Fn() -> Context,
+        message: &Message,
+    ) -> Delivery;
 
     /// Hands the payload's octets on, with the context that [`raw_context`]
     /// tells: a TCP segment to be reassembled, or a whole message. Counts the
@@ -274,43 +279,38 @@ pub fn observe_payload<P: Packet, H: Host>(
     settings: &Settings,
     host: &mut H,
 ) -> Finding {
-    let seen = Seen {
-        hook,
-        settings,
-        payload,
-        watched: Watched::of(payload, settings),
-    };
+    let seen = Seen::of(payload, hook, settings);
     match payload.transport {
         Transport::Udp => match message::parse(packet, payload.at, payload.len) {
             Ok(message) => {
-                let addresses = || payload.addresses(packet);
-                observe_message(packet, &seen, addresses, &message, host)
+                let flow = || payload.flow_of_message(packet);
+                observe_message(packet, &seen, flow, &message, host)
             }
             Err(reason) => rejected(payload, reason, host),
         },
         Transport::Tcp if packet.holds(payload.at + payload.len) => {
-            observe_stream(packet, packet, &seen, host)
+            observe_stream(packet, packet, payload.at, &seen, host)
         }
         Transport::Tcp => match host.window(payload) {
-            Some(window) => observe_stream(packet, &window, &seen, host),
+            Some(window) => observe_stream(packet, &window, 0, &seen, host),
             None => segment(payload, host),
         },
     }
 }
 
-/// Sees the payload of a datagram whose header was read; `addresses` reads source
-/// and destination.
+/// Sees the payload of a datagram whose header was read; `flow` reads addresses
+/// and ports.
 #[inline(always)]
 pub(crate) fn observe_datagram<P: Packet, H: Host>(
     packet: &P,
     seen: &Seen<'_>,
     header: Header,
-    addresses: impl Fn() -> Addresses,
+    flow: impl Fn() -> Flow,
     host: &mut H,
 ) -> Finding {
     let payload = seen.payload;
     match message::parse_behind(packet, header, payload.at, payload.len) {
-        Ok(message) => observe_message(packet, seen, addresses, &message, host),
+        Ok(message) => observe_message(packet, seen, flow, &message, host),
         Err(reason) => rejected(payload, reason, host),
     }
 }
@@ -357,14 +357,8 @@ fn served<P: Packet, H: Host>(
     host: &mut H,
 ) -> Option<u64> {
     let flow = control.flow(packet).ok()?;
-    let seen = Seen {
-        hook,
-        settings,
-        payload: control,
-        watched: Watched::of(control, settings),
-    };
-    let addresses = || (flow.source, flow.destination);
-    let role = role(&seen, addresses, hook == Hook::Egress, host);
+    let seen = Seen::of(control, hook, settings);
+    let role = role(&seen, &flow, hook == Hook::Egress, host);
     (role == Role::Server).then(|| flow.connection(settings.seed()))
 }
 
@@ -376,45 +370,42 @@ pub(crate) struct Seen<'a> {
     pub(crate) watched: Watched,
 }
 
-/// Which of its ports are watched.
-#[derive(Clone, Copy)]
-pub(crate) struct Watched {
-    pub(crate) source: bool,
-    pub(crate) destination: bool,
-}
-
-impl Watched {
+impl<'a> Seen<'a> {
     #[inline(always)]
-    fn of(payload: &Payload, settings: &Settings) -> Self {
+    fn of(payload: &'a Payload, hook: Hook, settings: &'a Settings) -> Self {
         Self {
-            source: settings.watches(payload.source_port),
-            destination: settings.watches(payload.destination_port),
+            hook,
+            settings,
+            payload,
+            watched: settings.watched(payload.ports()),
         }
     }
 }
 
 /// A segment that is exactly one message needs no reassembly. Its octets are read
-/// from `start`, which may be a part of the packet.
+/// from `start` at `at`; that may be the packet, or a part of it.
 #[inline(always)]
 fn observe_stream<P: Packet, W: Packet, H: Host>(
     packet: &P,
     start: &W,
+    at: usize,
     seen: &Seen<'_>,
     host: &mut H,
 ) -> Finding {
-    let Payload { at, len, .. } = *seen.payload;
+    let payload = seen.payload;
+    let len = payload.len;
     // RFC 7766, section 8: "a two-octet length field" comes first.
     let prefix = start.read(at).map(u16::from_be_bytes);
     if len < 2 + message::HEADER_LEN || prefix.map(usize::from) != Some(len - 2) {
-        return segment(seen.payload, host);
+        return segment(payload, host);
     }
     match message::parse(start, at + 2, len - 2) {
         Ok(message) => {
-            let addresses = || seen.payload.addresses(packet);
-            observe_message(start, seen, addresses, &message, host)
+            let flow = || payload.flow_of_message(packet);
+            observe_message(start, seen, flow, &message, host)
         }
         // Only the stream tells whether it is broken or out of step.
-        Err(_) => segment(seen.payload, host),
+        Err(_) => segment(payload, host),
     }
 }
 
@@ -434,7 +425,7 @@ fn rejected<H: Host>(payload: &Payload, reason: Reject, host: &mut H) -> Finding
 fn observe_message<P: Packet, H: Host>(
     packet: &P,
     seen: &Seen<'_>,
-    addresses: impl Fn() -> Addresses,
+    flow: impl Fn() -> Flow,
     message: &Message,
     host: &mut H,
 ) -> Finding {
@@ -442,22 +433,19 @@ fn observe_message<P: Packet, H: Host>(
         family, transport, ..
     } = *seen.payload;
     let response = message.header.is_response();
-    let role = role(seen, &addresses, response, host);
+    let role = role(seen, &flow(), response, host);
     host.counters().message(role, family, transport, message);
     let settings = seen.settings;
     if settings.hands_on_whole_messages() && message.tells_more() && is_here(packet, seen.payload) {
         return Finding::whole(&message.header);
     }
-    // The addresses are read only now: they would occupy registers all through
-    // the parsing and counting.
-    let (source, destination) = addresses();
-    let context = Context {
+    let context = || Context {
         hook: seen.hook,
         role,
-        flow: seen.payload.flow_between(source, destination),
+        flow: flow(),
         sequence: seen.payload.sequence,
     };
-    let delivery = host.message(packet, &context, message);
+    let delivery = host.message(packet, context, message);
     host.counters().delivery(delivery);
     Finding::PARSED
 }
@@ -483,12 +471,7 @@ pub fn raw_context<P: Packet, H: Host>(
     settings: &Settings,
     host: &mut H,
 ) -> Result<Context, Reject> {
-    let seen = Seen {
-        hook,
-        settings,
-        payload,
-        watched: Watched::of(payload, settings),
-    };
+    let seen = Seen::of(payload, hook, settings);
     let flow = payload.flow(packet)?;
     let response = if finding.is_whole() {
         finding.is_response()
@@ -496,10 +479,9 @@ pub fn raw_context<P: Packet, H: Host>(
         // A server's segments that leave are responses, those that arrive queries.
         hook == Hook::Egress
     };
-    let addresses = || (flow.source, flow.destination);
     Ok(Context {
         hook,
-        role: role(&seen, addresses, response, host),
+        role: role(&seen, &flow, response, host),
         flow,
         sequence: payload.sequence,
     })
@@ -508,26 +490,19 @@ pub fn raw_context<P: Packet, H: Host>(
 /// The side that the observed host is on: by its service addresses where they
 /// are listed, by its port, and by QR where both ports are watched ones.
 #[inline(always)]
-fn role<H: Host>(
-    seen: &Seen<'_>,
-    addresses: impl Fn() -> Addresses,
-    response: bool,
-    host: &mut H,
-) -> Role {
+fn role<H: Host>(seen: &Seen<'_>, flow: &Flow, response: bool, host: &mut H) -> Role {
     let watched = seen.watched;
-    let (is_local, is_remote) = match seen.hook {
-        Hook::Ingress => (watched.destination, watched.source),
-        Hook::Egress => (watched.source, watched.destination),
+    let (address, is_local, is_remote) = match seen.hook {
+        Hook::Ingress => (
+            flow.destination,
+            watched.is_destination(),
+            watched.is_source(),
+        ),
+        Hook::Egress => (flow.source, watched.is_source(), watched.is_destination()),
     };
-    if seen.settings.lists_service_addresses() {
-        let (source, destination) = addresses();
-        let local = match seen.hook {
-            Hook::Ingress => destination,
-            Hook::Egress => source,
-        };
-        if !host.is_service_address(seen.payload.family, local) {
-            return Role::Client;
-        }
+    let lists = seen.settings.lists_service_addresses();
+    if lists && !host.is_service_address(flow.family, address) {
+        return Role::Client;
     }
     if !is_local {
         return Role::Client;

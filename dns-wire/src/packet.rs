@@ -83,7 +83,7 @@ pub trait Packet {
     /// Where labels end; see [`message::labels_end`]. The kernel programs do it
     /// with a pointer instead of an offset.
     #[inline(always)]
-    fn labels_end(&self, at: usize) -> Option<(usize, u8)> {
+    fn labels_end(&self, at: usize) -> Option<(usize, bool)> {
         message::labels_end(self, at)
     }
 

@@ -8,11 +8,10 @@
 use crate::{
     counters::{Count as _, Hook, Outcome},
     locate::{
-        Addresses, Family, Ip, Layers, Located, Payload, Transport, ether, proto, segment,
-        unwatched, word4,
+        Family, Flow, Ip, Layers, Payload, Transport, ether, proto, segment, unwatched, word4,
     },
     message::{HEADER_LEN, Header},
-    observe::{Host, Seen, Watched, observe_datagram, observe_located},
+    observe::{Host, Seen, observe_datagram, observe_located},
     packet::{Packet, Part},
     settings::Settings,
 };
@@ -107,41 +106,83 @@ fn observe_ip<P: Packet, F: Part, H: Host>(
     if ip.at + TCP > ip.end || ip.end > packet.wire_len() {
         return None;
     }
-    let transport = match ip.protocol {
-        proto::UDP => Transport::Udp,
-        proto::TCP => Transport::Tcp,
-        _ => return None,
-    };
-    let [a, b, c, d] = front.get(ip.at);
-    let ports = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-    let watched = Watched {
-        source: settings.watches(ports.0),
-        destination: settings.watches(ports.1),
-    };
-    let is_watched = watched.source || watched.destination;
-    if is_watched && transport == Transport::Udp {
-        let payload = datagram(front, ip, ports)?;
-        let seen = Seen {
-            hook,
-            settings,
-            payload: &payload,
-            watched,
-        };
-        return Some(observe_udp(packet, front, ip, &seen, host));
+    // A branch of its own for each, in which the transport is a constant.
+    match ip.protocol {
+        proto::UDP => observe_udp(packet, front, ip, hook, settings, host),
+        proto::TCP => observe_tcp(packet, front, ip, hook, settings, host),
+        _ => None,
     }
-    let found = if is_watched {
-        segment(ip, ports, front.get(ip.at + 4), front.get(ip.at + 12)).ok()?
-    } else {
-        Located::NotDns(unwatched(transport, ports), 0)
-    };
-    let layers = layers(ip, transport);
-    Some(observe_located(
-        packet,
-        (layers, found),
+}
+
+#[inline(always)]
+fn observe_udp<P: Packet, F: Part, H: Host>(
+    packet: &P,
+    front: &F,
+    ip: &Ip,
+    hook: Hook,
+    settings: &Settings,
+    host: &mut H,
+) -> Option<Outcome> {
+    let ports = ports(front, ip);
+    let watched = settings.watched(ports);
+    if !watched.is_either() {
+        return Some(not_dns(packet, ip, Transport::Udp, ports, host));
+    }
+    let payload = datagram(front, ip, ports)?;
+    let seen = Seen {
         hook,
         settings,
-        host,
-    ))
+        payload: &payload,
+        watched,
+    };
+    let counters = host.counters();
+    counters.packet(layers(ip, Transport::Udp), packet.wire_len());
+    let header = Header::of_words(front.get(payload.at), front.get(payload.at + 8));
+    let flow = || flow(front, ip, &payload);
+    let finding = observe_datagram(packet, &seen, header, flow, host);
+    if finding.is_raw() {
+        host.raw(packet, &payload, finding, hook, settings);
+    }
+    Some(finding.outcome())
+}
+
+#[inline(always)]
+fn observe_tcp<P: Packet, F: Part, H: Host>(
+    packet: &P,
+    front: &F,
+    ip: &Ip,
+    hook: Hook,
+    settings: &Settings,
+    host: &mut H,
+) -> Option<Outcome> {
+    let ports = ports(front, ip);
+    if !settings.watched(ports).is_either() {
+        return Some(not_dns(packet, ip, Transport::Tcp, ports, host));
+    }
+    let found = segment(ip, ports, front.get(ip.at + 4), front.get(ip.at + 12)).ok()?;
+    let found = (layers(ip, Transport::Tcp), found);
+    Some(observe_located(packet, found, hook, settings, host))
+}
+
+/// Source and destination.
+#[inline(always)]
+fn ports<F: Part>(front: &F, ip: &Ip) -> (u16, u16) {
+    let source = u16::from_be_bytes(front.get(ip.at));
+    (source, u16::from_be_bytes(front.get(ip.at + 2)))
+}
+
+#[inline(always)]
+fn not_dns<P: Packet, H: Host>(
+    packet: &P,
+    ip: &Ip,
+    transport: Transport,
+    ports: (u16, u16),
+    host: &mut H,
+) -> Outcome {
+    let layers = layers(ip, transport);
+    let counters = host.counters();
+    counters.packet(layers, packet.wire_len());
+    counters.not_dns(layers, unwatched(transport, ports), 0)
 }
 
 #[inline(always)]
@@ -175,36 +216,18 @@ fn datagram<F: Part>(front: &F, ip: &Ip, ports: (u16, u16)) -> Option<Payload> {
     })
 }
 
+/// Addresses and ports of a datagram with this payload.
 #[inline(always)]
-fn observe_udp<P: Packet, F: Part, H: Host>(
-    packet: &P,
-    front: &F,
-    ip: &Ip,
-    seen: &Seen<'_>,
-    host: &mut H,
-) -> Outcome {
-    let payload = seen.payload;
-    host.counters()
-        .packet(layers(ip, Transport::Udp), packet.wire_len());
-    let header = Header::of_words(front.get(payload.at), front.get(payload.at + 8));
-    let addresses = || addresses(front, ip);
-    let finding = observe_datagram(packet, seen, header, addresses, host);
-    if finding.is_raw() {
-        host.raw(packet, payload, finding, seen.hook, seen.settings);
-    }
-    finding.outcome()
-}
-
-#[inline(always)]
-fn addresses<F: Part>(front: &F, ip: &Ip) -> Addresses {
+fn flow<F: Part>(front: &F, ip: &Ip, payload: &Payload) -> Flow {
     let at = ip.addresses_at;
-    match ip.family {
+    let (source, destination) = match ip.family {
         Family::Ipv6 => (
             [word(front, at), word(front, at + 8)],
             [word(front, at + 16), word(front, at + 24)],
         ),
         Family::Ipv4 | Family::Other => ([word4(front.get(at)), 0], [word4(front.get(at + 4)), 0]),
-    }
+    };
+    payload.flow_between(source, destination)
 }
 
 #[inline(always)]
@@ -264,14 +287,14 @@ mod tests {
         fn message<P: Packet>(
             &mut self,
             packet: &P,
-            context: &Context,
+            context: impl Fn() -> Context,
             message: &Message,
         ) -> Delivery {
             let mut area: NameArea = [0; size_of::<NameArea>()];
             let question = &message.question;
             packet.copy_name(question.name_at, question.name_len, &mut area);
             let name = area[NAME_AT..NAME_AT + question.name_len].to_vec();
-            self.messages.push((*context, *message, name));
+            self.messages.push((context(), *message, name));
             Delivery::Delivered
         }
 

@@ -21,7 +21,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::{
     counters::{Hook, Role},
     locate::{Family, Flow, Payload, Transport},
-    message::{self, EdnsState, Message, Opt, Question},
+    message::{self, EdnsState, Header, Message, Opt, Question},
     observe::{Context, Finding},
 };
 
@@ -47,8 +47,9 @@ const FLAG_PAIRED: u64 = 1 << 1;
 const FLAG_IPV6: u64 = 1 << 2;
 const FLAG_TCP: u64 = 1 << 3;
 const FLAG_EGRESS: u64 = 1 << 4;
-const FLAG_CLIENT: u64 = 1 << 5;
-const FLAG_QUESTION: u64 = 1 << 6;
+/// The index of the role.
+const CLIENT_SHIFT: u64 = 5;
+const FLAG_CLIENT: u64 = 1 << CLIENT_SHIFT;
 const FLAG_WHOLE: u64 = 1 << 7;
 const EDNS_SHIFT: u64 = 8;
 
@@ -56,7 +57,8 @@ const EDNS_SHIFT: u64 = 8;
 #[inline(always)]
 #[must_use]
 pub const fn lines(len: usize) -> usize {
-    (HEAD + len).div_ceil(LINE)
+    // By a shift: `div_ceil` asks for the remainder.
+    (HEAD + len + (LINE - 1)) >> LINE.trailing_zeros()
 }
 
 /// Lines of a record, as the second word of its head states them.
@@ -103,9 +105,7 @@ pub struct Stamp {
 #[inline(always)]
 #[must_use]
 pub fn message_head(context: &Context, message: &Message, stamp: &Stamp) -> [u64; HEAD_WORDS] {
-    let flags = context_flags(context)
-        | flag(FLAG_QUESTION, message.has_question())
-        | (message.edns.index() as u64) << EDNS_SHIFT;
+    let flags = context_flags(context) | (message.edns.index() as u64) << EDNS_SHIFT;
     [
         stamp.time_ns,
         word1(stamp, lines(message.question.name_len), flags),
@@ -166,7 +166,7 @@ fn context_flags(context: &Context) -> u64 {
     flag(FLAG_IPV6, context.flow.family == Family::Ipv6)
         | flag(FLAG_TCP, context.flow.transport == Transport::Tcp)
         | flag(FLAG_EGRESS, context.hook == Hook::Egress)
-        | flag(FLAG_CLIENT, context.role == Role::Client)
+        | (context.role.index() as u64) << CLIENT_SHIFT
 }
 
 #[inline(always)]
@@ -185,7 +185,7 @@ fn word1(stamp: &Stamp, lines: usize, flags: u64) -> u64 {
 fn word6(flow: &Flow, len: usize, tcp_flags: u8) -> u64 {
     u64::from(flow.source_port)
         | u64::from(flow.destination_port) << 16
-        | (len as u64 & 0xffff) << 32
+        | (len as u64) << 32
         | u64::from(flow.hop_limit) << 48
         | u64::from(tcp_flags) << 56
 }
@@ -250,7 +250,7 @@ impl<'a> Record<'a> {
 
     /// The name ends at its root label, which the parser has seen.
     fn name_len(&self, rest: &[u8]) -> Result<usize, Malformed> {
-        if !self.has(FLAG_QUESTION) {
+        if self.header().questions() == 0 {
             return Ok(0);
         }
         let mut len = 0;
@@ -455,12 +455,9 @@ impl<'a> Record<'a> {
     /// name itself is [`Self::payload`].
     #[must_use]
     pub fn message(&self) -> Message {
-        let (second, fixed) = split(self.words[8]);
+        let (_, fixed) = split(self.words[8]);
         Message {
-            header: message::Header {
-                first: self.words[7],
-                second,
-            },
+            header: self.header(),
             question: Question {
                 name_at: 0,
                 name_len: self.payload.len(),
@@ -471,6 +468,13 @@ impl<'a> Record<'a> {
                 word: self.words[9],
             },
             len: usize::from(self.len()),
+        }
+    }
+
+    const fn header(&self) -> Header {
+        Header {
+            first: self.words[7],
+            second: split(self.words[8]).0,
         }
     }
 

@@ -60,17 +60,29 @@ pub mod word {
 
 /// What the daemon wishes: one transaction in `2^share_bits` paired, and one
 /// record in `2^floor` or fewer.
+///
+/// The upper half are the bits of a hash that are 0 in what is paired, so that
+/// the program need not make them for every message.
 #[inline(always)]
 #[must_use]
 pub const fn wishes(share_bits: u8, floor: u8) -> u64 {
-    share_bits as u64 | (floor as u64) << 8
+    let paired = (1 << share_bits) - 1;
+    paired << 32 | (share_bits as u64) << 4 | floor as u64
 }
 
 /// The share of transactions in [`wishes`].
 #[inline(always)]
 #[must_use]
 pub const fn share_bits(wishes: u64) -> u8 {
-    wishes as u8 & 0xf
+    wishes as u8 >> 4
+}
+
+/// Whether [`wishes`] want a transaction of this hash paired:
+/// [`is_paired`](crate::record::is_paired) by their share.
+#[inline(always)]
+#[must_use]
+pub const fn wants_paired(wishes: u64, hash: u32) -> bool {
+    (wishes >> 32) & hash as u64 == 0
 }
 
 /// The lowest level of sampling in [`wishes`]: the daemon asks for no more than
@@ -78,7 +90,7 @@ pub const fn share_bits(wishes: u64) -> u8 {
 #[inline(always)]
 #[must_use]
 pub const fn floor(wishes: u64) -> u8 {
-    (wishes >> 8) as u8 & 0xf
+    wishes as u8 & 0xf
 }
 
 /// Lines of a ring of `chunks` chunks, a power of two.
@@ -167,6 +179,20 @@ mod tests {
             }
         }
         assert_eq!((share_bits(0), floor(0)), (0, 0));
+    }
+
+    #[test]
+    fn one_hash_in_so_many_is_wanted_paired() {
+        for (share_bits, wanted) in [(0, 4096), (1, 2048), (3, 512), (10, 4)] {
+            let wishes = wishes(share_bits, 5);
+            let hashes = (0..4096).map(|number| 0xabcd_0000 | number);
+            let paired = hashes.filter(|hash| wants_paired(wishes, *hash)).count();
+            assert_eq!(paired, wanted, "share bits {share_bits}");
+        }
+        assert!(
+            wants_paired(0, u32::MAX),
+            "before the daemon wishes anything"
+        );
     }
 
     #[test]

@@ -97,6 +97,26 @@ impl Settings {
         (holds(low, port) || (high != 0 && holds(high, port))) && port != 0
     }
 
+    /// Which of source and destination port are watched.
+    #[inline(always)]
+    #[must_use]
+    pub fn watched(&self, (source, destination): (u16, u16)) -> Watched {
+        Watched {
+            source: self.distance(source),
+            destination: self.distance(destination),
+        }
+    }
+
+    /// Not 0 unless `port` is watched.
+    #[inline(always)]
+    fn distance(&self, port: u16) -> u64 {
+        let [low, high, _, _] = self.words;
+        if high == 0 && low != 0 && low >> 16 == 0 {
+            return u64::from(port) ^ low;
+        }
+        u64::from(!self.watches(port))
+    }
+
     /// Whether tunnels are looked into.
     #[inline(always)]
     #[must_use]
@@ -136,6 +156,44 @@ impl Settings {
 #[inline(always)]
 const fn set(word: u64, flag: u64, on: bool) -> u64 {
     if on { word | flag } else { word & !flag }
+}
+
+/// Which of a packet's ports are watched, as numbers that are 0 where one is: the
+/// kernel's machine has no instruction that makes a truth value of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watched {
+    source: u64,
+    destination: u64,
+}
+
+impl Watched {
+    /// Whether one of them is: by one branch for both.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_either(self) -> bool {
+        self.source.wrapping_mul(self.destination) == 0
+    }
+
+    /// Whether the source port is.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_source(self) -> bool {
+        self.source == 0
+    }
+
+    /// Whether the destination port is.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_destination(self) -> bool {
+        self.destination == 0
+    }
+}
+
+/// Whether one of two ports is `port`: by one branch for both.
+#[inline(always)]
+#[must_use]
+pub(crate) const fn is_either(port: u16, (one, other): (u16, u16)) -> bool {
+    (one ^ port) as u64 * (other ^ port) as u64 == 0
 }
 
 /// Whether one of four packed ports is `port`; unused places hold 0.

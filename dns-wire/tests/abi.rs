@@ -286,11 +286,11 @@ fn every_field_has_its_place() {
         hash: 0x9192_9394,
     };
     let head = message_head(&context, &message, &stamp);
-    // Flags: EDNS present (1) in bits 8 and 9; question, client, egress, TCP,
-    // IPv6 and paired in bits 6 to 1; no segment in bit 0.
+    // Flags: EDNS present (1) in bits 8 and 9; client, egress, TCP, IPv6 and
+    // paired in bits 5 to 1; no segment in bit 0.
     let expected = [
         0x7172_7374_7576_7778,
-        0x017e_a802_8182_8384,
+        0x013e_a802_8182_8384,
         0x41,
         0x42,
         0x43,

@@ -1,5 +1,6 @@
-//! Programs that the real ones are compared with: empty ones, and two that hand
-//! the same records on through the kernel's own ring buffer, one per CPU.
+//! Programs that the real ones are compared with: empty ones; two that hand the
+//! same records on through the kernel's own ring buffer, one per CPU; and one that
+//! builds the records and hands none on.
 //!
 //! The two differ in how a record gets there: built in place in reserved room,
 //! which the verifier wants to have a constant size, or built aside and copied.
@@ -26,14 +27,14 @@ use dns_wire::{
     locate::{Family, Layers, Link, Located, Payload},
     message::Message,
     observe::{self, Context, Finding, Host},
-    packet::{NAME_AT, NameArea, Packet},
+    packet::{NAME_AT, NameArea, Packet, Part as _},
     record::{self, HEAD, HEAD_WORDS, LINE, Stamp},
     tally::Tally,
 };
 
 use crate::{
     PASS_ON, call,
-    frame::{Frame, Window, XdpIngress},
+    frame::{Frame, SHORT, Window, XdpIngress},
     host::Run,
     maps::{self, Block},
     ring,
@@ -106,25 +107,30 @@ pub fn bench_output(context: XdpContext) -> u32 {
     XDP_PASS
 }
 
+/// `xdp_ingress` with records that are built, and nothing more.
+#[xdp(frags)]
+#[inline(always)]
+pub fn bench_build(context: XdpContext) -> u32 {
+    observe::<Build>(&XdpIngress(context));
+    XDP_PASS
+}
+
 /// How a record gets into the ring buffer.
 trait Way {
     /// The global function that sees a payload.
     fn payload(context: *mut xdp_md, where_: u64, what: u64) -> u64;
 
     /// Hands the record on; whether there was room.
-    ///
-    /// # Safety
-    /// - `ring` is a ring buffer map.
-    unsafe fn hand_on<P: Packet>(
+    fn hand_on<P: Packet>(
         packet: &P,
         name: (usize, usize),
         head: [u64; HEAD_WORDS],
-        ring: *mut c_void,
     ) -> Option<()>;
 }
 
 struct Reserve;
 struct Output;
+struct Build;
 
 #[inline(always)]
 fn observe<W: Way>(context: &XdpIngress) {
@@ -214,8 +220,13 @@ impl<W: Way> Host for Baseline<'_, W> {
     }
 
     #[inline(always)]
-    fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery {
-        let hash = ring::hash(context, message, maps::settings().seed());
+    fn message<P: Packet>(
+        &mut self,
+        packet: &P,
+        context: impl Fn() -> Context,
+        message: &Message,
+    ) -> Delivery {
+        let hash = ring::hash(&context(), message, maps::settings().seed());
         let paired = record::is_paired(hash, SHARE_BITS);
         let stamp = Stamp {
             time_ns: ring::time_ns(paired, &self.block),
@@ -225,16 +236,9 @@ impl<W: Way> Host for Baseline<'_, W> {
             paired,
             hash,
         };
-        let head = record::message_head(context, message, &stamp);
+        let head = record::message_head(&context(), message, &stamp);
         let name = (message.question.name_at, message.question.name_len);
-        // SAFETY: the helper has no preconditions.
-        let cpu = unsafe { bpf_get_smp_processor_id() };
-        let Some(ring) = RINGBUFS.get(cpu) else {
-            return Delivery::RingFull;
-        };
-        let ring = core::ptr::from_ref(ring).cast_mut().cast();
-        // SAFETY: what the map of maps holds are ring buffers.
-        match unsafe { W::hand_on(packet, name, head, ring) } {
+        match W::hand_on(packet, name, head) {
             Some(()) => Delivery::Delivered,
             None => Delivery::RingFull,
         }
@@ -272,6 +276,22 @@ pub extern "C" fn output_payload(context: *mut xdp_md, where_: u64, what: u64) -
     see_payload::<Output>(context, where_, what)
 }
 
+/// Sees the payload, and builds.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn build_payload(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+    see_payload::<Build>(context, where_, what)
+}
+
+/// The ring buffer of this CPU.
+#[inline(always)]
+fn ring_buffer() -> Option<*mut c_void> {
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let ring = RINGBUFS.get(cpu)?;
+    Some(core::ptr::from_ref(ring).cast_mut().cast())
+}
+
 /// Fills reserved room of `N` octets: a record of the longest name or of one of
 /// up to 40 octets.
 ///
@@ -296,24 +316,38 @@ unsafe fn fill<const N: usize, P: Packet>(
     unsafe { room.cast::<[u64; HEAD_WORDS]>().write(head) };
 }
 
-/// Copies all that there is room for: the reader finds the name's end.
+/// Copies all that there is room for, by one check as the real programs do: the
+/// reader finds the name's end.
 ///
 /// # Safety
 /// - `to` points to 40 octets.
 #[inline(always)]
 unsafe fn copy_short_name<P: Packet>(packet: &P, from: usize, len: usize, to: *mut u8) {
-    for word in 0..5 {
+    if let Some(part) = packet.part::<SHORT>(from) {
+        for word in 0..SHORT / 8 {
+            // SAFETY: there is room for so many words.
+            unsafe { write_word(to, word, part.get(word * 8)) };
+        }
+        return;
+    }
+    for word in 0..SHORT / 8 {
         if word * 8 >= len {
             break;
         }
-        let octets = packet.read::<8>(from + word * 8).unwrap_or_default();
-        // SAFETY: five words are 40 octets.
-        unsafe {
-            to.add(word * 8)
-                .cast::<u64>()
-                .write(u64::from_ne_bytes(octets));
-        }
+        let octets = packet.read(from + word * 8).unwrap_or_default();
+        // SAFETY: there is room for so many words.
+        unsafe { write_word(to, word, octets) };
     }
+}
+
+/// # Safety
+/// - At `to` there is room for the word of that number.
+#[inline(always)]
+unsafe fn write_word(to: *mut u8, word: usize, octets: [u8; 8]) {
+    // SAFETY: by the caller's word.
+    let to = unsafe { to.add(word * 8) };
+    // SAFETY: as above; records are aligned as lines are, and heads whole words.
+    unsafe { to.cast::<u64>().write(u64::from_ne_bytes(octets)) };
 }
 
 /// Reserves, fills and submits.
@@ -346,14 +380,14 @@ impl Way for Reserve {
     }
 
     #[inline(always)]
-    unsafe fn hand_on<P: Packet>(
+    fn hand_on<P: Packet>(
         packet: &P,
         name: (usize, usize),
         head: [u64; HEAD_WORDS],
-        ring: *mut c_void,
     ) -> Option<()> {
+        let ring = ring_buffer()?;
         if record::lines(name.1) <= 2 {
-            // SAFETY: the caller vouches for `ring`.
+            // SAFETY: that is a ring buffer.
             unsafe { reserve::<{ 2 * LINE }, P>(packet, name, head, ring) }
         } else {
             // SAFETY: as above.
@@ -369,12 +403,12 @@ impl Way for Output {
     }
 
     #[inline(always)]
-    unsafe fn hand_on<P: Packet>(
+    fn hand_on<P: Packet>(
         packet: &P,
         name: (usize, usize),
         head: [u64; HEAD_WORDS],
-        ring: *mut c_void,
     ) -> Option<()> {
+        let ring = ring_buffer()?;
         let scratch = SCRATCH.get_ptr_mut(0)?.cast::<u8>();
         // SAFETY: the scratch has six lines.
         unsafe { fill::<{ LINES * LINE }, P>(packet, name, head, scratch) };
@@ -393,5 +427,24 @@ impl Way for Output {
             )
         };
         (result == 0).then_some(())
+    }
+}
+
+impl Way for Build {
+    #[inline(always)]
+    fn payload(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
+        build_payload(context, where_, what)
+    }
+
+    #[inline(always)]
+    fn hand_on<P: Packet>(
+        packet: &P,
+        name: (usize, usize),
+        head: [u64; HEAD_WORDS],
+    ) -> Option<()> {
+        let scratch = SCRATCH.get_ptr_mut(0)?.cast::<u8>();
+        // SAFETY: the scratch has six lines.
+        unsafe { fill::<{ 2 * LINE }, P>(packet, name, head, scratch) };
+        Some(())
     }
 }

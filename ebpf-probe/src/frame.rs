@@ -230,18 +230,21 @@ impl<C: Context> Packet for Frame<'_, C> {
     /// Without a call, as for short names' copies. What it returns is new to the
     /// verifier, which then checks what follows once, not once for each length.
     #[inline(always)]
-    fn labels_end(&self, at: usize) -> Option<(usize, u8)> {
+    fn labels_end(&self, at: usize) -> Option<(usize, bool)> {
         let mut next = self.start + (at & 0x7fff);
-        for _ in 0..MAX_LABELS {
-            if behind::<1>(next) > self.end {
-                return None;
+        for _ in 0..MAX_LABELS / LABELS_A_TURN {
+            for _ in 0..LABELS_A_TURN {
+                next = behind::<1>(next);
+                if next > self.end {
+                    return None;
+                }
+                // SAFETY: checked, as in `read`.
+                let label = unsafe { octet_before(next) };
+                if label == 0 || label > MAX_LABEL {
+                    return Some((between(self.start, next) - 1, label == 0));
+                }
+                next += label;
             }
-            // SAFETY: checked, as in `read`.
-            let label = unsafe { octet(next) };
-            if label == 0 || label > MAX_LABEL {
-                return Some((between(self.start, next), label as u8));
-            }
-            next += label + 1;
         }
         None
     }
@@ -272,8 +275,11 @@ impl<C: Context> Packet for Frame<'_, C> {
     }
 }
 
+/// Labels that one turn of the loop over them takes: most names need one turn.
+const LABELS_A_TURN: usize = 4;
+
 /// Octets that fit into the second line of a record, behind the head.
-const SHORT: usize = 2 * LINE - HEAD;
+pub const SHORT: usize = 2 * LINE - HEAD;
 
 impl<C: Context> Frame<'_, C> {
     /// [`SHORT`] octets at `at`, by one check.
@@ -319,8 +325,6 @@ fn between(start: usize, end: usize) -> usize {
 /// sent TCP segments keep their data in pages of their own.
 pub struct Window {
     bytes: *const u8,
-    /// Offset in the frame of the first octet.
-    at: usize,
     len: usize,
 }
 
@@ -329,11 +333,11 @@ impl Window {
     /// question and an OPT record fit.
     pub const SIZE: usize = 320;
 
-    /// The window as last copied on this CPU, with offsets from its start.
+    /// The window as last copied on this CPU.
     #[inline(always)]
     pub fn last(len: usize) -> Option<Self> {
         let bytes = maps::WINDOW.get_ptr_mut(0)?.cast::<u8>();
-        Some(Self { bytes, at: 0, len })
+        Some(Self { bytes, len })
     }
 
     /// Copies the start of the payload at offset `at` of the frame.
@@ -351,7 +355,7 @@ impl Window {
                 .context
                 .load_bytes(at as u32, bytes.cast(), len as u32)
         };
-        copied.then_some(Self { bytes, at, len })
+        copied.then_some(Self { bytes, len })
     }
 }
 
@@ -366,7 +370,7 @@ impl Packet for Window {
 
     #[inline(always)]
     fn read<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
-        let from = at.wrapping_sub(self.at) & 0x1ff;
+        let from = at & 0x1ff;
         if from + N > self.len || from > Self::SIZE - N {
             return None;
         }
@@ -376,36 +380,35 @@ impl Packet for Window {
 
     #[inline(always)]
     fn wire_len(&self) -> usize {
-        self.at + self.len
+        self.len
     }
 
     #[inline(always)]
     fn name_len(&self, at: usize, end: usize) -> Result<usize, Reject> {
-        let from = at.wrapping_sub(self.at) as u64;
-        let end = end.wrapping_sub(self.at) as u64;
-        call::decode(call::window_name_len(from, end, self.len as u64))
+        let length = call::window_name_len(at as u64, end as u64, self.len as u64);
+        call::decode(length)
     }
 
     #[inline(always)]
     fn copy_name(&self, at: usize, len: usize, to: &mut NameArea) {
-        call::window_copy_name(at.wrapping_sub(self.at) as u64, len as u64, to);
+        call::window_copy_name(at as u64, len as u64, to);
     }
 }
 
-/// An octet in a whole register: LLVM would compare and add it as one of eight
-/// bits, with a mask before each.
+/// The octet before an address in a whole register: LLVM would compare and add it
+/// as one of eight bits, with a mask before each.
 ///
 /// # Safety
-/// - `from` is the address of a readable octet.
+/// - `behind` is the address behind a readable octet.
 #[inline(always)]
-unsafe fn octet(from: usize) -> usize {
+unsafe fn octet_before(behind: usize) -> usize {
     let octet;
     // SAFETY: readable by the caller's word.
     unsafe {
         asm!(
-            "{0} = *(u8 *)({1} + 0)",
+            "{0} = *(u8 *)({1} - 1)",
             out(reg) octet,
-            in(reg) from,
+            in(reg) behind,
             options(pure, readonly, nostack),
         );
     }

@@ -176,7 +176,12 @@ impl<C: frame::Context> Host for Run<'_, C> {
     }
 
     #[inline(always)]
-    fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery {
+    fn message<P: Packet>(
+        &mut self,
+        packet: &P,
+        context: impl Fn() -> Context,
+        message: &Message,
+    ) -> Delivery {
         if maps::settings().counts_only() {
             return Delivery::CountOnly;
         }

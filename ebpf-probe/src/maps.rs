@@ -64,7 +64,7 @@ impl Block {
     /// The block of this CPU.
     #[inline(always)]
     pub fn of(hook: Hook) -> Option<Self> {
-        let [cpus, _] = rings();
+        let [cpus, _] = *rings();
         // SAFETY: the helper has no preconditions.
         let cpu = u64::from(unsafe { bpf_get_smp_processor_id() });
         let index = hook.index() as u64 * cpus + cpu;
@@ -112,24 +112,23 @@ impl Block {
 /// the stack.
 #[inline(always)]
 pub fn settings() -> &'static Settings {
-    let mut settings: *const Settings = (&raw const SETTINGS).cast();
-    // The compiler must not put in what the source says.
-    // SAFETY: a register onto itself.
-    unsafe { asm!("{0} = {0}", inout(reg) settings, options(pure, nomem, nostack)) };
+    let settings = patched(&raw const SETTINGS);
     // SAFETY: settings are a transparent array of words, and nobody writes them.
-    unsafe { &*settings }
+    unsafe { &*settings.cast() }
 }
 
 /// Number of possible CPUs, and chunks per ring.
 #[inline(always)]
-pub fn rings() -> [u64; 2] {
-    [patched(&RINGS[0]), patched(&RINGS[1])]
+pub fn rings() -> &'static [u64; 2] {
+    // SAFETY: that is what it is of, and nobody writes it.
+    unsafe { &*patched(&raw const RINGS) }
 }
 
-/// A word that the loader may have overwritten, so that the compiler must not
-/// put in what the source says.
+/// What the loader may have overwritten, so that the compiler must not put in
+/// what the source says.
 #[inline(always)]
-fn patched(word: &'static u64) -> u64 {
-    // SAFETY: a reference is valid and aligned.
-    unsafe { core::ptr::from_ref(word).read_volatile() }
+fn patched<T>(mut place: *const T) -> *const T {
+    // SAFETY: a register onto itself.
+    unsafe { asm!("{0} = {0}", inout(reg) place, options(pure, nomem, nostack)) };
+    place
 }

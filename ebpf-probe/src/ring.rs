@@ -43,18 +43,18 @@ struct Place {
 pub fn message<P: Packet>(
     block: Block,
     packet: &P,
-    context: &Context,
+    context: impl Fn() -> Context,
     message: &Message,
     seed: u64,
 ) -> Delivery {
-    let hash = hash(context, message, seed);
+    let hash = hash(&context(), message, seed);
     let lines = record::lines(message.question.name_len) as u64;
     let ring = match Ring::hold(block) {
         Ok(ring) => ring,
         Err(delivery) => return delivery,
     };
-    let delivery = match ring.reserve(context, hash, lines) {
-        Ok(place) => ring.write_message(packet, context, message, &place),
+    let delivery = match ring.reserve(&context(), hash, lines) {
+        Ok(place) => ring.write_message(packet, &context, message, &place),
         Err(delivery) => delivery,
     };
     ring.let_go();
@@ -72,8 +72,9 @@ pub fn hash(context: &Context, message: &Message, seed: u64) -> u32 {
 }
 
 /// Nanoseconds of `CLOCK_MONOTONIC`: precise ones for what is paired, for TCP and
-/// for raw octets, coarse ones for the rest. The coarse clock moves once per tick, and the tick is read
-/// without a call, so the clock is asked only when the tick is another.
+/// for raw octets, coarse ones for the rest. The coarse clock moves once per tick,
+/// and the tick is read without a call, so the clock is asked only when the tick is
+/// another.
 #[inline(always)]
 pub fn time_ns(precise: bool, block: &Block) -> u64 {
     if precise {
@@ -142,7 +143,7 @@ impl Ring {
     fn write_message<P: Packet>(
         &self,
         packet: &P,
-        context: &Context,
+        context: impl Fn() -> Context,
         message: &Message,
         place: &Place,
     ) -> Delivery {
@@ -155,10 +156,11 @@ impl Ring {
         // chunk ends in slack of one largest record.
         let area = unsafe { &mut *at.add(HEAD - NAME_AT).cast::<NameArea>() };
         packet.copy_name(question.name_at, question.name_len, area);
+        let context = context();
         // The segments of a connection that come by several CPUs are put in order
         // by their times.
         let precise = place.paired || context.flow.transport == Transport::Tcp;
-        let head = record::message_head(context, message, &self.stamp(place, precise));
+        let head = record::message_head(&context, message, &self.stamp(place, precise));
         // SAFETY: `at` is the start of a record of at least two lines.
         unsafe { at.cast::<[u64; HEAD_WORDS]>().write(head) };
         let lines = record::lines(question.name_len) as u64;
@@ -222,55 +224,70 @@ impl Ring {
     /// Room for `lines` lines at the head, if the packet is one to be kept.
     #[inline(always)]
     fn reserve(&self, context: &Context, hash: u32, lines: u64) -> Result<Place, Delivery> {
-        let [_, chunks] = maps::rings();
+        let [_, chunks] = *maps::rings();
         let capacity = ring::lines(chunks);
         let position = self.block.load(word::HEAD);
+        let wishes = self.block.load(word::WISHES);
+        let paired = ring::wants_paired(wishes, hash);
+        let mut level = ring::floor(wishes);
         let needed = position + lines;
-        let mut used = needed - self.block.load(word::TAIL_SEEN);
-        // From here on the level depends on it: a stale tail would let an idle
-        // ring look half full, and sample.
-        if used >= capacity / 2 {
+        if needed - self.block.load(word::TAIL_SEEN) >= capacity / 2 {
+            // From here on the level depends on it: a stale tail would let an
+            // idle ring look half full, and sample.
             let tail = self.block.load(word::TAIL);
             self.block.store(word::TAIL_SEEN, tail);
-            used = needed - tail;
+            let used = needed - tail;
+            level = level.max(ring::level(used, capacity));
+            // A record may skip to the next chunk, but never more than it is long.
+            if used > capacity {
+                self.block.store(word::LEVEL, u64::from(level));
+                self.sample(context, hash, level, paired)?;
+                return Err(Delivery::RingFull);
+            }
         }
-        let wishes = self.block.load(word::WISHES);
-        let level = ring::level(used, capacity).max(ring::floor(wishes));
         self.block.store(word::LEVEL, u64::from(level));
-        let share_bits = ring::share_bits(wishes);
-        let paired = record::is_paired(hash, u32::from(share_bits));
-        if level > 0 && !self.keeps(context, hash, level, paired) {
-            return Err(Delivery::SampledOut);
-        }
-        // A record may skip to the next chunk, but never more than it is long.
-        if used > capacity {
-            return Err(Delivery::RingFull);
-        }
+        self.sample(context, hash, level, paired)?;
         Ok(Place {
             position,
             hash,
             level,
-            share_bits,
+            share_bits: ring::share_bits(wishes),
             paired,
         })
     }
 
-    /// What is paired, and every TCP connection, is kept or left out as a
-    /// whole; of the rest every 2^level-th is kept.
+    /// Leaves out what the level asks for. What is paired, and every TCP
+    /// connection, is kept or left out as a whole; of the rest every 2^level-th is
+    /// kept.
     #[inline(always)]
-    fn keeps(&self, context: &Context, hash: u32, level: u8, paired: bool) -> bool {
-        if paired || context.flow.transport == Transport::Tcp {
-            return record::is_kept(hash, level);
+    fn sample(
+        &self,
+        context: &Context,
+        hash: u32,
+        level: u8,
+        paired: bool,
+    ) -> Result<(), Delivery> {
+        if level == 0 {
+            return Ok(());
         }
-        let met = self.block.load(word::MET) + 1;
-        self.block.store(word::MET, met);
-        met & ((1 << level) - 1) == 0
+        let is_kept = if paired || context.flow.transport == Transport::Tcp {
+            record::is_kept(hash, level)
+        } else {
+            let met = self.block.load(word::MET) + 1;
+            self.block.store(word::MET, met);
+            met & ((1 << level) - 1) == 0
+        };
+        if is_kept {
+            Ok(())
+        } else {
+            Err(Delivery::SampledOut)
+        }
     }
 
     /// Where the record at `position` starts.
     #[inline(always)]
     fn record(&self, position: u64) -> Option<*mut u8> {
-        let [_, chunks] = maps::rings();
+        let [_, chunks] = *maps::rings();
         let chunk = self.block.index * chunks + ring::chunk(position, chunks);
         let start = maps::CHUNKS.get_ptr_mut(chunk as u32)?;
         // SAFETY: an offset of a line within the chunk.

@@ -252,12 +252,18 @@ impl<S: Sink> Host for Run<'_, S> {
         None
     }
 
-    fn message<P: Packet>(&mut self, packet: &P, context: &Context, message: &Message) -> Delivery {
+    fn message<P: Packet>(
+        &mut self,
+        packet: &P,
+        context: impl Fn() -> Context,
+        message: &Message,
+    ) -> Delivery {
+        let context = context();
         let id = match context.flow.transport {
             Transport::Udp
                 if self
                     .sink
-                    .message(&observed(self.frame, self.time_ns, context, message)) =>
+                    .message(&observed(self.frame, self.time_ns, &context, message)) =>
             {
                 return Delivery::Delivered;
             }
@@ -265,7 +271,7 @@ impl<S: Sink> Host for Run<'_, S> {
             Transport::Tcp => 0,
         };
         let stamp = self.stamp(context.flow.hash(id, self.observer.settings.seed()));
-        let head = record::message_head(context, message, &stamp);
+        let head = record::message_head(&context, message, &stamp);
         let mut area: NameArea = [0; size_of::<NameArea>()];
         let question = &message.question;
         packet.copy_name(question.name_at, question.name_len, &mut area);

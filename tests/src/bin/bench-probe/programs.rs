@@ -250,6 +250,7 @@ pub(crate) struct Baseline {
     pub(crate) transmit: Program,
     pub(crate) reserve: Program,
     pub(crate) output: Program,
+    pub(crate) build: Program,
     pub(crate) consumer: Consumer,
 }
 
@@ -271,6 +272,7 @@ impl Baseline {
             transmit: xdp(&mut ebpf, "bench_transmit")?,
             reserve: xdp(&mut ebpf, "bench_reserve")?,
             output: xdp(&mut ebpf, "bench_output")?,
+            build: xdp(&mut ebpf, "bench_build")?,
             ebpf,
             consumer,
         })
