@@ -148,9 +148,9 @@ impl<E: Copy + Default> Joints<E> {
             return None;
         }
         self.trial.lookups = self.trial.lookups.wrapping_add(1);
+        let hash = hash.max(1);
         let at = self.set_of(hash);
         let Set([first, second]) = self.sets.get_mut(at)?;
-        let hash = hash.max(1);
         let (joint, way) = if first.hash == hash {
             (first, 0)
         } else if second.hash == hash {
