@@ -148,9 +148,9 @@ impl<E: Copy + Default> Joints<E> {
             return None;
         }
         self.trial.lookups = self.trial.lookups.wrapping_add(1);
+        let hash = hash.max(1);
         let at = self.set_of(hash);
         let Set([first, second]) = self.sets.get_mut(at)?;
-        let hash = hash.max(1);
         let (joint, way) = if first.hash == hash {
             (first, 0)
         } else if second.hash == hash {
@@ -313,5 +313,132 @@ fn spill_joint(
         };
         spill(cells, &sums);
         (joint.messages, joint.records) = (0, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn joints(limit: usize) -> Joints<u64> {
+        Joints::new(Shape {
+            limit,
+            datasets: 1,
+            measures_octets: true,
+        })
+    }
+
+    /// Counts a message of a joint that is in the cell of its own number: whether
+    /// the joint was there.
+    fn count(
+        joints: &mut Joints<u64>,
+        joint: u64,
+        weight: u64,
+        cells: &mut HashMap<u32, Sums>,
+    ) -> bool {
+        let hash = joint.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        if let Some((note, place)) = joints.count(hash, weight, 100) {
+            assert_eq!((note, joints.known(place)), (joint + 1, joint + 2));
+            return true;
+        }
+        if let Some(claimed) = joints.claim(hash, joint + 1, |row, sums| spill(cells, row, sums)) {
+            claimed.cells.copy_from_slice(&[joint as u32]);
+            *claimed.known = joint + 2;
+        }
+        let sums = Sums {
+            messages: weight,
+            records: 1,
+            octets: weight * 100,
+        };
+        spill(cells, &[joint as u32], &sums);
+        false
+    }
+
+    fn spill(cells: &mut HashMap<u32, Sums>, row: &[u32], sums: &Sums) {
+        let cell = cells.entry(row[0]).or_default();
+        cell.messages += sums.messages;
+        cell.records += sums.records;
+        cell.octets += sums.octets;
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_whatever_is_driven_out(
+            limit in 0_usize..300,
+            messages in prop::collection::vec((0_u64..500, 1_u64..5), 0..4000),
+        ) {
+            let mut joints = joints(limit);
+            let (mut told, mut expected) = (HashMap::new(), HashMap::<u32, Sums>::new());
+            for (joint, weight) in messages {
+                count(&mut joints, joint, weight, &mut told);
+                let expected = expected.entry(joint as u32).or_default();
+                expected.messages += weight;
+                expected.records += 1;
+                expected.octets += weight * 100;
+            }
+            joints.settle(|row, sums| spill(&mut told, row, sums));
+            prop_assert_eq!(&told, &expected);
+            joints.settle(|row, sums| spill(&mut told, row, sums));
+            prop_assert_eq!(&told, &expected);
+        }
+    }
+
+    #[test]
+    fn a_joint_is_there_from_its_second_message_on_until_all_are_forgotten() {
+        let mut joints = joints(64);
+        let mut cells = HashMap::new();
+        for _ in 0..2 {
+            for joint in [3, 0, 4] {
+                assert!(!count(&mut joints, joint, 1, &mut cells));
+                assert!(count(&mut joints, joint, 1, &mut cells));
+            }
+            joints.settle(|row, sums| spill(&mut cells, row, sums));
+            joints.forget();
+        }
+    }
+
+    #[test]
+    fn who_comes_often_stays_in_a_flood() {
+        let mut joints = joints(64);
+        let mut cells = HashMap::new();
+        for joint in 1_000..1_500 {
+            count(&mut joints, 7, 1, &mut cells);
+            assert!(count(&mut joints, 7, 1, &mut cells), "{joint}");
+            count(&mut joints, joint, 1, &mut cells);
+        }
+    }
+
+    #[test]
+    fn it_rests_where_nothing_comes_twice_and_tries_again() {
+        let mut joints = joints(1 << 16);
+        let mut cells = HashMap::new();
+        for joint in 0..10_000 {
+            count(&mut joints, joint, 1, &mut cells);
+        }
+        assert_eq!(joints.used, TRIAL as usize);
+        let found = (0..100_000).filter(|_| count(&mut joints, 7, 1, &mut cells));
+        assert!(found.count() > 70_000);
+    }
+
+    #[test]
+    fn room_that_is_not_needed_any_more_is_given_back() {
+        let mut joints = joints(1 << 16);
+        let mut cells = HashMap::new();
+        for joint in 0..40_000 {
+            for _ in 0..2 {
+                count(&mut joints, joint, 1, &mut cells);
+            }
+        }
+        let most = joints.sets.len();
+        for _ in 0..2 {
+            joints.settle(|_, _| {});
+            joints.forget();
+            count(&mut joints, 1, 1, &mut cells);
+        }
+        assert!(joints.sets.len() * 8 < most);
     }
 }

@@ -1,14 +1,24 @@
 //! What a message costs in the statistics engine, and what the engine needs.
 //!
-//! Captures of made-up traffic are read from the page cache, with no dataset,
-//! one, the default ones, and all of DSC's sample configuration: one of a server
-//! that sees some thousand clients and names, and one of a busy server of
-//! resolvers (`many`), whose tables are larger than the caches. What is printed of
-//! a minute is printed, too. The sets take turns in every round, so that what else the machine does hits all alike. What
-//! counts is the time of the processor: messages per second and core.
+//! The bar is about the engine as the daemon runs it: messages lie in memory, as the
+//! parser made them of a capture's packets, and two million of them are counted
+//! between two hand-overs. There is the traffic of a server that sees some
+//! thousand clients and names; that of a busy server of resolvers (`many`), whose
+//! tables are larger than the caches; and a flood, in which no name or client comes
+//! twice. Beside each stands what the same takes if every message is counted in
+//! each dataset by itself (`direct`), and what each dataset adds to the default set.
+//!
+//! Then the same traffic is read from captures in the page cache (`read`), which
+//! takes their parsing and the printing of a minute, too.
+//!
+//! All take turns in every round, so that what else the machine does hits all
+//! alike. What counts is the time of the processor: messages per second and core,
+//! as the median of the rounds, with the best of them beside it, which says what
+//! the machine can do when it is left alone.
 
 mod capture;
 mod counting;
+mod handover;
 mod memory;
 mod messages;
 mod sets;
@@ -17,18 +27,34 @@ use std::{
     env,
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use integration_tests::traffic::Profile;
+use integration_tests::{
+    bench::{median, rounded},
+    traffic::Profile,
+};
 use nix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value, json};
+use xdsc::stats::{
+    builtin,
+    plan::{Plan, Rules},
+};
 
-use crate::{memory::Peaks, sets::Set};
+use crate::{
+    counting::{Counting, together},
+    handover::{SHARDS, encoding_ms, merge_ms},
+    memory::Peaks,
+    messages::Messages,
+    sets::Set,
+};
 
 /// Turns of every set.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 7;
+/// Turns of each default dataset, of the readings, and of what is beside.
+const FEWER_ROUNDS: usize = 3;
 /// Messages of the reading that is watched for its memory, and with `--long`.
 const SHORT: [u64; 2] = [2_000_000, 10_000_000];
 const LONG: [u64; 2] = [10_000_000, 100_000_000];
@@ -39,80 +65,224 @@ fn main() -> Result<()> {
     let messages = match *arguments {
         [] => SHORT,
         ["--long"] => LONG,
-        ["--profile", set, profile, rounds] => {
-            return profile_of(set, profile, rounds.parse()?);
-        }
+        ["--count", set, profile, rounds] => return count(set, profile, rounds.parse()?),
         [memory::ARGUMENT, earlier, later] => {
             return memory::read_endlessly([earlier.parse()?, later.parse()?]);
         }
-        _ => anyhow::bail!("usage: bench-engine [--long]"),
+        _ => anyhow::bail!("usage: bench-engine [--long] | --count SET PROFILE ROUNDS"),
     };
-    let captures =
-        [Profile::Few, Profile::Everyday].map(|profile| (profile, capture::file(profile)));
     let peaks = Peaks::measure(messages)?;
-    let mut runs = Vec::new();
-    for (profile, capture) in captures {
-        let capture = capture?;
-        let sets = Set::ALL
-            .iter()
-            .filter(|set| profile == Profile::Few || matches!(set, Set::Default | Set::Full));
-        runs.extend(sets.map(|set| Run {
-            key: match profile {
-                Profile::Everyday => set.key().replace("_mps", "_many_mps"),
-                Profile::Few | Profile::Flood => set.key().to_owned(),
-            },
-            set: *set,
-            capture: capture.clone(),
-            samples: Vec::new(),
-        }));
-    }
-    // Once more than is counted: the capture comes into the page cache.
-    for round in 0..=ROUNDS {
-        for run in &mut runs {
-            let sample = Sample::take(run.set, &run.capture)?;
-            if round > 0 {
-                run.samples.push(sample);
-            }
-        }
-    }
-    report(&runs, &peaks)
+    let mut report = Report::default();
+    engines(&mut report)?;
+    readings(&mut report)?;
+    report.figure("full_rss_mb", peaks.mebibytes()[1], 2);
+    report.figure("full_rss_growth", peaks.growth(), 2);
+    report.write()
 }
 
 /// Counts again and again, for a profiler to look at.
-fn profile_of(set: &str, profile: &str, rounds: usize) -> Result<()> {
-    let set = Set::ALL
-        .into_iter()
-        .find(|one| one.key() == format!("{set}_mps"));
-    let profiles = [Profile::Few, Profile::Everyday, Profile::Flood];
-    let profile = profiles
-        .into_iter()
-        .find(|one| format!("{one:?}").to_lowercase() == profile);
-    let messages =
-        messages::Messages::read(&capture::file(profile.context("few, everyday, flood")?)?)?;
-    let mut counting = counting::Counting::new(&set.context("none, one, default, full")?.plan()?);
-    if rounds == 0 {
-        writeln!(io::stdout(), "{:?}", set.context("")?.plan()?)?;
-    }
+fn count(set: &str, profile: &str, rounds: usize) -> Result<()> {
+    let mut sets = Set::ALL.into_iter();
+    let set = sets.find(|one| one.key() == format!("{set}_mps"));
+    let mut profiles = PROFILES.into_iter();
+    let profile = profiles.find(|(one, _)| format!("{one:?}").to_lowercase() == profile);
+    let (profile, _) = profile.context("few, everyday or flood")?;
+    let messages = Messages::read(&capture::file(profile)?)?;
+    let plan = set.context("none, one, default or full")?.plan()?;
+    let mut counting = Counting::new(&Arc::new(plan));
+    let mut out = io::stdout().lock();
     for _ in 0..rounds {
         let taken = counting.count(&messages)?;
-        writeln!(
-            io::stdout(),
-            "{:.2} M/s, {:.1} ns, pause {:?}",
-            taken.mps(),
-            taken.ns(),
-            taken.pause
-        )?;
+        let (mps, ns) = (taken.mps(), taken.ns());
+        writeln!(out, "{mps:.2} M/s, {ns:.1} ns, pause {:?}", taken.pause)?;
     }
     Ok(())
 }
 
-/// A set of datasets and what it is measured on.
-struct Run {
-    /// What the figure is called.
+const PROFILES: [(Profile, &str); 3] = [
+    (Profile::Few, "mps"),
+    (Profile::Everyday, "many_mps"),
+    (Profile::Flood, "flood_mps"),
+];
+
+/// What is printed.
+#[derive(Default)]
+struct Report {
+    lines: Vec<String>,
+    figures: Map<String, Value>,
+}
+
+impl Report {
+    fn figure(&mut self, key: &str, figure: f64, digits: i32) {
+        self.lines.push(format!("{key:<26} {figure:>10.2}"));
+        self.figures.insert(key.to_owned(), rounded(figure, digits));
+    }
+
+    /// The median of samples, and the best of them.
+    fn samples(&mut self, key: &str, samples: &[f64]) {
+        let best = samples.iter().copied().fold(f64::NAN, f64::max);
+        let middle = median(samples);
+        let line = format!("{key:<26} {middle:>10.2}   best {best:.2}");
+        self.lines.push(line);
+        self.figures.insert(key.to_owned(), rounded(middle, 2));
+        self.figures.insert(format!("{key}_best"), rounded(best, 2));
+    }
+
+    fn write(self) -> Result<()> {
+        let mut out = io::stdout().lock();
+        for line in &self.lines {
+            writeln!(out, "{line}")?;
+        }
+        let figures = self.figures;
+        writeln!(out, "{}", json!({ "bench": "engine", "figures": figures }))?;
+        Ok(())
+    }
+}
+
+/// The engine alone.
+fn engines(report: &mut Report) -> Result<()> {
+    let mut of_few = None;
+    for (profile, key) in PROFILES {
+        let messages = Messages::read(&capture::file(profile)?)?;
+        sets(report, &messages, key)?;
+        if profile == Profile::Few {
+            of_few = Some(messages);
+        }
+    }
+    let messages = of_few.context("the traffic of few clients")?;
+    let plan = Arc::new(Set::Default.plan()?);
+    each_dataset(report, &messages)?;
+    threads(report, &plan, &messages)?;
+    for shards in SHARDS {
+        let ms = merge_ms(&plan, &messages, shards)?;
+        report.figure(&format!("merge_{shards}_shards_ms"), ms, 2);
+    }
+    let encodings = (0..FEWER_ROUNDS).map(|_| encoding_ms(&plan, &messages));
+    let encodings = encodings.collect::<Result<Vec<_>>>()?;
+    report.figure("encode_20000_series_ms", median(&encodings), 2);
+    Ok(())
+}
+
+/// The default set and the full one, and what both cost without joints.
+fn sets(report: &mut Report, messages: &Messages, key: &str) -> Result<()> {
+    let [default, full] = [Set::Default, Set::Full];
+    let mut runs = [
+        (
+            format!("default_{key}"),
+            Counting::new(&default.plan()?.into()),
+        ),
+        (format!("full_{key}"), Counting::new(&full.plan()?.into())),
+        (
+            format!("direct_default_{key}"),
+            Counting::new(&default.plan()?.without_joints().into()),
+        ),
+        (
+            format!("direct_full_{key}"),
+            Counting::new(&full.plan()?.without_joints().into()),
+        ),
+    ];
+    let mut samples = vec![Vec::new(); runs.len()];
+    let mut pause = Duration::ZERO;
+    // Once more than is counted, so that tables have their sizes.
+    for round in 0..=ROUNDS {
+        for ((_, counting), samples) in runs.iter_mut().zip(&mut samples) {
+            let taken = counting.count(messages)?;
+            if round > 0 {
+                samples.push(taken.mps());
+                pause = pause.max(taken.pause);
+            }
+        }
+    }
+    for ((key, _), samples) in runs.iter().zip(&samples) {
+        report.samples(key, samples);
+    }
+    let pause_ms = pause.as_secs_f64() * 1e3;
+    report.figure(
+        &format!("pause_{}_ms", key.trim_end_matches("_mps")),
+        pause_ms,
+        3,
+    );
+    Ok(())
+}
+
+/// What each of the default datasets adds to a message.
+fn each_dataset(report: &mut Report, messages: &Messages) -> Result<()> {
+    let datasets = builtin::default();
+    let without = |one: Option<usize>| {
+        let mut kept = datasets.clone();
+        one.map(|one| kept.remove(one));
+        let plan = Plan::new(kept, Rules::default()).with_distinct_counts();
+        Counting::new(&Arc::new(plan))
+    };
+    let mut all = without(None);
+    for (index, dataset) in datasets.iter().enumerate() {
+        let mut others = without(Some(index));
+        let mut differences = Vec::new();
+        for round in 0..=FEWER_ROUNDS {
+            let (all, others) = (all.count(messages)?, others.count(messages)?);
+            if round > 0 {
+                differences.push(all.ns() - others.ns());
+            }
+        }
+        let key = format!("{}_ns", dataset.name);
+        report.figure(&key, median(&differences), 1);
+    }
+    Ok(())
+}
+
+/// Two threads against one.
+fn threads(report: &mut Report, plan: &Arc<Plan>, messages: &Messages) -> Result<()> {
+    let mut ratios = Vec::new();
+    for _ in 0..FEWER_ROUNDS {
+        let [one, two] = [1, 2].map(|threads| together(plan, messages, threads));
+        ratios.push(two? / one?);
+    }
+    report.samples("two_threads_ratio", &ratios);
+    Ok(())
+}
+
+/// A set of datasets and the capture that is read.
+struct Reading {
     key: String,
     set: Set,
     capture: PathBuf,
     samples: Vec<Sample>,
+}
+
+/// All that is read from captures.
+fn readings(report: &mut Report) -> Result<()> {
+    let mut readings = Vec::new();
+    for (profile, key) in [(Profile::Few, "mps"), (Profile::Everyday, "many_mps")] {
+        let capture = capture::file(profile)?;
+        let sets = Set::ALL.into_iter();
+        let sets = sets.filter(|set| profile == Profile::Few || set.is_of_many());
+        readings.extend(sets.map(|set| Reading {
+            key: format!("read_{}", set.key().replace("mps", key)),
+            set,
+            capture: capture.clone(),
+            samples: Vec::new(),
+        }));
+    }
+    // Once more than is counted: the captures come into the page cache.
+    for round in 0..=FEWER_ROUNDS {
+        for reading in &mut readings {
+            let sample = Sample::take(reading.set, &reading.capture)?;
+            if round > 0 {
+                reading.samples.push(sample);
+            }
+        }
+    }
+    for reading in &readings {
+        let samples: Vec<_> = reading.samples.iter().map(Sample::per_core).collect();
+        report.samples(&reading.key, &samples);
+    }
+    let full = readings.iter().find(|reading| reading.set == Set::Full);
+    let walls: Vec<_> = full
+        .iter()
+        .flat_map(|one| one.samples.iter().map(Sample::per_second))
+        .collect();
+    report.figure("read_full_wall_mps", median(&walls), 2);
+    Ok(())
 }
 
 /// One reading.
@@ -146,57 +316,8 @@ impl Sample {
     }
 }
 
+/// Of all threads.
 fn cpu_time() -> Result<Duration> {
     let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).context("the CPU's time")?;
     Ok(time.into())
-}
-
-/// The table, and the line for machines.
-fn report(runs: &[Run], peaks: &Peaks) -> Result<()> {
-    let mut out = io::stdout().lock();
-    let mut figures = Map::new();
-    writeln!(
-        out,
-        "{:<16} {:>8} {:>12} {:>7} {:>7} {:>10}",
-        "set", "datasets", "M/s and core", "low", "high", "M/s"
-    )?;
-    for Run {
-        key, set, samples, ..
-    } in runs
-    {
-        let per_core = sorted(samples.iter().map(Sample::per_core));
-        let per_second = sorted(samples.iter().map(Sample::per_second));
-        let [low, middle, high] = [0, per_core.len() / 2, per_core.len() - 1].map(|n| per_core[n]);
-        writeln!(
-            out,
-            "{key:<16} {:>8} {middle:>12.2} {low:>7.2} {high:>7.2} {:>10.2}",
-            set.len()?,
-            per_second[per_second.len() / 2]
-        )?;
-        figures.insert(key.clone(), rounded(middle));
-    }
-    let [earlier, later] = peaks
-        .octets
-        .map(|octets| octets as f64 / f64::from(1 << 20));
-    for (messages, octets) in peaks.messages.iter().zip([earlier, later]) {
-        let millions = messages / 1_000_000;
-        writeln!(
-            out,
-            "memory of full up to {millions} M messages: {octets:.1} MiB"
-        )?;
-    }
-    figures.insert("full_rss_mb".to_owned(), rounded(later));
-    figures.insert("full_rss_growth".to_owned(), rounded(later / earlier));
-    writeln!(out, "{}", json!({ "bench": "engine", "figures": figures }))?;
-    Ok(())
-}
-
-fn sorted(samples: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut samples: Vec<f64> = samples.collect();
-    samples.sort_by(f64::total_cmp);
-    samples
-}
-
-fn rounded(figure: f64) -> Value {
-    json!((figure * 100.0).round() / 100.0)
 }

@@ -24,11 +24,19 @@ pub(crate) const ARGUMENT: &str = "--read-endlessly";
 /// Octets at most, up to an earlier message (and the end of its interval), and
 /// up to a later one.
 pub(crate) struct Peaks {
-    pub(crate) messages: [u64; 2],
     pub(crate) octets: [u64; 2],
 }
 
 impl Peaks {
+    pub(crate) fn mebibytes(&self) -> [f64; 2] {
+        self.octets.map(|octets| octets as f64 / f64::from(1 << 20))
+    }
+
+    pub(crate) fn growth(&self) -> f64 {
+        let [earlier, later] = self.mebibytes();
+        later / earlier
+    }
+
     /// Measures in a process of its own.
     pub(crate) fn measure(messages: [u64; 2]) -> Result<Self> {
         let output = Command::new(env::current_exe()?)
@@ -43,7 +51,7 @@ impl Peaks {
             .map(str::parse)
             .collect::<Result<_, _>>()?;
         let octets = <[u64; 2]>::try_from(numbers).ok().context("two numbers")?;
-        Ok(Self { messages, octets })
+        Ok(Self { octets })
     }
 }
 

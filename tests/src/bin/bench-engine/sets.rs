@@ -64,15 +64,14 @@ impl Set {
     }
 
     /// As the daemon has it, which counts different clients, too.
-    pub(crate) fn plan(self) -> Result<Arc<Plan>> {
+    pub(crate) fn plan(self) -> Result<Plan> {
         let plan = Arc::into_inner(self.options()?.plan).context("a plan of its own")?;
-        Ok(Arc::new(plan.with_distinct_counts()))
+        Ok(plan.with_distinct_counts())
     }
 
-    /// How many datasets it has.
-    pub(crate) fn len(self) -> Result<usize> {
-        let options = self.options().context("its datasets")?;
-        Ok(options.plan.datasets().len())
+    /// Whether it is read of many clients, too.
+    pub(crate) const fn is_of_many(self) -> bool {
+        matches!(self, Self::Default | Self::Full)
     }
 }
 

@@ -196,7 +196,7 @@ fn plans(datasets: &[Dataset], of_rules: [bool; 2], joints: Sizes) -> [Plan; 2] 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn joints_count_any_datasets_as_each_by_itself_does(
