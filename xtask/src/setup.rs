@@ -1,13 +1,15 @@
 //! `setup`: finds what the build and the tests need, and installs what lacks.
 //!
-//! Four parts, each its own module: a rustc that can build `core` for BPF
+//! Five parts, each its own module: a rustc that can build `core` for BPF
 //! (`toolchain`), the linker with its LLVM (`linker`), Debian packages
-//! (`packages`), and what tests need of npm (`npm`). Looking is cheap and starts no package manager, so the other
-//! commands call [`ensure`] each time.
+//! (`packages`), and what tests need of npm (`npm`) and of Python (`python`). Looking
+//! is cheap and starts no package manager, so the other commands call [`ensure`] each
+//! time.
 
 mod linker;
 mod npm;
 mod packages;
+mod python;
 mod toolchain;
 
 pub(crate) use linker::BpfLinker;
@@ -82,6 +84,9 @@ pub(crate) fn ensure(scope: Scope, report: Report) -> Result<()> {
     for project in npm::missing(scope) {
         npm::install(project)?;
     }
+    for project in python::missing(scope) {
+        python::install(project)?;
+    }
     say(format!(
         "programs       {}",
         packages::needed(scope).join(", ")
@@ -123,6 +128,11 @@ fn check(scope: Scope) -> Result<()> {
         npm::missing(scope)
             .iter()
             .map(|project| format!("npm packages of tests/{project}")),
+    );
+    lacks.extend(
+        python::missing(scope)
+            .iter()
+            .map(|project| format!("Python packages of tests/{project}")),
     );
     if lacks.is_empty() {
         return Ok(());

@@ -46,3 +46,50 @@ pub(super) fn router() -> Router<Site> {
 pub fn openapi() -> String {
     openapi::text()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// All but the description itself.
+    const PATHS: [&str; 6] = [
+        SUMMARY_PATH,
+        HISTORY_PATH,
+        DATASETS_PATH,
+        DATASET_PATH,
+        EVENTS_PATH,
+        TAIL_PATH,
+    ];
+
+    #[test]
+    fn the_description_has_every_route_and_every_parameter_has_its_own() {
+        let api: Value = serde_json::from_str(&openapi()).expect("JSON");
+        assert_eq!(api["openapi"], "3.1.0");
+        let paths = api["paths"].as_object().expect("paths");
+        let described: Vec<_> = paths.keys().collect();
+        assert_eq!(described.len(), PATHS.len(), "{described:?}");
+        for path in PATHS {
+            let operation = &paths[path]["get"];
+            assert!(operation["summary"].is_string(), "{path}");
+            let parameters = operation["parameters"].as_array();
+            for parameter in parameters.into_iter().flatten() {
+                assert!(parameter["description"].is_string(), "{path}: {parameter}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_description_names_each_parameter_of_the_stream() {
+        let api: Value = serde_json::from_str(&openapi()).expect("JSON");
+        let parameters = &api["paths"][TAIL_PATH]["get"]["parameters"];
+        let described = parameters.as_array().expect("parameters").iter();
+        let described: Vec<_> = described.filter_map(|one| one["name"].as_str()).collect();
+        let mut known: Vec<_> = tail::names().collect();
+        known.sort_unstable();
+        let mut sorted = described.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, known);
+    }
+}

@@ -318,6 +318,56 @@ fn the_landing_page_shows_the_facts_as_text() {
 }
 
 #[test]
+fn parts_of_the_page_are_sent_once() {
+    let endpoint = Endpoint::start(Fake::default());
+    let reply = endpoint.get("/-/page/page.js");
+    assert_eq!(reply.status, 200);
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/javascript; charset=utf-8")
+    );
+    let policy = reply.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self';"));
+    assert!(
+        !policy.contains("unsafe") && !policy.contains('*'),
+        "{policy}"
+    );
+    let tag = reply.header("etag").expect("a tag").to_owned();
+    let known = format!("If-None-Match: {tag}\r\n");
+    let again = endpoint.request("GET", "/-/page/page.js", &known);
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    assert_eq!(endpoint.get("/-/page/other.js").status, 404);
+}
+
+#[test]
+fn the_api_tells_problems_as_such() {
+    let endpoint = Endpoint::start(Fake::default());
+    for (method, path, status) in [
+        ("GET", "/api/v1/nothing", 404),
+        ("POST", "/api/v1/summary", 405),
+        ("GET", "/api/v1/summary", 503),
+        ("GET", "/api/v1/history?seconds=601", 400),
+        ("GET", "/api/v1/datasets/tld?limit=1001", 400),
+        (
+            "GET",
+            "/api/v1/datasets/tld?filter=a:b&filter=c:d&filter=e:f",
+            400,
+        ),
+        ("GET", "/api/v1/events?top=qtype,nothing", 400),
+        ("GET", "/api/v1/events?filter=name:x", 400),
+        ("GET", "/api/v1/events?limit=51", 400),
+    ] {
+        let reply = endpoint.request(method, path, "");
+        assert_eq!(reply.status, status, "{path}");
+        let kind = reply.header("content-type");
+        assert_eq!(kind, Some("application/problem+json"), "{path}");
+        let problem: serde_json::Value = serde_json::from_str(reply.text()).expect("JSON");
+        assert_eq!(problem["status"], status, "{path}");
+        assert!(problem["detail"].is_string(), "{path}: {problem}");
+    }
+}
+
+#[test]
 fn the_metrics_may_be_elsewhere_even_at_the_root() {
     let listeners = || Listeners::bind([(Some("127.0.0.1"), 0)]).expect("loopback can be bound");
     let endpoint = Endpoint::start_on(listeners(), Fake::default(), "/dns");
@@ -366,7 +416,7 @@ fn every_reply_carries_the_security_headers() {
         assert_eq!(
             reply.header("content-security-policy"),
             Some(
-                "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
             )
         );
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));

@@ -154,6 +154,23 @@ mod lists {
     }
 
     #[test]
+    fn names_below_a_name_need_no_dataset_of_their_own() {
+        let cells: super::Cells<'_> = &[
+            (["ALL", "www.example.com"], 7),
+            (["ALL", "example.com"], 2),
+            (["ALL", "www.example.org"], 9),
+            (["ALL", "other"], 1),
+        ];
+        let compared = compared(&[], &[("qname", cells)]);
+        let top = list(&compared, Indexer::Qname, Some("tld:com"), ROWS);
+        assert_eq!(rows(&top).len(), 2);
+        assert_eq!((top.sum.total, top.other), (9, None));
+        assert!(top.note.contains("frequent enough"), "{top:?}");
+        let none = list(&compared, Indexer::Qname, Some("tld:none"), ROWS);
+        assert!(!none.available);
+    }
+
+    #[test]
     fn where_no_dataset_crosses_it_is_said_how_to_have_one() {
         let compared = compared(&[], &[("tld", &[])]);
         let top = list(&compared, Indexer::Tld, Some("rcode:NXDOMAIN"), ROWS);

@@ -25,6 +25,8 @@ use crate::{
 
 /// What values without a cell are called in datasets.
 const OTHER: &str = "other";
+/// What is no name in a dataset of names.
+const OWN: [&str; 3] = [OTHER, "retired", "none"];
 
 /// By what rows are ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -78,14 +80,19 @@ pub(super) fn top(
     {
         return top;
     }
-    let Some((grown, own)) = source(compared, of, filter) else {
-        return Top {
-            of: of.label().to_owned(),
-            note: missing(of, filter),
-            ..Top::default()
-        };
-    };
-    of_dataset(grown, own, filter, rows, disclosed)
+    if let Some((grown, own)) = source(compared, of, filter) {
+        return of_dataset(grown, own, filter, rows, disclosed);
+    }
+    if let Some(below) = filter.filter(|filter| contains_names(filter, of))
+        && let Some((grown, own)) = source(compared, of, None)
+    {
+        return below_name(grown, own, &below.value, rows);
+    }
+    Top {
+        of: of.label().to_owned(),
+        note: missing(of, filter),
+        ..Top::default()
+    }
 }
 
 /// The cells of a dataset that all filters let pass.
@@ -323,6 +330,65 @@ fn of_dataset(
     }
 }
 
+/// Whether the values of a list are names that lie below that of the filter, or not.
+fn contains_names(filter: &Wants, of: Indexer) -> bool {
+    let names = [
+        Indexer::Zone,
+        Indexer::Tld,
+        Indexer::SecondLd,
+        Indexer::ThirdLd,
+        Indexer::Qname,
+    ];
+    let is_of_names = |indexer: &Indexer| indexer.label() == filter.dimension;
+    names.contains(&of) && names.iter().any(is_of_names) && !OWN.contains(&&*filter.value)
+}
+
+/// The names of a list that are a name, or lie below it: those with a cell, since
+/// of the others it is not known.
+fn below_name(grown: Grown<'_>, own: usize, name: &str, rows: Rows) -> Top {
+    let dataset = &*grown.table.dataset;
+    let mut found: HashMap<&str, Count> = HashMap::new();
+    let mut sum = Count::default();
+    for (values, count) in grown.cells() {
+        let value = values.get(own).copied().unwrap_or("");
+        if lies_below(value, name) {
+            *found.entry(value).or_default() += count;
+            sum += count;
+        }
+    }
+    let (found, _) = biggest(found, &grown, rows);
+    let row = |(value, amount): (&str, Amount)| Row {
+        value: value.to_owned(),
+        detail: None,
+        amount,
+    };
+    Top {
+        of: indexer(dataset, own).label().to_owned(),
+        counts: counts(dataset),
+        dataset: Some(dataset.name.clone()),
+        metric: Some(metric(dataset)),
+        note: "Of those only that are frequent enough for a row of their own.".to_owned(),
+        available: true,
+        window_seconds: rounded(grown.seconds()),
+        rows: found.into_iter().map(row).collect(),
+        other: None,
+        sum: grown.amount(sum),
+    }
+}
+
+/// Whether a name, as text, is another one or lies below it. A dot within a label is
+/// written with a backslash before it.
+fn lies_below(name: &str, other: &str) -> bool {
+    let Some(before) = name.strip_suffix(other) else {
+        return false;
+    };
+    let Some(labels) = before.strip_suffix('.') else {
+        return before.is_empty();
+    };
+    let escapes = labels.bytes().rev().take_while(|octet| *octet == b'\\');
+    escapes.count() % 2 == 0
+}
+
 /// The biggest ones in their order, and how many are left.
 fn biggest<V: Ord>(
     found: HashMap<V, Count>,
@@ -402,7 +468,7 @@ fn remark(dataset: &Dataset) -> String {
     if is_of_all(dataset) == Some(true) {
         String::new()
     } else {
-        "of the types A, NS, CNAME, SOA, PTR, MX, AAAA, SRV, A6 and ANY only".to_owned()
+        "Of the types A, NS, CNAME, SOA, PTR, MX, AAAA, SRV, A6 and ANY only.".to_owned()
     }
 }
 
@@ -430,4 +496,26 @@ fn missing(of: Indexer, filter: Option<&Wants>) -> String {
         "No dataset crosses `{of_name}` with `{by}`; for one, add a [[dataset]] with \
          dimensions = [\"{by}\", \"{of_name}\"] and filters = [\"{messages}\", \"server-only\"]."
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_below_others_are_told_by_whole_labels() {
+        for (name, other, expected) in [
+            ("www.example.com", "com", true),
+            ("com", "com", true),
+            ("*.flooded.example", "example", true),
+            ("notcom", "com", false),
+            (r"a\.com", "com", false),
+            (r"a\\.com", "com", true),
+            (r"a\\\.com", "com", false),
+            ("com", "example.com", false),
+            (".com", "com", true),
+        ] {
+            assert_eq!(lies_below(name, other), expected, "{name} {other}");
+        }
+    }
 }

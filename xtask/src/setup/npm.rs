@@ -12,7 +12,7 @@ use crate::process::run;
 use crate::workspace;
 
 /// Folders of `tests/` that have a package.json and its lock file.
-const PROJECTS: [&str; 1] = ["grafana-schema"];
+const PROJECTS: [&str; 2] = ["grafana-schema", "page"];
 /// What a project is known by, and what it is installed from.
 const FILES: [&str; 2] = ["package.json", "package-lock.json"];
 /// Written last, with what was installed: the lock file.

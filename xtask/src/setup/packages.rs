@@ -25,7 +25,7 @@ const fn needed_by(since: Scope, program: &'static str, package: &'static str) -
     }
 }
 
-const PROGRAMS: [Needed; 16] = [
+const PROGRAMS: &[Needed] = &[
     needed_by(Scope::Demo, "ip", "iproute2"),
     needed_by(Scope::Demo, "setpriv", "util-linux"),
     needed_by(Scope::Test, "nsd", "nsd"),
@@ -42,6 +42,8 @@ const PROGRAMS: [Needed; 16] = [
     needed_by(Scope::Test, "docker-compose", "docker-compose"),
     needed_by(Scope::Test, "node", "nodejs"),
     needed_by(Scope::Test, "npm", "npm"),
+    needed_by(Scope::Test, "chromium", "chromium"),
+    needed_by(Scope::Test, "virtualenv", "virtualenv"),
 ];
 
 fn in_scope(scope: Scope) -> impl Iterator<Item = &'static Needed> {

@@ -249,7 +249,8 @@ impl Wanted {
     }
 }
 
-fn names() -> impl Iterator<Item = &'static str> {
+/// The names of all parameters.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let conditions = Condition::ALL.iter().map(|condition| condition.name());
     ["count", "clients"].into_iter().chain(conditions)
 }

@@ -142,7 +142,7 @@ pub(super) async fn datasets(
             description = "Cells at most; 20 by default"),
         ("by" = inline(Option<ByName>), Query,
             description = "What cells are ordered by; `rate` by default"),
-        ("filter" = Option<Vec<String>>, Query, explode,
+        ("filter" = inline(Option<Vec<FilterText>>), Query, explode, max_items = 2,
             description = "A dimension, by its label or indexer, a colon, and the value that \
                 cells must have there, as `qtype:AAAA`; may be given once for each dimension"),
     ),
@@ -185,7 +185,7 @@ pub(super) async fn dataset(
             description = "Rows of a list at most; 10 by default"),
         ("by" = inline(Option<ByName>), Query,
             description = "What rows are ordered by; `rate` by default"),
-        ("filter" = Option<String>, Query,
+        ("filter" = inline(Option<FilterText>), Query,
             description = "The name of an indexer, a colon, and the value that messages in the \
                 lists must have, as `tld:com`"),
     ),
@@ -229,6 +229,12 @@ pub(super) enum ByName {
     /// What was counted since the start.
     Total,
 }
+
+/// `dimension:value`.
+#[derive(utoipa::ToSchema)]
+#[schema(pattern = r"^[^:]+:[\s\S]+$")]
+#[expect(dead_code, reason = "it only describes a parameter")]
+pub(super) struct FilterText(String);
 
 fn view(site: &Site) -> Result<LiveView, Problem> {
     site.telemetry().view().ok_or_else(|| Nothing.into())

@@ -67,8 +67,9 @@ export function line(svg, times, values) {
 
 // Layers upon each other, the first at the bottom.
 export function layers(svg, times, columns, label) {
-  const width = 600;
-  const height = 150;
+  // As wide as it is shown, so that letters have their size.
+  const width = Math.max(svg.clientWidth, 200);
+  const height = 120;
   svg.setAttribute('viewBox', `0 0 ${width} ${height + 16}`);
   const sums = times.map((_, index) =>
     columns.reduce((sum, column) => sum + (column.values[index] ?? 0), 0),
@@ -114,11 +115,11 @@ function* grid(width, height, top, down, label, seconds) {
   }
 }
 
-// The next of 1, 2, 5, 10, ...
+// The next of 1, 2, 4, 6, 8, 10, ...
 function ceiling(value) {
   if (value <= 0) {
     return 1;
   }
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value) ?? value;
+  return [1, 2, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value) ?? value;
 }

@@ -103,3 +103,17 @@ export function country(code) {
     return code;
   }
 }
+
+// What is between backticks is what one writes into a file.
+export function words(node, text) {
+  if (node.dataset.words === text) {
+    return;
+  }
+  node.dataset.words = text;
+  const parts = text.split('`').map((part, index) => {
+    const made = index % 2 === 1 ? document.createElement('code') : new Text(part);
+    made.textContent = part;
+    return made;
+  });
+  node.replaceChildren(...parts);
+}

@@ -1,7 +1,7 @@
 // A list of the most frequent values: rows that stay where they are while their
 // numbers change, so that neither the eye nor the keyboard loses them.
 
-import { amount, exact, total } from './format.js';
+import { amount, exact, total, words } from './format.js';
 
 const UNITS = {
   queries: 'queries/s',
@@ -34,9 +34,7 @@ export class List {
     this.table.hidden = !top.available || top.rows.length === 0;
     const note = top.available && top.rows.length === 0 ? empty(top) : top.note;
     this.note.hidden = note === '';
-    if (this.note.textContent !== note) {
-      this.note.textContent = note;
-    }
+    words(this.note, note);
     const most = Math.max(...top.rows.map((row) => row.rate ?? row.total), 0);
     const kept = new Map();
     const ordered = [];

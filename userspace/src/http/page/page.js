@@ -4,7 +4,7 @@
 // those of whoever sends queries: they are set as text, never as markup.
 
 import { layers, line } from './chart.js';
-import { amount, bits, country, duration, exact, percent, seconds, total } from './format.js';
+import { amount, bits, country, duration, exact, percent, seconds, total, words } from './format.js';
 import { List } from './list.js';
 import { WorldMap } from './map.js';
 
@@ -15,8 +15,8 @@ const STALE = 5000;
 const AGAIN = 4000;
 // Types and codes that have a column change as traffic does.
 const RELOAD = 60000;
-// Lists that most have no use for, until they are configured.
-const OPTIONAL = new Set(['asn', 'zone', 'network', 'customer']);
+// Lists that most have no use for, and the tables that they need.
+const OPTIONAL = { asn: 'geoip', zone: null, network: 'networks', customer: 'customers' };
 const CODES = {
   NOERROR: 'good',
   NXDOMAIN: 'c2',
@@ -159,9 +159,9 @@ function health({ findings, totals, now, stages }) {
   if (box.dataset.key !== key) {
     box.dataset.key = key;
     box.replaceChildren(...lines.map(finding));
-  } else if (!box.matches(':focus-within')) {
+  } else {
     // The same troubles with other numbers are not news.
-    lines.forEach((one, index) => one && set(box.children[index].querySelector('.what'), one.message));
+    lines.forEach((one, index) => one && words(box.children[index].querySelector('.what'), one.message));
   }
   const lag = Math.max(...stages.map((stage) => stage.lag_seconds), 0);
   gauges([
@@ -180,12 +180,12 @@ function finding(one) {
   word.textContent = one ? SEVERITIES[one.severity] : 'All is well';
   const what = document.createElement('span');
   what.className = 'what';
-  what.textContent = one ? one.message : 'Nothing is lost or sampled, and xdsc keeps up.';
+  words(what, one ? one.message : 'Nothing is lost or sampled, and xdsc keeps up.');
   made.append(word, ' ', what);
   if (one?.cure) {
     const cure = document.createElement('span');
     cure.className = 'cure';
-    cure.textContent = one.cure;
+    words(cure, one.cure);
     made.append(' ', cure);
   }
   return made;
@@ -248,7 +248,7 @@ function lists(tops) {
     if (!panel) {
       continue;
     }
-    panel.hidden = !top.available && OPTIONAL.has(top.of) && !page.chosen;
+    panel.hidden = !top.available && !isConfigured(top.of);
     const chosen = page.chosen?.of === top.of ? page.chosen.value : null;
     const { rows } = top;
     page.lists.get(top.of).show({ ...top, rows: rows.slice(0, ROWS), other: rest(top) }, chosen);
@@ -259,6 +259,10 @@ function lists(tops) {
     }
   }
   charts();
+}
+
+function isConfigured(of) {
+  return !(of in OPTIONAL) || page.summary.tables.some(({ table: name }) => name === OPTIONAL[of]);
 }
 
 // What the rows that are not shown have, with what has none.

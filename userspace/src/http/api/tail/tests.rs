@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::to_bytes, extract::Request};
+use axum::{Router, body::to_bytes, extract::Request, http::StatusCode};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -13,7 +13,7 @@ use crate::{
         stream::{Enricher, Options, Stream},
         tables::nothing_known,
     },
-    http::{Telemetry, TelemetryError, TelemetryPath, router},
+    http::{Telemetry, TelemetryError, TelemetryPath, api::TAIL_PATH, router},
 };
 
 const LOCAL: &str = "127.0.0.1";
