@@ -6,7 +6,7 @@ use std::{
     os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Command, Output},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -83,7 +83,8 @@ fn sites_become_labels_of_what_is_scraped() -> Result<()> {
         let hurried = fs::read_to_string(&config)?.replace("15s", "1s");
         let prometheus = Prometheus::start_with(network, &hurried)?;
         let up = eventually("a scrape", || {
-            let up = prometheus.instant("up == 1")?;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+            let up = prometheus.instant("up == 1", now.as_secs_f64())?;
             Ok(up.first().context("nothing is up")?.clone())
         })?;
         let labels = &up["metric"];
