@@ -121,11 +121,7 @@ trait Way {
     fn payload(context: *mut xdp_md, where_: u64, what: u64) -> u64;
 
     /// Hands the record on; whether there was room.
-    fn hand_on<P: Packet>(
-        packet: &P,
-        name: (usize, usize),
-        head: [u64; HEAD_WORDS],
-    ) -> Option<()>;
+    fn hand_on<P: Packet>(packet: &P, name: (usize, usize), head: [u64; HEAD_WORDS]) -> Option<()>;
 }
 
 struct Reserve;
@@ -380,11 +376,7 @@ impl Way for Reserve {
     }
 
     #[inline(always)]
-    fn hand_on<P: Packet>(
-        packet: &P,
-        name: (usize, usize),
-        head: [u64; HEAD_WORDS],
-    ) -> Option<()> {
+    fn hand_on<P: Packet>(packet: &P, name: (usize, usize), head: [u64; HEAD_WORDS]) -> Option<()> {
         let ring = ring_buffer()?;
         if record::lines(name.1) <= 2 {
             // SAFETY: that is a ring buffer.
@@ -403,11 +395,7 @@ impl Way for Output {
     }
 
     #[inline(always)]
-    fn hand_on<P: Packet>(
-        packet: &P,
-        name: (usize, usize),
-        head: [u64; HEAD_WORDS],
-    ) -> Option<()> {
+    fn hand_on<P: Packet>(packet: &P, name: (usize, usize), head: [u64; HEAD_WORDS]) -> Option<()> {
         let ring = ring_buffer()?;
         let scratch = SCRATCH.get_ptr_mut(0)?.cast::<u8>();
         // SAFETY: the scratch has six lines.
@@ -437,11 +425,7 @@ impl Way for Build {
     }
 
     #[inline(always)]
-    fn hand_on<P: Packet>(
-        packet: &P,
-        name: (usize, usize),
-        head: [u64; HEAD_WORDS],
-    ) -> Option<()> {
+    fn hand_on<P: Packet>(packet: &P, name: (usize, usize), head: [u64; HEAD_WORDS]) -> Option<()> {
         let scratch = SCRATCH.get_ptr_mut(0)?.cast::<u8>();
         // SAFETY: the scratch has six lines.
         unsafe { fill::<{ 2 * LINE }, P>(packet, name, head, scratch) };
