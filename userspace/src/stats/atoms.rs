@@ -118,12 +118,11 @@ impl Words {
         .and(Self::HAS_QUESTION)
         .and(Self::RCODE)
         .and(Self::OWN);
-    /// What names and clients are told apart by, and not much more than one value
-    /// of it for each name or client.
-    pub(super) const OF_ONE: Self = Self::ROLE
+    /// What clients are told apart by beside their addresses: few values of each.
+    pub(super) const OF_CLIENT: Self = Self::ROLE
         .and(Self::ROOT)
         .and(Self::RCODE)
-        .and(Self::flags(0x20))
+        .and(Self::flags(0x0020))
         .and(Self::OWN)
         .and(Self::FAMILY);
 

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    cells::Key,
-    cells::{Cells, Counted, Texts},
+    cells::{Cells, Counted, Key, Spot, Texts},
     dataset::Measure,
     joints::{Joints, NOT_COUNTED, Shape, Sums, UNCOUNTED},
     label::{Style, label},
@@ -46,14 +45,12 @@ pub struct DatasetCounts {
 pub(super) struct WayJoints {
     /// Noted are the datasets that may pass of those that are counted directly.
     pub(super) header: Joints<()>,
-    /// Noted is the shape of the name.
-    pub(super) name: Joints<()>,
     /// Noted is what may pass; known what the route has a question tell.
     pub(super) question: Joints<[Key; TOLD]>,
     /// Noted is the network of the client.
     pub(super) client: Joints<PlaceKeys>,
     /// The steps of each.
-    steps: [Box<[Spilling]>; 4],
+    steps: [Box<[Spilling]>; 3],
 }
 
 /// What of a step is needed to bring sums to its cells.
@@ -166,6 +163,14 @@ impl Counts {
 }
 
 impl DatasetCounts {
+    /// Counts a message in a cell.
+    #[inline(always)]
+    pub(super) fn count(&mut self, spot: &Spot, amount: u64) -> Counted {
+        self.total += amount;
+        self.records += 1;
+        self.cells.count(spot, amount)
+    }
+
     /// Adds the sums of a joint to its cell.
     #[inline]
     pub(super) fn spill(&mut self, measure: Measure, cell: u32, sums: &Sums) {
@@ -197,7 +202,6 @@ pub(super) fn spill(steps: &[Step], cells: &[u32], sums: &Sums, datasets: &mut [
 pub(super) struct Sizes {
     pub(super) headers: usize,
     pub(super) questions: usize,
-    pub(super) names: usize,
     pub(super) clients: usize,
 }
 
@@ -206,7 +210,6 @@ impl Default for Sizes {
         Self {
             headers: 4096,
             questions: 16_384,
-            names: 65_536,
             clients: 16_384,
         }
     }
@@ -217,7 +220,6 @@ impl WayJoints {
         let question = route.question.as_ref().map(|question| &question.group);
         let groups = [
             (route.header.as_ref(), sizes.headers),
-            (route.name.as_ref(), sizes.names),
             (question, sizes.questions),
             (route.client.as_ref(), sizes.clients),
         ];
@@ -225,7 +227,7 @@ impl WayJoints {
             let steps = group.map_or(&[][..], |group| &group.steps).iter();
             steps.map(Spilling::of).collect::<Box<[_]>>()
         });
-        let [header, name, question, client] = groups.map(|(group, limit)| {
+        let [header, question, client] = groups.map(|(group, limit)| {
             let steps = group.map_or(&[][..], |group| &group.steps);
             let mut measures = steps.iter().map(|step| step.measure);
             Shape {
@@ -236,7 +238,6 @@ impl WayJoints {
         });
         Self {
             header: Joints::new(header),
-            name: Joints::new(name),
             question: Joints::new(question),
             client: Joints::new(client),
             steps,
@@ -244,7 +245,7 @@ impl WayJoints {
     }
 
     fn settle(&mut self, datasets: &mut [DatasetCounts]) {
-        let [header, name, question, client] = &self.steps;
+        let [header, question, client] = &self.steps;
         let mut into = |steps: &[Spilling], cells: &[u32], sums: &Sums| {
             for (step, cell) in steps.iter().zip(cells) {
                 if let Some(dataset) = datasets.get_mut(step.dataset as usize) {
@@ -253,7 +254,6 @@ impl WayJoints {
             }
         };
         self.header.settle(|cells, sums| into(header, cells, sums));
-        self.name.settle(|cells, sums| into(name, cells, sums));
         self.question
             .settle(|cells, sums| into(question, cells, sums));
         self.client.settle(|cells, sums| into(client, cells, sums));
@@ -261,7 +261,6 @@ impl WayJoints {
 
     fn forget(&mut self) {
         self.header.forget();
-        self.name.forget();
         self.question.forget();
         self.client.forget();
     }

@@ -15,6 +15,7 @@ use crate::{
     stats::{
         counts::Sizes,
         dataset::{Dataset, Filter, Indexer, Layer, Measure, Predicate},
+        known_names::Wanted,
         locals::Locals,
         observed::Observed,
         qname::Qname,
@@ -125,6 +126,8 @@ pub struct Plan {
     pub(super) client_key: ClientKey,
     /// Most joints of each group.
     pub(super) joints: Sizes,
+    /// What is wanted of names.
+    pub(super) names: Wanted,
 }
 
 /// The way of a query, or of a response.
@@ -159,7 +162,7 @@ impl Way {
         all: &[Step],
         timed: Option<Step>,
         [implied, opposite]: [Predicate; 2],
-        routing: impl Fn(&[Step]) -> Route,
+        routing: impl FnOnce(&[Step]) -> Route,
     ) -> Self {
         let bit = |predicate| filter_bit(Filter::Is(predicate));
         let possible = |step: &&Step| step.required & bit(opposite) == 0;
@@ -232,11 +235,13 @@ impl Plan {
         };
         let (ip, dns): (Vec<Step>, Vec<Step>) = counted.into_iter().partition(is_ip);
         let timed = timed.first().copied();
-        let routing = |steps: &[Step]| Route::new(steps, &rules);
+        let mut names = Wanted::default();
+        let mut routing = |steps: &[Step]| Route::new(steps, &rules, &mut names);
         let (query, response) = (Predicate::Queries, Predicate::Replies);
         Self {
-            queries: Way::new(&dns, timed, [query, response], routing),
-            responses: Way::new(&dns, timed, [response, query], routing),
+            queries: Way::new(&dns, timed, [query, response], &mut routing),
+            responses: Way::new(&dns, timed, [response, query], &mut routing),
+            names,
             rules,
             ip,
             timed,
@@ -254,7 +259,10 @@ impl Plan {
         self.counts_distinct = true;
         self.queries.route.tells_clients();
         if !self.rules.zones.is_empty() {
-            self.queries.route.tells_names();
+            let route = &mut self.queries.route;
+            for indexer in [Indexer::Qname, Indexer::Zone] {
+                route.tell(indexer, &self.rules, &mut self.names);
+            }
         }
         self
     }

@@ -2,19 +2,22 @@
 //! by joints, of which atoms, and which one by one.
 //!
 //! Datasets are grouped by what decides on their cells. Those of the header alone
-//! make the first group, whose joints are few. Names are many, so the group of
-//! names holds what is told of the name itself and the shape of it: all that the
-//! many datasets by its length, its top-level domain or its class go by. These
-//! make a group of their own, by shape and question, whose joints are few again.
+//! make the first group, whose joints are few. Names are many, but what their
+//! length, their top-level domain, their class come to, their *shape*, is one of
+//! few things: the datasets that go by these make a group by shape and question.
 //! The last group is that of clients.
 //!
-//! What reads atoms of two groups, as a class of names and a network, or is by
-//! itself in its kind, is counted directly. The groups before it help: they tell
-//! whether its filters can pass at all, and hand values on that are theirs.
+//! What reads atoms of two groups, as a class of names and a network, or whole
+//! names, is counted directly. The groups before it help: they tell whether its
+//! filters can pass at all, and hand values on that are theirs.
+//!
+//! The group of a dataset is told by the dataset alone, and so the same for queries
+//! and for responses: the order of its cells is that of the messages.
 
 use super::{
     atoms::{Atoms, Words, big},
     dataset::{Filter, Indexer, Predicate},
+    known_names::Wanted,
     plan::{Compat, Rules, Step, filter_bit},
 };
 
@@ -27,12 +30,14 @@ pub(super) const TOLD: usize = 3;
 pub(super) struct Route {
     /// Small atoms that cost more than a look.
     pub(super) wanted: Words,
+    /// None where every dataset is counted directly.
     pub(super) header: Option<Group>,
-    pub(super) name: Option<Group>,
-    /// By the shape of names; only where names are a group.
+    /// By the shape of names.
     pub(super) question: Option<Question>,
     pub(super) client: Option<Group>,
     pub(super) direct: Vec<Direct>,
+    /// Whether names are looked up.
+    pub(super) reads_names: bool,
     /// Whether datasets that are counted directly read the client's place.
     pub(super) reads_place: bool,
     /// Whether they read the client's network.
@@ -52,20 +57,8 @@ pub(super) struct Group {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Question {
     pub(super) group: Group,
-    pub(super) shape: Shape,
     /// What a joint tells.
     pub(super) told: Vec<Indexer>,
-}
-
-/// What the shape of a name is.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Shape {
-    /// Values that are told of the name alone.
-    pub(super) indexers: Vec<Indexer>,
-    /// Filters, as bits.
-    pub(super) filters: u64,
-    /// Whether the class of the question is asked for.
-    pub(super) classes: bool,
 }
 
 /// A dataset that is counted by itself.
@@ -80,55 +73,44 @@ pub(super) struct Direct {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Header,
-    Name,
     Question,
     Client,
     Direct,
 }
 
 impl Route {
-    /// The route of a way.
-    pub(super) fn new(steps: &[Step], rules: &Rules) -> Self {
+    /// The route of a way; what it wants to know of names is added to `names`.
+    pub(super) fn new(steps: &[Step], rules: &Rules, names: &mut Wanted) -> Self {
         if rules.compat == Compat::Dsc || steps.is_empty() {
             // Values of one message depend on others, there.
             return Self::direct(steps);
         }
-        let mut kinds: Vec<Kind> = steps.iter().map(|step| kind(step, rules)).collect();
-        let count = |kinds: &[Kind], kind| kinds.iter().filter(|one| **one == kind).count();
-        // A lookup of names is no gain over another one; one of clients comes from
-        // memory in time, as one of cells does not.
-        let names = count(&kinds, Kind::Name) + count(&kinds, Kind::Question);
-        let clients = count(&kinds, Kind::Client);
-        for kind in &mut kinds {
-            let is_alone = match kind {
-                Kind::Name | Kind::Question => names < 2,
-                Kind::Header | Kind::Client | Kind::Direct => false,
-            };
-            if is_alone {
-                *kind = Kind::Direct;
-            }
-        }
-        let group = |kind| {
-            let of_kind = steps.iter().zip(&kinds).filter(|(_, one)| **one == kind);
-            Group::new(of_kind.map(|(step, _)| *step).collect(), rules)
+        let of_kind = |kind| {
+            let steps = steps.iter().filter(|step| self::kind(step, rules) == kind);
+            steps.copied().collect::<Vec<_>>()
         };
         let mut route = Self {
-            header: Some(group(Kind::Header)),
+            header: Some(Group::new(of_kind(Kind::Header), rules)),
             ..Self::default()
         };
-        if names > 1 {
-            route.name = Some(Group::of_names(group(Kind::Name)));
-            route.question = Some(Question {
-                group: group(Kind::Question),
-                ..Question::default()
-            });
+        let (questions, clients) = (of_kind(Kind::Question), of_kind(Kind::Client));
+        if !questions.is_empty() {
+            for step in &questions {
+                add_to_shape(step, rules, names);
+            }
+            route.question = Some(Question::new(Group::new(questions, rules)));
         }
-        if clients > 0 {
-            route.client = Some(Group::of_clients(group(Kind::Client)));
+        if !clients.is_empty() {
+            route.client = Some(Group::new(clients, rules).of_clients());
         }
-        let direct = group(Kind::Direct).steps;
-        route.add_direct(direct, rules);
-        route.complete(steps, rules);
+        for step in of_kind(Kind::Direct) {
+            route.add_direct(step, rules, names);
+        }
+        if route.reads_place {
+            route.tells_clients();
+        }
+        let atoms = steps.iter().map(|step| atoms(step, rules));
+        route.wanted = atoms.fold(Atoms::default(), Atoms::and).words;
         route
     }
 
@@ -144,54 +126,50 @@ impl Route {
         }
     }
 
-    /// Lets groups decide on the filters of what is counted directly, and tell of
-    /// its values what they can.
-    fn add_direct(&mut self, steps: Vec<Step>, rules: &Rules) {
-        for step in steps {
-            let mut undecided = 0;
-            for filter in filters(step.required) {
-                let atoms = Atoms::of_filter(filter);
-                let bit = filter_bit(filter);
-                if let (0, Some(header)) = (atoms.big, &mut self.header) {
-                    header.decide(bit, atoms);
-                } else if let (big::SHAPE, Some(question)) = (atoms.big, &mut self.question) {
-                    question.group.decide(bit, atoms);
-                    question.shape.filters |= bit;
-                } else {
-                    undecided |= bit;
-                }
+    /// Lets groups decide on its filters, and tell of its values what they can.
+    fn add_direct(&mut self, step: Step, rules: &Rules, names: &mut Wanted) {
+        let mut undecided = 0;
+        for filter in filters(step.required) {
+            let atoms = Atoms::of_filter(filter);
+            let bit = filter_bit(filter);
+            if let (0, Some(header)) = (atoms.big, &mut self.header) {
+                header.decide(bit, atoms);
+            } else if atoms.big == big::SHAPE {
+                let question = self.question.get_or_insert_with(Question::default);
+                question.group.decide(bit, atoms);
+                names.shape_by_filter(filter);
+            } else {
+                undecided |= bit;
             }
-            for indexer in [step.first, step.second] {
-                self.reads_subnet |= indexer == Indexer::ClientSubnet;
-                self.reads_place |= indexer.reads_place();
-                if let Some(question) = &mut self.question {
-                    question.tell(indexer, rules);
-                }
-            }
-            self.direct.push(Direct { step, undecided });
         }
+        for indexer in [step.first, step.second] {
+            self.reads_subnet |= indexer == Indexer::ClientSubnet;
+            self.reads_place |= indexer.reads_place();
+            self.tell(indexer, rules, names);
+        }
+        self.direct.push(Direct { step, undecided });
     }
 
-    /// What follows from its groups.
-    fn complete(&mut self, steps: &[Step], rules: &Rules) {
-        if let Some(question) = &mut self.question {
-            let indexers = question.group.steps.iter();
-            let indexers = indexers.flat_map(|step| [step.first, step.second]);
-            let indexers: Vec<_> = indexers.chain(question.told.iter().copied()).collect();
-            for indexer in indexers {
-                question.shape.add(indexer, rules);
+    /// Has a value told that comes of the name.
+    pub(super) fn tell(&mut self, indexer: Indexer, rules: &Rules, names: &mut Wanted) {
+        let atoms = Atoms::of_indexer(indexer, rules);
+        if self.header.is_none() {
+            return;
+        }
+        if atoms.big == big::SHAPE && atoms.words.is_within(Words::OF_QUESTION) {
+            let question = self.question.get_or_insert_with(Question::default);
+            if !question.told.contains(&indexer) && question.told.len() < TOLD {
+                question.told.push(indexer);
+                question.group.mask = question.group.mask.and(atoms.words);
+                names.shape_by(indexer);
             }
-            for step in &question.group.steps {
-                question.shape.filters |= filters(step.required)
-                    .filter(|filter| Atoms::of_filter(*filter).big == big::SHAPE)
-                    .fold(0, |bits, filter| bits | filter_bit(filter));
+        } else if atoms.big == big::NAME && atoms.words.is_within(Words::ROLE) {
+            // The whole name is known by its hash.
+            self.reads_names = true;
+            if indexer != Indexer::Qname {
+                names.tell(indexer);
             }
         }
-        if self.reads_place && self.client.is_none() {
-            self.tells_clients();
-        }
-        let atoms = steps.iter().map(|step| atoms(step, rules));
-        self.wanted = atoms.fold(Atoms::default(), Atoms::and).words;
     }
 
     /// Each client is looked up, whatever datasets there are.
@@ -202,10 +180,17 @@ impl Route {
         }
     }
 
-    /// Likewise each name.
-    pub(super) fn tells_names(&mut self) {
-        if self.header.is_some() && self.name.is_none() {
-            self.name = Some(Group::of_names(Group::default()));
+    /// Whether names are looked up.
+    pub(super) const fn looks_names_up(&self) -> bool {
+        self.reads_names || self.question.is_some()
+    }
+}
+
+impl Question {
+    const fn new(group: Group) -> Self {
+        Self {
+            group,
+            told: Vec::new(),
         }
     }
 }
@@ -218,14 +203,6 @@ impl Group {
             mask,
             steps,
             decided: 0,
-        }
-    }
-
-    /// The role tells how much of a name is.
-    fn of_names(self) -> Self {
-        Self {
-            mask: self.mask.and(Words::ROLE),
-            ..self
         }
     }
 
@@ -244,26 +221,16 @@ impl Group {
     }
 }
 
-impl Question {
-    fn tell(&mut self, indexer: Indexer, rules: &Rules) {
-        let atoms = Atoms::of_indexer(indexer, rules);
-        let is_new = !self.told.contains(&indexer) && self.told.len() < TOLD;
-        if is_new && atoms.big == big::SHAPE && atoms.words.is_within(Words::OF_QUESTION) {
-            self.told.push(indexer);
-            self.group.mask = self.group.mask.and(atoms.words);
+/// The shape of a name tells all of it that a dataset goes by.
+fn add_to_shape(step: &Step, rules: &Rules, names: &mut Wanted) {
+    for indexer in [step.first, step.second] {
+        if Atoms::of_indexer(indexer, rules).big == big::SHAPE {
+            names.shape_by(indexer);
         }
     }
-}
-
-impl Shape {
-    fn add(&mut self, indexer: Indexer, rules: &Rules) {
-        if Atoms::of_indexer(indexer, rules).big != big::SHAPE {
-            return;
-        }
-        if indexer == Indexer::QueryClassification {
-            self.classes = true;
-        } else if !self.indexers.contains(&indexer) {
-            self.indexers.push(indexer);
+    for filter in filters(step.required) {
+        if Atoms::of_filter(filter).big == big::SHAPE {
+            names.shape_by_filter(filter);
         }
     }
 }
@@ -277,12 +244,10 @@ fn atoms(step: &Step, rules: &Rules) -> Atoms {
 
 fn kind(step: &Step, rules: &Rules) -> Kind {
     let Atoms { words, big } = atoms(step, rules);
-    let of_one = words.is_within(Words::OF_ONE);
     match big {
         0 => Kind::Header,
         big::SHAPE if words.is_within(Words::OF_QUESTION) => Kind::Question,
-        big::CLIENT if of_one => Kind::Client,
-        _ if big & !(big::NAME | big::SHAPE) == 0 && of_one => Kind::Name,
+        big::CLIENT if words.is_within(Words::OF_CLIENT) => Kind::Client,
         _ => Kind::Direct,
     }
 }

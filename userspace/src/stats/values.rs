@@ -23,11 +23,11 @@ use super::{
     cells::{Key, Texts},
     classify::{Traits, classify, classify_as_dsc},
     dataset::{Indexer, Predicate},
+    known_names::{self, Known, Wanted},
     observed::Observed,
     octets::Hasher,
-    plan::{Compat, Plan, Rules, Way},
+    plan::{Compat, Plan, Rules, Step, Way},
     qname::{Qname, dsc_text, push_dsc_text},
-    route::Shape,
 };
 use crate::{
     config::CustomerBy,
@@ -368,6 +368,13 @@ impl Values {
         }
     }
 
+    /// Those of a dataset.
+    #[cold]
+    pub(super) fn keep_texts(&mut self, step: &Step, at: At<'_>, texts: &mut Texts) {
+        self.keep_text(step.first, at, texts);
+        self.keep_text(step.second, at, texts);
+    }
+
     /// A value of the message at hand that is known already.
     #[inline]
     pub(super) fn set(&mut self, indexer: Indexer, key: Key) {
@@ -382,20 +389,32 @@ impl Values {
         self.place = Some((place, self.message));
     }
 
-    /// What is told of the name by its shape, as one number.
-    pub(super) fn shape(&mut self, shape: &Shape, way: &Way, at: At<'_>) -> u64 {
-        let mut told = 0;
-        if shape.filters != 0 {
-            told = self.conditions(way, at) & shape.filters;
+    /// What is wanted of the name of the message at hand.
+    pub(super) fn known_name(&mut self, hash: u64, wanted: &Wanted, at: At<'_>) -> Known {
+        let mut told = [0; known_names::TOLD];
+        for (told, indexer) in told.iter_mut().zip(&wanted.told) {
+            *told = self.key(*indexer, at);
         }
-        if shape.classes {
+        Known::new(hash, self.shape(wanted, at), told)
+    }
+
+    /// What the shape of the name comes to.
+    fn shape(&mut self, wanted: &Wanted, at: At<'_>) -> u64 {
+        let mut shape = 0;
+        for predicate in &wanted.predicates {
+            shape |= u64::from(self.holds(*predicate, at)) << predicate.index();
+        }
+        if wanted.expressions != 0 {
+            shape |= matching(wanted.expressions, at);
+        }
+        if wanted.classes {
             let traits = Traits::of(self.name(at), at.rules);
-            told = self.hasher.words([told, u64::from(traits.bits())]);
+            shape = self.hasher.words([shape, u64::from(traits.bits())]);
         }
-        let keys = shape.indexers.iter();
-        keys.fold(told, |told, indexer| {
+        let keys = wanted.shape.iter();
+        keys.fold(shape, |shape, indexer| {
             let key = self.key(*indexer, at);
-            self.hasher.words([told, key])
+            self.hasher.words([shape, key])
         })
     }
 

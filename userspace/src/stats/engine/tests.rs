@@ -5,7 +5,7 @@ mod messages;
 
 use dns_wire::{
     Slice,
-    counters::Hook,
+    counters::{Hook, Role},
     locate::{Family, Flow, Transport},
     message,
 };
@@ -13,7 +13,7 @@ use dns_wire::{
 use super::*;
 use crate::stats::{
     builtin,
-    dataset::{Dimension, Layer},
+    dataset::{Dimension, Layer, Measure},
     plan::Rules,
 };
 

@@ -21,11 +21,12 @@ use crate::{
         atoms::{Atoms, Words, big},
         builtin,
         counts::Sizes,
-        dataset::{Dimension, Filter, Layer, Predicate},
+        dataset::{Dimension, Filter, Layer, Measure, Predicate},
         engine::*,
         locals::Locals,
-        plan::{Rules, filter_bit},
+        plan::{Rules, Way, filter_bit},
         sketches::ClientKey,
+        values::client,
         zones::Zones,
     },
 };
@@ -116,7 +117,6 @@ fn any_sizes() -> impl Strategy<Value = Sizes> {
     let tiny = Sizes {
         headers: 4,
         questions: 4,
-        names: 4,
         clients: 4,
     };
     select(vec![tiny, Sizes::default()])

@@ -1,0 +1,205 @@
+//! What is known of names that were asked for of late, so that the labels of a name
+//! are looked at once and not for each message.
+//!
+//! It comes of the name alone, and so outlives what is counted, and serves queries
+//! and responses alike. The table has a bound, and two places for a hash, which
+//! share a cache line: a name that is met again goes to the first of them, one that
+//! is new to the second. So a flood of names leaves those that come often alone.
+
+use super::{
+    cells::Key,
+    dataset::{Filter, Indexer, Predicate},
+    plan::filter_bit,
+    prefetch::prefetch,
+};
+
+/// Names at most: 4 MiB.
+const MOST: usize = 1 << 17;
+/// Sets of an empty table.
+const SMALLEST: usize = 64;
+/// Values of a name that are kept.
+pub(super) const TOLD: usize = 2;
+
+/// What datasets want to know of names.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    /// Values that make the shape of a name.
+    pub(super) shape: Vec<Indexer>,
+    /// Conditions that are a part of it.
+    pub(super) predicates: Vec<Predicate>,
+    /// Regular expressions that are a part of it, as bits.
+    pub(super) expressions: u64,
+    /// Whether the class of a question is asked for.
+    pub(super) classes: bool,
+    /// Values that are told.
+    pub(super) told: Vec<Indexer>,
+}
+
+impl Wanted {
+    /// The shape tells the values of an indexer.
+    pub(super) fn shape_by(&mut self, indexer: Indexer) {
+        if indexer == Indexer::QueryClassification {
+            self.classes = true;
+        } else if !self.shape.contains(&indexer) {
+            self.shape.push(indexer);
+        }
+    }
+
+    /// Likewise whether a filter passes.
+    pub(super) fn shape_by_filter(&mut self, filter: Filter) {
+        match filter {
+            Filter::Is(predicate) if self.predicates.contains(&predicate) => {}
+            Filter::Is(predicate) => self.predicates.push(predicate),
+            Filter::QnameMatches(_) => self.expressions |= filter_bit(filter),
+        }
+    }
+
+    /// The values of an indexer are kept, if there is room.
+    pub(super) fn tell(&mut self, indexer: Indexer) {
+        if !self.told.contains(&indexer) && self.told.len() < TOLD {
+            self.told.push(indexer);
+        }
+    }
+}
+
+/// The table.
+#[derive(Debug)]
+pub(super) struct KnownNames {
+    sets: Vec<Set>,
+    used: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+struct Set([Known; 2]);
+
+/// What is known of a name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Known {
+    /// 0 where there is none.
+    hash: u64,
+    /// What its shape comes to.
+    pub(super) shape: u64,
+    /// In the order of what is wanted.
+    pub(super) told: [Key; TOLD],
+}
+
+impl Known {
+    pub(super) const fn new(hash: u64, shape: u64, told: [Key; TOLD]) -> Self {
+        Self {
+            hash: if hash == 0 { 1 } else { hash },
+            shape,
+            told,
+        }
+    }
+}
+
+impl KnownNames {
+    pub(super) fn new() -> Self {
+        Self {
+            sets: vec![Set::default(); SMALLEST],
+            used: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn set_of(&self, hash: u64) -> usize {
+        hash as usize & (self.sets.len() - 1)
+    }
+
+    /// A hint to the processor that a name will be asked for.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, hash: u64) {
+        if let Some(set) = self.sets.get(self.set_of(hash)) {
+            prefetch(set);
+        }
+    }
+
+    /// What is known of the name with this hash.
+    #[inline(always)]
+    pub(super) fn find(&mut self, hash: u64) -> Option<&Known> {
+        let hash = hash.max(1);
+        let at = self.set_of(hash);
+        let Set(set) = self.sets.get_mut(at)?;
+        if set[0].hash != hash {
+            if set[1].hash != hash {
+                return None;
+            }
+            set.swap(0, 1);
+        }
+        set.first()
+    }
+
+    /// Keeps what is known of a name.
+    pub(super) fn keep(&mut self, known: Known) {
+        if self.used * 4 > self.sets.len() * 3 && self.sets.len() * 2 < MOST {
+            self.grow();
+        }
+        let at = self.set_of(known.hash);
+        if let Some(Set([_, second])) = self.sets.get_mut(at) {
+            self.used += usize::from(second.hash == 0);
+            *second = known;
+        }
+    }
+
+    fn grow(&mut self) {
+        let sets = vec![Set::default(); self.sets.len() * 2];
+        let old = std::mem::replace(&mut self.sets, sets);
+        self.used = 0;
+        // The first of two stays the first.
+        for known in old.iter().flat_map(|Set([first, second])| [second, first]) {
+            let at = self.set_of(known.hash);
+            if known.hash != 0
+                && let Some(Set(set)) = self.sets.get_mut(at)
+            {
+                set.swap(0, 1);
+                self.used += usize::from(set[0].hash == 0);
+                set[0] = *known;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn hash(name: u64) -> u64 {
+        name.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20)
+    }
+
+    fn meet(names: &mut KnownNames, name: u64) -> bool {
+        let is_known = names
+            .find(hash(name))
+            .map(|known| assert_eq!((known.shape, known.told), (name, [name + 1, name + 2])))
+            .is_some();
+        if !is_known {
+            names.keep(Known::new(hash(name), name, [name + 1, name + 2]));
+        }
+        is_known
+    }
+
+    #[test]
+    fn a_name_is_known_from_its_second_time_on() {
+        let mut names = KnownNames::new();
+        assert!(!meet(&mut names, 0) && meet(&mut names, 0));
+        let found = (0..200_000).filter(|name| meet(&mut names, name % 20_000));
+        assert!(found.count() > 150_000);
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_a_flood_leaves_those_alone_that_come_often() {
+        let mut names = KnownNames::new();
+        for name in 0..200 {
+            meet(&mut names, name);
+            meet(&mut names, name);
+        }
+        let mut missed = 0;
+        for name in 1_000..1_000_000 {
+            meet(&mut names, name);
+            missed += u32::from(!meet(&mut names, name % 200));
+        }
+        assert!(missed < 1_000, "{missed}");
+        assert_eq!(names.sets.len() * 2, MOST);
+    }
+}
