@@ -250,6 +250,11 @@ fn others_than_terminals_get_lines() -> Result<()> {
             "{text}"
         );
         ensure!(!text.contains('\x1b'), "{text:?}");
+        let names = text
+            .lines()
+            .filter(|line| line.contains("www.example 75.0 %"))
+            .count();
+        ensure!(names == 2, "lists without values: {text}");
         let (text, status) = piped(network, &["--count", "1", "--format", "json"])?;
         ensure!(status.success(), "{status}");
         let view: Value = serde_json::from_str(&text).context(text)?;
