@@ -495,7 +495,10 @@ fn lines_begin_when_there_are_rates() {
         [complete.as_str()]
     );
     // There may be none to come.
-    assert_eq!(lines(&[&early; 5], "--count=2"), [&early; 2]);
+    assert_eq!(
+        lines(&[early.as_str(); 5], "--count=2"),
+        [early.as_str(); 2]
+    );
 }
 
 #[test]
