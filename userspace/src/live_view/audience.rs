@@ -52,10 +52,17 @@ impl Disclosed {
         if self.audience == Audience::Local || self.configured == ClientsShown::Pseudonym {
             return Cow::Borrowed(value);
         }
-        let shortened = match indexer {
-            Indexer::Client | Indexer::ClientSubnet | Indexer::EdnsEcsSubnet => network(value),
-            Indexer::EdnsEcsAddress => octets(value),
-            _ => None,
+        let networks = [
+            Indexer::Client,
+            Indexer::ClientSubnet,
+            Indexer::EdnsEcsSubnet,
+        ];
+        let shortened = if networks.contains(&indexer) {
+            network(value)
+        } else if indexer == Indexer::EdnsEcsAddress {
+            octets(value)
+        } else {
+            None
         };
         shortened.map_or(Cow::Borrowed(value), Cow::Owned)
     }

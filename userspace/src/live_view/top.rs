@@ -481,12 +481,18 @@ fn remark(dataset: &Dataset) -> String {
 fn missing(of: Indexer, filter: Option<&Wants>) -> String {
     let of_name = of.label();
     let Some(filter) = filter else {
-        let cure = match of {
-            _ if of.reads_geo() => "name a database in `[geoip] databases`",
-            Indexer::Zone => "name the zones that are served in `[statistics] zones`",
-            Indexer::Network => "name a table in `[networks]`",
-            Indexer::Customer => "name a table in `[customers]`",
-            _ => "add it to `datasets` in `[statistics]`",
+        let cures = [
+            (
+                Indexer::Zone,
+                "name the zones that are served in `[statistics] zones`",
+            ),
+            (Indexer::Network, "name a table in `[networks]`"),
+            (Indexer::Customer, "name a table in `[customers]`"),
+        ];
+        let cure = match cures.iter().find(|(indexer, _)| *indexer == of) {
+            Some((_, cure)) => cure,
+            None if of.reads_geo() => "name a database in `[geoip] databases`",
+            None => "add it to `datasets` in `[statistics]`",
         };
         return format!("No dataset is by `{of_name}`; {cure}.");
     };
