@@ -91,11 +91,10 @@ fn its_numbers_are_those_of_the_clients_and_of_the_metrics() -> Result<()> {
             let exported = samples.count("xdsc_dns_rcode_responses_total", &labels)?;
             ensure!(exported == count, "{rcode}: {exported} exported");
         }
-        // The account of the ring and of the hook.
+        // The account of the hooks, of what neighbours do not add to.
         screen.press(&["l"])?;
-        let packets = samples.count("xdsc_packets_total", &[("hook", "ingress")])?;
-        screen.shows(&["packets", &format!(" {packets} ")])?;
-        screen.shows(&["delivered"])?;
+        screen.shows(&["dns ", " 40 ", " 40 "])?;
+        screen.shows(&["delivered ", " 40 ", " 40 "])?;
         screen.press(&["q"])?;
         is_over(&screen)?;
         daemon.stop()?;
@@ -271,6 +270,11 @@ fn others_than_terminals_get_lines() -> Result<()> {
             "{text}"
         );
         ensure!(!text.contains('\x1b'), "{text:?}");
+        let names = text
+            .lines()
+            .filter(|line| line.contains("www.example 75.0 %"))
+            .count();
+        ensure!(names == 2, "lists without values: {text}");
         let (text, status) = piped(network, &["--count", "1", "--format", "json"])?;
         ensure!(status.success(), "{status}");
         let view: Value = serde_json::from_str(&text).context(text)?;

@@ -92,9 +92,14 @@ pub(super) fn top(
     {
         return below_name(grown, own, &below.value, rows);
     }
+    let is_known = compared.is_known();
     Top {
         of: of.label().to_owned(),
-        note: missing(of, filter),
+        note: match is_known {
+            true => missing(of, filter),
+            false => "Nothing is known yet: lists come with the next second.".to_owned(),
+        },
+        available: !is_known,
         ..Top::default()
     }
 }

@@ -75,6 +75,11 @@ impl Window {
 }
 
 impl Compared {
+    /// Whether there is a report to compare at all.
+    pub(super) const fn is_known(&self) -> bool {
+        self.now.is_some()
+    }
+
     pub(super) fn tables(&self) -> impl Iterator<Item = Grown<'_>> {
         let now = self.now.iter().flat_map(|now| now.iter());
         now.enumerate().map(|(index, table)| {

@@ -17,6 +17,9 @@ use crate::{
 /// Rows of a list that have room in a line.
 const ROWS: usize = 5;
 
+/// Who has just begun to look waits for rates so many events at most.
+const FIRST: u8 = 3;
+
 /// Prints events until they are over, or as many as are wanted.
 pub(super) fn print(
     args: &TopArgs,
@@ -25,11 +28,16 @@ pub(super) fn print(
     out: &mut impl Write,
 ) -> Result<(), Stopped> {
     let mut left = args.count.map_or(u64::MAX, Into::into);
+    let mut skipped = 0;
     while left > 0 {
         let Some(json) = events.next().map_err(Stopped::Told)? else {
             return Err(Stopped::Told("xdsc has stopped there".to_owned()));
         };
         let view: View = feed::parse(&json).map_err(Stopped::Told)?;
+        if skipped < FIRST && !has_rates(&view) {
+            skipped += 1;
+            continue;
+        }
         match format {
             // As it is, whatever a newer xdsc adds to it.
             TopFormat::Json => writeln!(out, "{json}")?,
@@ -39,6 +47,12 @@ pub(super) fn print(
         left -= 1;
     }
     Ok(())
+}
+
+/// Lists are counted only while somebody looks, and compared with what was before.
+fn has_rates(view: &View) -> bool {
+    let mut lists = view.top.iter().filter(|top| top.available);
+    lists.all(|top| top.window_seconds > 0.0)
 }
 
 /// A second.

@@ -34,7 +34,7 @@ fn view() -> View {
         |value: &str, total: u64, rate: f64| json!({"value": value, "total": total, "rate": rate});
     let top = |of: &str, counts: &str, rows: Vec<serde_json::Value>, rate: f64| {
         json!({
-            "of": of, "counts": counts, "available": true, "rows": rows,
+            "of": of, "counts": counts, "available": true, "window_seconds": 10.0, "rows": rows,
             "sum": {"total": 100_000, "rate": rate},
         })
     };
@@ -477,6 +477,27 @@ fn lines_say_the_same() {
             "  qname         www.example.com 0.1 %",
             "  client_subnet 2001:db8:1234::/48 0.0 %",
         ]
+    );
+}
+
+#[test]
+fn lines_begin_when_there_are_rates() {
+    let complete = serde_json::to_string(&view()).expect("JSON");
+    let early = complete.replace("\"window_seconds\":10.0", "\"window_seconds\":0.0");
+    assert_ne!(early, complete);
+    let lines = |data: &[&str], count: &str| {
+        let (out, _, status) = top_beside(&events(data), &["--format=json", count]);
+        assert_eq!(status, ExitCode::SUCCESS);
+        out.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines(&[&early, &complete], "--count=1"),
+        [complete.as_str()]
+    );
+    // There may be none to come.
+    assert_eq!(
+        lines(&[early.as_str(); 5], "--count=2"),
+        [early.as_str(); 2]
     );
 }
 
