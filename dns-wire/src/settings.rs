@@ -226,6 +226,26 @@ mod tests {
     }
 
     #[test]
+    fn tells_which_of_two_ports_is_watched() {
+        for (listening, ports, source, destination) in [
+            (&[53][..], (40_000, 53), false, true),
+            (&[53], (53, 40_000), true, false),
+            (&[53], (53, 53), true, true),
+            (&[53], (0, 8080), false, false),
+            (&[53], (53 << 8, 52), false, false),
+            (&[], (0, 0), false, false),
+            (&[53, 5353], (5353, 53), true, true),
+            (&[53, 5353], (0, 5353), false, true),
+            (&[1, 2, 3, 4, 5], (5, 0), true, false),
+        ] {
+            let watched = Settings::new(listening).watched(ports);
+            let found = (watched.is_source(), watched.is_destination());
+            assert_eq!(found, (source, destination), "{listening:?} {ports:?}");
+            assert_eq!(watched.is_either(), source || destination, "{ports:?}");
+        }
+    }
+
+    #[test]
     fn words_survive_the_way_to_the_kernel() {
         let settings = Settings::new(&[53])
             .with_decapsulation(true)
