@@ -4,10 +4,6 @@
 //! an address, or a prefix longer than /24 or /48 - is for programs on this machine
 //! only: to others, datasets are shown by the shorter prefixes, cells of the same
 //! one being added up. Filters compare what is shown, so they tell no more.
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "an arm names the indexers that it is about, among more than sixty"
-)]
 
 use std::{borrow::Cow, net::IpAddr};
 

@@ -4,10 +4,6 @@
 //! wanted indexer, and, where there is a filter, by that of the filter, too. The
 //! rows of the other dimension are added up. Types and codes of all messages are in
 //! the kernel's own counters, which are exact.
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "an arm names the indexers that it is about, among more than sixty"
-)]
 
 use std::{borrow::Cow, cmp::Reverse};
 
