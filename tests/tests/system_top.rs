@@ -1,7 +1,7 @@
 //! `xdsc top` in a real terminal: its numbers are those of the clients and of
 //! /metrics, its keys work, and it leaves the terminal as it was.
 
-use std::process::ExitStatus;
+use std::{path::Path, process::ExitStatus};
 
 use anyhow::{Context as _, Result, ensure};
 use integration_tests::network::{
@@ -45,6 +45,13 @@ fn ask(network: &Network) -> Result<()> {
 fn start<'a>(network: &'a Network, size: (u16, u16), arguments: &str) -> Result<Screen<'a>> {
     let command = format!("{} top {arguments}; echo ended $?; stty -a; cat", binary()?);
     Screen::start(network, Side::Server, size, &command)
+}
+
+/// The shell's only child: xdsc.
+fn child(screen: &Screen<'_>) -> Result<i32> {
+    let shell = screen.pid()?;
+    let children = format!("/proc/{shell}/task/{shell}/children");
+    Ok(std::fs::read_to_string(children)?.trim().parse()?)
 }
 
 /// It has ended well, and the terminal is a shell's again.
@@ -148,12 +155,26 @@ fn a_signal_gives_the_terminal_back() -> Result<()> {
         let daemon = Daemon::start(network, "")?;
         let screen = start(network, SMALL, "")?;
         screen.shows(&["q quit"])?;
-        // The shell's only child.
-        let shell = screen.pid()?;
-        let children = format!("/proc/{shell}/task/{shell}/children");
-        let child = std::fs::read_to_string(children)?.trim().parse()?;
-        kill(Pid::from_raw(child), Signal::SIGTERM)?;
+        kill(Pid::from_raw(child(&screen)?), Signal::SIGTERM)?;
         is_over(&screen)?;
+        daemon.stop()?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_it() -> Result<()> {
+    in_network(|network| {
+        let daemon = Daemon::start(network, "")?;
+        let screen = start(network, SMALL, "")?;
+        screen.shows(&["q quit"])?;
+        let process = Path::new("/proc").join(child(&screen)?.to_string());
+        ensure!(process.exists(), "{} is not there", process.display());
+        drop(screen);
+        eventually("its end", || {
+            ensure!(!process.exists(), "{} is there", process.display());
+            Ok(())
+        })?;
         daemon.stop()?;
         Ok(())
     })

@@ -4,11 +4,12 @@
 //! or a panic.
 
 use std::{
-    io,
+    io, process,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -29,6 +30,9 @@ use crate::{cli::TopArgs, interrupt, remote::Remote, terminal::has_colour};
 /// How long news wait for the screen at most.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long the screen has to end by itself after a signal.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Shows the screen until it is ended.
 pub(super) fn run(args: &TopArgs, remote: Remote, request: Request) -> Result<(), Stopped> {
     // Before the screen is taken: whoever gave a wrong address shall read it.
@@ -40,7 +44,13 @@ pub(super) fn run(args: &TopArgs, remote: Remote, request: Request) -> Result<()
     let feed = Feed::start(remote, request.clone(), first)?;
     let is_over = Arc::new(AtomicBool::new(false));
     let end = Arc::clone(&is_over);
-    interrupt::at_end(move || end.store(true, Ordering::Relaxed))?;
+    interrupt::at_end(move || {
+        end.store(true, Ordering::Relaxed);
+        // Where the terminal is gone, crossterm reads its end again and again, and
+        // never comes back to look.
+        thread::sleep(GRACE);
+        process::exit(1);
+    })?;
     let mut session = Session {
         app: App::new(origin, request),
         theme: Theme::new(has_colour()),
