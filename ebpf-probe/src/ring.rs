@@ -339,8 +339,13 @@ extern "C" fn write_part<C: frame::Context>(_: u32, parts: *mut Parts<'_, C>) ->
     }
     // SAFETY: `at` is the start of a record of at least two lines.
     let head = unsafe { &mut *at.cast::<[u64; HEAD_WORDS]>() };
-    // SAFETY: what the heads have in common was put there.
-    *head = unsafe { parts.ring.block.scratch().read() };
+    let common = parts.ring.block.scratch().cast::<u64>();
+    for (index, word) in head.iter_mut().enumerate() {
+        // Word by word: the compiler would call `memmove`, one frame more on the
+        // stack.
+        // SAFETY: what the heads have in common was put there.
+        *word = unsafe { common.add(index).read_volatile() };
+    }
     record::complete_raw_head(head, offset as usize, len, parts.position as u32);
     let lines = record::lines(len) as u64;
     parts.position = ring::advance(parts.position, lines);

@@ -129,6 +129,11 @@ fn main() -> Result<ExitCode> {
         let path = object_path(object);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let cases = cases(object)?;
+        let rounded_to = match object {
+            "probe.o" => stack::ROUNDED_BY_ALL,
+            // For developers.
+            _ => stack::ROUNDED_BY_RECENT,
+        };
         let rows = load_all(&bytes, &cases).with_context(|| format!("{object} did not load"))?;
         let stacks = Stacks::of(&bytes).with_context(|| format!("functions of {object}"))?;
         for budget in BUDGETS.iter().filter(|budget| budget.object == object) {
@@ -136,7 +141,7 @@ fn main() -> Result<ExitCode> {
                 .iter()
                 .find(|row| row.program == budget.program)
                 .context("a program is missing")?;
-            let stack = stacks.deepest(budget.program)?;
+            let stack = stacks.deepest(budget.program, rounded_to)?;
             row.print(&mut out, object, stack)?;
             excesses.extend(budget.excess(&row.most, stack));
         }

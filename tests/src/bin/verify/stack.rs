@@ -3,8 +3,7 @@
 //! load succeeds.
 //!
 //! The functions of a chain share 512 octets. Kernels differ in how they round
-//! the parts, so that a chain that this kernel takes may be too long for another:
-//! here it is added up as the strictest of them do.
+//! the parts, so that a chain that this kernel takes may be too long for another.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,8 +18,10 @@ use object::{
 
 /// What every kernel allows.
 pub(crate) const LIMIT: u32 = 512;
-/// What a function's part is rounded up to.
-const ROUNDED_TO: u32 = 32;
+/// What a function's part is rounded up to, at the most by any kernel.
+pub(crate) const ROUNDED_BY_ALL: u32 = 32;
+/// What it is rounded up to by kernels of today that translate the programs.
+pub(crate) const ROUNDED_BY_RECENT: u32 = 16;
 
 /// Octets of an instruction.
 const INSTRUCTION: usize = 8;
@@ -71,19 +72,20 @@ impl Stacks {
     }
 
     /// Octets of the deepest chain of calls that begins in this program.
-    pub(crate) fn deepest(&self, program: &str) -> Result<u32> {
+    pub(crate) fn deepest(&self, program: &str, rounded_to: u32) -> Result<u32> {
         let place = self.names.get(program);
-        self.depth(*place.with_context(|| format!("no program {program}"))?)
+        let place = place.with_context(|| format!("no program {program}"))?;
+        self.depth(*place, rounded_to)
     }
 
     /// The verifier takes no recursion, so this ends.
-    fn depth(&self, place: Place) -> Result<u32> {
+    fn depth(&self, place: Place, rounded_to: u32) -> Result<u32> {
         let function = self.functions.get(&place).context("a call to nowhere")?;
         let mut below = 0;
         for call in &function.calls {
-            below = below.max(self.depth(*call)?);
+            below = below.max(self.depth(*call, rounded_to)?);
         }
-        Ok(function.stack.max(1).next_multiple_of(ROUNDED_TO) + below)
+        Ok(function.stack.max(1).next_multiple_of(rounded_to) + below)
     }
 }
 
