@@ -196,12 +196,8 @@ fn sets(report: &mut Report, messages: &Messages, key: &str) -> Result<()> {
     for ((key, _), samples) in runs.iter().zip(&samples) {
         report.samples(key, samples);
     }
-    let pause_ms = pause.as_secs_f64() * 1e3;
-    report.figure(
-        &format!("pause_{}_ms", key.trim_end_matches("_mps")),
-        pause_ms,
-        3,
-    );
+    let key = format!("pause_{key}").replace("mps", "ms");
+    report.figure(&key, pause.as_secs_f64() * 1e3, 3);
     Ok(())
 }
 
