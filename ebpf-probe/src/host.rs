@@ -52,7 +52,10 @@ pub fn find<C: frame::Context>(frame: &Frame<'_, C>) -> u64 {
 
 /// Sees the payload, on the far side of the call.
 #[inline(always)]
-pub fn observe_payload<C: frame::Context>(frame: Frame<'_, C>, payload: &Payload) -> Finding {
+pub fn observe_payload<C: frame::Context>(
+    frame: Frame<'_, C>,
+    payload: impl Fn() -> Payload,
+) -> Finding {
     let Some(block) = Block::of(C::HOOK) else {
         return Finding::REJECTED;
     };
