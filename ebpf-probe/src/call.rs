@@ -123,7 +123,7 @@ fn unpacked(transport: Transport, mut where_: u64, mut what: u64) -> Payload {
 /// What a program has functions of its own for.
 pub trait Calls {
     /// Finds the payload; the first of the words that say what was found. The
-    /// others are in the block's scratch.
+    /// others are in the block.
     fn locate(&self) -> u64;
 
     /// Sees a packed payload; the finding.
