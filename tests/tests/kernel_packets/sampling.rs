@@ -39,12 +39,12 @@ type ByPort = BTreeMap<u16, u64>;
 impl Sampled {
     fn load() -> Result<Self> {
         pin(CPU as usize).context("pinning")?;
-        let mut probe = Probe::load(&LoadOptions {
+        let probe = Probe::load(&LoadOptions {
             // A seed of its own, so that what is drawn is the same each time.
             settings: Settings::default().with_seed(1),
             ..LoadOptions::default()
         })?;
-        let rings = Ring::all(&mut probe)?;
+        let rings = Ring::all(&probe)?;
         let is_filled = |ring: &Ring| {
             let watch = ring.watch();
             (watch.hook(), watch.cpu()) == (Hook::Ingress, CPU)
@@ -137,16 +137,16 @@ fn what_belongs_together_is_kept_together() -> Result<()> {
     if !privileged() {
         return Ok(());
     }
-    let frames: [(&str, u8, fn(u16) -> Vec<u8>); 2] = [
-        ("transactions", 0, |port| datagram(port, port)),
-        ("connections", RARELY_PAIRED, segment),
-    ];
     let mut sampled = Sampled::load()?;
     sampled.ring.set_floor(FLOOR);
-    for (what, share_bits, frame_of) in frames {
+    for (what, share_bits) in [("transactions", 0), ("connections", RARELY_PAIRED)] {
         sampled.ring.set_share(share_bits);
-        for port in 0..PORTS {
-            sampled.run(&frame_of(1024 + port), TIMES)?;
+        for port in 1024..1024 + PORTS {
+            let frame = match what {
+                "transactions" => datagram(port, port),
+                _ => segment(port),
+            };
+            sampled.run(&frame, TIMES)?;
         }
         let messages = u64::from(TIMES) * u64::from(PORTS);
         let records = sampled.records(messages, FLOOR)?;
