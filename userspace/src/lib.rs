@@ -14,6 +14,7 @@ pub mod http;
 mod interrupt;
 pub mod live_view;
 pub mod manual;
+pub mod memory;
 pub mod names;
 pub mod read;
 mod remote;

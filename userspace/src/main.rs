@@ -8,13 +8,17 @@ use std::{
 use clap::Parser as _;
 use xdsc::{
     cli::{Cli, Command},
-    configure, manual, read,
+    configure, manual, memory, read,
     rssac002::command as rssac002,
     run, tail, top,
 };
 
 fn main() -> ExitCode {
-    match dispatch(&Cli::parse().command) {
+    let command = Cli::parse().command;
+    if matches!(command, Command::Run(_) | Command::Read(_)) {
+        memory::prefer_huge_pages();
+    }
+    match dispatch(&command) {
         Ok(status) => status,
         Err(error) => {
             // There is nobody left to tell when this fails, too.
