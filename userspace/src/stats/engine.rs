@@ -296,6 +296,7 @@ impl Engine {
         if self.values.is_behind() {
             self.settle();
             self.counts.forget_joints();
+            self.names.forget();
             self.values.refresh();
         }
     }

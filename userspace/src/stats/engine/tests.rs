@@ -16,6 +16,13 @@ use crate::stats::{
     dataset::{Dimension, Layer, Measure},
     plan::Rules,
 };
+use crate::{
+    config::CustomerBy,
+    enrich::{
+        customers::Customers,
+        tables::{Tables, shared},
+    },
+};
 
 /// A query for `a.`, from port `n` of 192.0.2.1.
 fn query(n: u16, engine: &mut Engine) {
@@ -41,6 +48,37 @@ fn query(n: u16, engine: &mut Engine) {
         options: &[],
         weight: 4,
     });
+}
+
+/// Every list of ways to tell a customer.
+const CUSTOMERS_BY: [&[CustomerBy]; 15] = {
+    use CustomerBy::{Client as C, Server as S, Zone as Z};
+    [
+        &[Z],
+        &[C],
+        &[S],
+        &[Z, C],
+        &[C, Z],
+        &[Z, S],
+        &[S, Z],
+        &[C, S],
+        &[S, C],
+        &[Z, C, S],
+        &[Z, S, C],
+        &[C, Z, S],
+        &[C, S, Z],
+        &[S, Z, C],
+        &[S, C, Z],
+    ]
+};
+
+/// Tables in which nothing is known but customers.
+fn tables_of_customers(rows: [(&str, &str); 3]) -> Tables {
+    let customers = Customers::of_rows("a test", rows.into_iter());
+    Tables {
+        customers: Arc::new(customers.expect("customers")),
+        ..Tables::default()
+    }
 }
 
 fn engine() -> Engine {
@@ -73,6 +111,47 @@ fn nothing_waits_when_counts_are_told_or_handed_over() {
             (Some(&[1, b'a', 0][..]), expected + 4)
         );
         assert_eq!(engine.tables(Style::Named)[1].total, 0);
+    }
+}
+
+#[test]
+fn a_message_is_counted_for_its_customer_in_the_tables_of_its_time() {
+    for by in CUSTOMERS_BY {
+        let keys = ["a", "192.0.2.1", "192.0.2.53"];
+        let before = ["old zone", "old client", "old server"];
+        let after = ["new zone", "new client", "new server"];
+        let tables = [before, after]
+            .map(|names| tables_of_customers([0, 1, 2].map(|row| (keys[row], names[row]))));
+        let [old, new] = tables;
+        let rules = Rules {
+            tables: shared(old),
+            customers_by: by.to_vec(),
+            places: 16,
+            ..Rules::default()
+        };
+        let datasets = ["customer", "qtype"].map(|name| builtin::named(name).expect(name));
+        let plan = Arc::new(Plan::new(datasets.into(), rules));
+        let mut engine = Engine::new(Arc::clone(&plan), 100, 7);
+        for n in 0..2 {
+            query(n, &mut engine);
+        }
+        plan.rules().tables.store(Arc::new(new));
+        engine.refresh();
+        for n in 0..3 {
+            query(n, &mut engine);
+        }
+
+        let row = match by[0] {
+            CustomerBy::Zone => 0,
+            CustomerBy::Client => 1,
+            CustomerBy::Server => 2,
+        };
+        let tables = engine.tables(Style::Named);
+        let cells = tables[0].rows.iter().flat_map(|row| &row.cells);
+        let mut told: Vec<_> = cells.map(|cell| (&cell.value[..], cell.count)).collect();
+        told.sort_unstable();
+        let expected = [(after[row].as_bytes(), 12), (before[row].as_bytes(), 8)];
+        assert_eq!(told, expected, "{by:?}");
     }
 }
 

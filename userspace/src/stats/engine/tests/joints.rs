@@ -7,12 +7,15 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use proptest::{prelude::*, sample::select};
 use regex::bytes::Regex;
 
-use super::messages::{CHANGES, Seen, any_seen};
+use super::{
+    CUSTOMERS_BY,
+    messages::{CHANGES, Seen, any_seen},
+    tables_of_customers,
+};
 use crate::{
     config::CustomerBy,
     dsc_conf::DscConf,
     enrich::{
-        customers::Customers,
         networks::Networks,
         privacy::Privacy,
         tables::{Tables, shared},
@@ -34,28 +37,73 @@ use crate::{
 /// More than any case needs.
 const MANY: usize = 100_000;
 
+/// What rules are made of.
+#[derive(Clone, Debug)]
+struct Setting {
+    with_locals: bool,
+    hides: bool,
+    customers_by: &'static [CustomerBy],
+}
+
+fn any_setting() -> impl Strategy<Value = Setting> {
+    // Often by the zone alone, which is what comes of names.
+    let customers_by = prop_oneof![Just(CUSTOMERS_BY[0]), select(&CUSTOMERS_BY[..])];
+    (any::<[bool; 2]>(), customers_by).prop_map(|([with_locals, hides], customers_by)| Setting {
+        with_locals,
+        hides,
+        customers_by,
+    })
+}
+
+/// Tables, none of them empty, and others that may replace them.
+fn tables() -> [Tables; 2] {
+    let rows = [
+        [
+            ("example.com", "Zone"),
+            ("192.0.2.0/26", "Client"),
+            ("2001:db8:53::/48", "Server"),
+        ],
+        [
+            ("nl", "Zone"),
+            ("192.0.2.64/26", "Client"),
+            ("example.com", "Other"),
+        ],
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("networks");
+    let networks = [
+        "192.0.2.64/26,one\n2001:db8::/48,two\n",
+        "192.0.2.0/24,one\n2001:db8::/32,three\n",
+    ];
+    let networks = networks.map(|text| {
+        fs::write(&path, text).expect("a file");
+        Arc::new(Networks::read(&path).expect("networks"))
+    });
+    let [customers, others] = rows.map(tables_of_customers);
+    let [networks, other_networks] = networks;
+    [
+        Tables {
+            networks,
+            ..customers
+        },
+        Tables {
+            networks: other_networks,
+            ..others
+        },
+    ]
+}
+
 /// Rules that leave no table empty.
-fn rules([with_locals, hides]: [bool; 2]) -> Rules {
+fn rules(setting: &Setting) -> Rules {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
         fs::write(&path, text).expect("a file");
         path
     };
-    let networks = write("networks", "192.0.2.64/26,one\n2001:db8::/48,two\n");
     let zones = write("zones", "example.com\nnl\n");
-    let customers = [
-        ("example.com", "Zone"),
-        ("192.0.2.0/26", "Client"),
-        ("2001:db8:53::/48", "Server"),
-    ];
-    let customers = Customers::of_rows("a test", customers.into_iter());
-    let tables = Tables {
-        networks: Arc::new(Networks::read(&networks).expect("networks")),
-        customers: Arc::new(customers.expect("customers")),
-        ..Tables::default()
-    };
-    let conf = match with_locals {
+    let [tables, _] = tables();
+    let conf = match setting.with_locals {
         true => "local_address 192.0.2.53;\nlocal_address 2001:db8:53::53;\n",
         false => "",
     };
@@ -67,8 +115,8 @@ fn rules([with_locals, hides]: [bool; 2]) -> Rules {
         places: 16,
         qname_filters: ["^www", "[0-9]"].map(expression).into(),
         tables: shared(tables),
-        customers_by: vec![CustomerBy::Zone, CustomerBy::Client, CustomerBy::Server],
-        privacy: match hides {
+        customers_by: setting.customers_by.to_vec(),
+        privacy: match setting.hides {
             true => Privacy::Prefix { ipv4: 24, ipv6: 48 },
             false => Privacy::Address,
         },
@@ -163,17 +211,23 @@ impl Told {
     }
 }
 
-/// What an engine tells of each interval; in the middle of each it is asked, too,
-/// which must not change a thing.
+/// What an engine tells of each interval. In each of them its tables are replaced;
+/// in the middle it is asked, too, which must not change a thing.
 fn told(plan: Plan, cells: usize, intervals: &[Vec<Seen>]) -> Vec<Told> {
     let plan = Arc::new(plan);
     let mut engine = Engine::new(Arc::clone(&plan), cells, 7);
     let mut emptied = Counts::new(&plan, cells, 7);
+    let mut replacements = tables().into_iter().map(Arc::new).rev().cycle();
     let intervals = intervals.iter().map(|messages| {
         for (number, seen) in (0_u64..).zip(messages) {
             engine.message(&seen.observed(number));
             if number == 50 {
                 drop(engine.tables(Style::Named));
+            }
+            if number == 70 {
+                let tables = replacements.next().expect("no end");
+                plan.rules().tables.store(tables);
+                engine.refresh();
             }
         }
         engine.exchange(&mut emptied);
@@ -185,10 +239,10 @@ fn told(plan: Plan, cells: usize, intervals: &[Vec<Seen>]) -> Vec<Told> {
 }
 
 /// With joints of these sizes, and without.
-fn plans(datasets: &[Dataset], of_rules: [bool; 2], joints: Sizes) -> [Plan; 2] {
+fn plans(datasets: &[Dataset], setting: &Setting, joints: Sizes) -> [Plan; 2] {
     let key = ClientKey::of_service("a test", b"");
     let plan = || {
-        Plan::new(datasets.to_vec(), rules(of_rules))
+        Plan::new(datasets.to_vec(), rules(setting))
             .with_client_key(key)
             .with_distinct_counts()
     };
@@ -201,37 +255,37 @@ proptest! {
     #[test]
     fn joints_count_any_datasets_as_each_by_itself_does(
         datasets in prop::collection::vec(any_dataset(), 0..80),
-        of_rules: [bool; 2],
+        setting in any_setting(),
         sizes in any_sizes(),
         cells in select(vec![1, 3, 20, MANY]),
         intervals in any_intervals(),
     ) {
-        let [joints, direct] = plans(&datasets, of_rules, sizes)
+        let [joints, direct] = plans(&datasets, &setting, sizes)
             .map(|plan| told(plan, cells, &intervals));
         prop_assert_eq!(joints, direct);
     }
 
     #[test]
     fn joints_count_the_datasets_that_have_a_name_as_each_by_itself_does(
-        of_rules: [bool; 2],
+        setting in any_setting(),
         sizes in any_sizes(),
         cells in select(vec![3, MANY]),
         intervals in any_intervals(),
     ) {
         let mut datasets = builtin::all();
         datasets.retain(|dataset| dataset.layer == Layer::Dns);
-        let [joints, direct] = plans(&datasets, of_rules, sizes)
+        let [joints, direct] = plans(&datasets, &setting, sizes)
             .map(|plan| told(plan, cells, &intervals));
         prop_assert_eq!(joints, direct);
     }
 
     #[test]
     fn messages_that_agree_in_the_atoms_of_something_have_the_same_value(
-        of_rules: [bool; 2],
+        setting in any_setting(),
         one in any_seen(),
         another in any_seen(),
     ) {
-        let plan = Plan::new(vec![dataset([Indexer::Customer; 2], vec![], Measure::Bytes)], rules(of_rules));
+        let plan = Plan::new(vec![dataset([Indexer::Customer; 2], vec![], Measure::Bytes)], rules(&setting));
         for change in CHANGES {
             let mut changed = one.clone();
             change(&mut changed, &another);
