@@ -173,9 +173,10 @@ impl KnownNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::cells::fold;
 
     const fn hash(name: u64) -> u64 {
-        name.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20)
+        fold(name ^ 0xa076_1d64_78bd_642f, 0x9e37_79b9_7f4a_7c15)
     }
 
     fn meet(names: &mut KnownNames, name: u64) -> bool {
