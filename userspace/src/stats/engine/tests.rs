@@ -7,13 +7,13 @@ use dns_wire::{
     Slice,
     counters::{Hook, Role},
     locate::{Family, Flow, Transport},
-    message,
+    message::{self, EdnsState, Opt},
 };
 
 use super::*;
 use crate::stats::{
     builtin,
-    dataset::{Dimension, Layer, Measure},
+    dataset::{Dimension, Filter, Layer, Measure, Predicate},
     plan::Rules,
 };
 use crate::{
@@ -26,10 +26,18 @@ use crate::{
 
 /// A query for `a.`, from port `n` of 192.0.2.1.
 fn query(n: u16, engine: &mut Engine) {
-    let octets = [
-        0, n as u8, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1,
-    ];
-    let message = message::parse(&Slice::new(&octets), 0, octets.len()).expect("a query");
+    query_of(b"\x01a\0", Opt::default(), n, engine);
+}
+
+/// Likewise for a name, with an OPT record, unless that is empty.
+fn query_of(name: &[u8], opt: Opt, n: u16, engine: &mut Engine) {
+    let mut octets = vec![0, n as u8, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    octets.extend_from_slice(name);
+    octets.extend_from_slice(&[0, 1, 0, 1]);
+    let mut message = message::parse(&Slice::new(&octets), 0, octets.len()).expect("a query");
+    if opt != Opt::default() {
+        (message.edns, message.opt) = (EdnsState::Present, opt);
+    }
     engine.message(&Observed {
         time_ns: u64::from(n),
         hook: Hook::Ingress,
@@ -44,7 +52,7 @@ fn query(n: u16, engine: &mut Engine) {
             destination_port: 53,
         },
         message,
-        name: &[1, b'a', 0],
+        name,
         options: &[],
         weight: 4,
     });
@@ -111,6 +119,31 @@ fn nothing_waits_when_counts_are_told_or_handed_over() {
             (Some(&[1, b'a', 0][..]), expected + 4)
         );
         assert_eq!(engine.tables(Style::Named)[1].total, 0);
+    }
+}
+
+#[test]
+fn what_is_told_of_a_name_and_of_an_opt_record_is_told_apart() {
+    let rcodes = Dataset {
+        filters: vec![Filter::Is(Predicate::UnknownTld)],
+        ..builtin::named("rcode").expect("a dataset")
+    };
+    for bit in 0..8 {
+        let mut engine = Engine::new(
+            Arc::new(Plan::new(vec![rcodes.clone()], Rules::default())),
+            100,
+            7,
+        );
+        let extended = Opt::new(1232, 1 << bit, 0, 0, 0);
+        let plain = Opt::new(1232, 0, 0, 0, 0);
+        query_of(b"\x03com\0", extended, 1, &mut engine);
+        query_of(b"\x01a\0", plain, 2, &mut engine);
+        query_of(b"\x03com\0", extended, 3, &mut engine);
+        query_of(b"\x01a\0", plain, 4, &mut engine);
+        let table = &engine.tables(Style::Named)[0];
+        let cells = table.rows.iter().flat_map(|row| &row.cells);
+        let cells: Vec<_> = cells.map(|cell| (&cell.value[..], cell.count)).collect();
+        assert_eq!(cells, [(&b"NOERROR"[..], 8)], "{bit}");
     }
 }
 
