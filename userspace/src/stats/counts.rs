@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     cells::{Cells, Counted, Key, Spot, Texts},
     dataset::Measure,
-    joints::{Joints, NOT_COUNTED, Shape, Sums, UNCOUNTED},
+    joints::{Joints, NOT_COUNTED, Shape, Sums, Trial, UNCOUNTED},
     label::{Style, label},
     observed::Observed,
     plan::{Compat, Plan, Step},
@@ -197,12 +197,14 @@ pub(super) fn spill(steps: &[Step], cells: &[u32], sums: &Sums, datasets: &mut [
     }
 }
 
-/// Most joints of each group, of queries and of responses each.
+/// Most joints of each group, of queries and of responses each, and when they are
+/// of use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub(super) headers: usize,
     pub(super) questions: usize,
     pub(super) clients: usize,
+    pub(super) trial: Trial,
 }
 
 impl Default for Sizes {
@@ -211,6 +213,7 @@ impl Default for Sizes {
             headers: 4096,
             questions: 16_384,
             clients: 16_384,
+            trial: Trial::default(),
         }
     }
 }
@@ -234,6 +237,7 @@ impl WayJoints {
                 limit: if group.is_some() { limit } else { 0 },
                 datasets: steps.len(),
                 measures_octets: measures.any(|measure| measure == Measure::Bytes),
+                trial: sizes.trial,
             }
         });
         Self {

@@ -26,6 +26,7 @@ use crate::{
         counts::Sizes,
         dataset::{Dimension, Filter, Layer, Measure, Predicate},
         engine::*,
+        joints::Trial,
         locals::Locals,
         plan::{Rules, Way, filter_bit},
         sketches::ClientKey,
@@ -166,6 +167,7 @@ fn any_sizes() -> impl Strategy<Value = Sizes> {
         headers: 4,
         questions: 4,
         clients: 4,
+        trial: Trial::default(),
     };
     select(vec![tiny, Sizes::default()])
 }
