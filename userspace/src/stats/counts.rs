@@ -263,6 +263,26 @@ impl WayJoints {
         self.client.settle(|cells, sums| into(client, cells, sums));
     }
 
+    /// Which of them pass lookups over.
+    #[cfg(test)]
+    pub(super) const fn resting(&self) -> [bool; 3] {
+        [
+            self.header.rests(),
+            self.question.rests(),
+            self.client.rests(),
+        ]
+    }
+
+    /// Which of them are larger than empty ones.
+    #[cfg(test)]
+    pub(super) const fn grown(&self) -> [bool; 3] {
+        [
+            self.header.has_grown(),
+            self.question.has_grown(),
+            self.client.has_grown(),
+        ]
+    }
+
     fn forget(&mut self) {
         self.header.forget();
         self.question.forget();

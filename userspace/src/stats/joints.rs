@@ -275,6 +275,18 @@ impl<E: Copy + Default> Joints<E> {
         }
     }
 
+    /// Whether it passes lookups over.
+    #[cfg(test)]
+    pub(super) const fn rests(&self) -> bool {
+        self.tried.resting != 0
+    }
+
+    /// Whether it is larger than an empty one.
+    #[cfg(test)]
+    pub(super) const fn has_grown(&self) -> bool {
+        self.sets.len() > SMALLEST
+    }
+
     /// Spills all sums. The joints stay.
     pub(super) fn settle(&mut self, mut spill: impl FnMut(&[u32], &Sums)) {
         let datasets = self.shape.datasets;

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use proptest::{prelude::*, sample::select};
+use proptest::{prelude::*, sample::select, strategy::ValueTree, test_runner::TestRunner};
 use regex::bytes::Regex;
 
 use super::{
@@ -23,12 +23,13 @@ use crate::{
     stats::{
         atoms::{Atoms, Words, big},
         builtin,
-        counts::Sizes,
+        counts::{Sizes, WayJoints},
         dataset::{Dimension, Filter, Layer, Measure, Predicate},
         engine::*,
         joints::Trial,
         locals::Locals,
         plan::{Rules, Way, filter_bit},
+        route::Route,
         sketches::ClientKey,
         values::client,
         zones::Zones,
@@ -153,23 +154,67 @@ fn any_dataset() -> impl Strategy<Value = Dataset> {
         .prop_map(|(indexers, filters, measure)| dataset(indexers, filters, measure))
 }
 
-/// Few different messages, each of them several times, in up to three intervals.
+/// Those that have a name.
+fn named() -> Vec<Dataset> {
+    let mut datasets = builtin::all();
+    datasets.retain(|dataset| dataset.layer == Layer::Dns);
+    datasets
+}
+
+/// One that is counted directly: no group has the atoms of two big ones.
+fn any_direct_dataset() -> impl Strategy<Value = Dataset> {
+    let pairs = [
+        [Indexer::Qname, Indexer::Client],
+        [Indexer::Tld, Indexer::Asn],
+        [Indexer::QueryClassification, Indexer::Network],
+        [Indexer::ClientSubnet, Indexer::Msglen],
+        [Indexer::Server, Indexer::SecondLd],
+    ];
+    (any_dataset(), select(pairs.to_vec()))
+        .prop_map(|(any, indexers)| dataset(indexers, any.filters, any.measure))
+}
+
+/// More of them now and then than there are bits for on a way.
+fn any_datasets() -> impl Strategy<Value = Vec<Dataset>> {
+    let few = || prop::collection::vec(any_dataset(), 0..80);
+    let direct = prop::collection::vec(any_direct_dataset(), 100);
+    prop_oneof![
+        3 => few(),
+        1 => (few(), direct).prop_map(|datasets| <[_; 2]>::from(datasets).concat()),
+    ]
+}
+
+/// Few different messages, each of them several times, in up to three intervals;
+/// or so many that tables grow.
 fn any_intervals() -> impl Strategy<Value = Vec<Vec<Seen>>> {
-    let messages = prop::collection::vec(any_seen(), 1..60);
+    let messages = prop_oneof![
+        3 => prop::collection::vec(any_seen(), 1..60),
+        1 => prop::collection::vec(any_seen(), 400),
+    ];
     messages.prop_flat_map(|messages| {
         let interval = prop::collection::vec(select(messages), 0..200);
         prop::collection::vec(interval, 1..4)
     })
 }
 
+/// Tables that drive joints out all the time, and rest often.
+const TINY: Sizes = Sizes {
+    headers: 4,
+    questions: 4,
+    clients: 4,
+    trial: Trial {
+        misses: 3,
+        hits: 2,
+        rest: 5,
+    },
+};
+
 fn any_sizes() -> impl Strategy<Value = Sizes> {
-    let tiny = Sizes {
-        headers: 4,
-        questions: 4,
-        clients: 4,
+    let never_resting = Sizes {
         trial: Trial::default(),
+        ..TINY
     };
-    select(vec![tiny, Sizes::default()])
+    select(vec![TINY, never_resting, Sizes::default()])
 }
 
 type Cells = BTreeMap<(Key, Key), u64>;
@@ -256,7 +301,7 @@ proptest! {
 
     #[test]
     fn joints_count_any_datasets_as_each_by_itself_does(
-        datasets in prop::collection::vec(any_dataset(), 0..80),
+        datasets in any_datasets(),
         setting in any_setting(),
         sizes in any_sizes(),
         cells in select(vec![1, 3, 20, MANY]),
@@ -274,9 +319,7 @@ proptest! {
         cells in select(vec![3, MANY]),
         intervals in any_intervals(),
     ) {
-        let mut datasets = builtin::all();
-        datasets.retain(|dataset| dataset.layer == Layer::Dns);
-        let [joints, direct] = plans(&datasets, &setting, sizes)
+        let [joints, direct] = plans(&named(), &setting, sizes)
             .map(|plan| told(plan, cells, &intervals));
         prop_assert_eq!(joints, direct);
     }
@@ -307,6 +350,73 @@ proptest! {
             }
         }
     }
+}
+
+/// Every table of both ways rests, and grows, with rows of several cells and with
+/// more that is known of joints, and a way has more datasets than there are bits.
+#[test]
+fn messages_as_in_these_tests_reach_all_that_joints_do() {
+    let direct = some(&prop::collection::vec(any_direct_dataset(), 100));
+    let of_both_ways = [
+        Indexer::Client,
+        Indexer::Network,
+        Indexer::Tld,
+        Indexer::Qnamelen,
+    ];
+    let of_both_ways =
+        of_both_ways.map(|indexer| dataset([indexer, Indexer::Rcode], vec![], Measure::Bytes));
+    let datasets = [direct, named(), of_both_ways.into()].concat();
+    let messages = some(&prop::collection::vec(any_seen(), 3000));
+    let setting = Setting {
+        with_locals: true,
+        hides: true,
+        customers_by: CUSTOMERS_BY[0],
+    };
+    type Reached = fn(&WayJoints) -> [bool; 3];
+    let cases: [(Sizes, Reached); 2] = [
+        (TINY, WayJoints::resting),
+        (Sizes::default(), WayJoints::grown),
+    ];
+    for (sizes, reached) in cases {
+        let [plan, direct] = plans(&datasets, &setting, sizes).map(Arc::new);
+        for way in [&plan.queries, &plan.responses] {
+            assert_way_has_all(&way.route);
+        }
+        let mut engine = Engine::new(Arc::clone(&plan), MANY, 7);
+        let mut all = [[false; 3]; 2];
+        for (number, seen) in (0..).zip(&messages) {
+            engine.message(&seen.observed(number));
+            for (all, joints) in all.iter_mut().zip(&engine.counts.joints) {
+                let reached = reached(joints);
+                *all = [0, 1, 2].map(|group| all[group] | reached[group]);
+            }
+        }
+        assert_eq!(all, [[true; 3]; 2], "{sizes:?}");
+        let mut direct = Engine::new(direct, MANY, 7);
+        for (number, seen) in (0..).zip(&messages) {
+            direct.message(&seen.observed(number));
+        }
+        let [joints, direct] = [engine, direct].map(|mut engine| {
+            engine.settle();
+            Told::of(&engine.counts)
+        });
+        assert_eq!(joints, direct, "{sizes:?}");
+    }
+}
+
+/// The same in each run.
+fn some<S: Strategy>(of: &S) -> S::Value {
+    let tree = of.new_tree(&mut TestRunner::deterministic());
+    tree.expect("a value").current()
+}
+
+fn assert_way_has_all(route: &Route) {
+    let question = route.question.as_ref().expect("questions");
+    let [header, client] = [&route.header, &route.client].map(|group| group.as_ref());
+    let groups = [header, client, Some(&question.group)];
+    assert!(groups.map(|group| group.expect("a group").steps.len() > 1) == [true; 3]);
+    assert!(!question.told.is_empty() && route.reads_place && route.reads_subnet);
+    assert!(route.direct.len() > 64);
 }
 
 /// Whether two messages have the same atoms.
