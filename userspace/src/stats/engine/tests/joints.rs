@@ -27,6 +27,7 @@ use crate::{
         dataset::{Dimension, Filter, Layer, Measure, Predicate},
         engine::*,
         joints::Trial,
+        known_names::Wanted,
         locals::Locals,
         plan::{Rules, Way, filter_bit},
         route::Route,
@@ -336,14 +337,18 @@ proptest! {
             change(&mut changed, &another);
             let pair = [&one, &changed].map(|seen| seen.observed(0));
             for indexer in Indexer::ALL {
-                if agree(&pair, Atoms::of_indexer(*indexer, &plan.rules), &plan.rules) {
+                let mut wanted = Wanted::default();
+                wanted.shape_by(*indexer);
+                if agree(&pair, Atoms::of_indexer(*indexer, &plan.rules), &wanted, &plan) {
                     let [a, b] = pair.map(|observed| value(*indexer, &observed, &plan));
                     prop_assert_eq!(a, b, "{:?}", indexer);
                 }
             }
             let filters = Predicate::ALL.iter().copied().map(Filter::Is);
             for filter in filters.chain((0..2).map(Filter::QnameMatches)) {
-                if agree(&pair, Atoms::of_filter(filter), &plan.rules) {
+                let mut wanted = Wanted::default();
+                wanted.shape_by_filter(filter);
+                if agree(&pair, Atoms::of_filter(filter), &wanted, &plan) {
                     let [a, b] = pair.map(|observed| passes(filter, &observed, &plan));
                     prop_assert_eq!(a, b, "{:?}", filter);
                 }
@@ -419,8 +424,10 @@ fn assert_way_has_all(route: &Route) {
     assert!(route.direct.len() > 64);
 }
 
-/// Whether two messages have the same atoms.
-fn agree(pair: &[Observed<'_>; 2], atoms: Atoms, rules: &Rules) -> bool {
+/// Whether two messages have the same atoms; of their names the shape that is
+/// `wanted`.
+fn agree(pair: &[Observed<'_>; 2], atoms: Atoms, wanted: &Wanted, plan: &Plan) -> bool {
+    let rules = &plan.rules;
     let [one, other] = pair.map(|observed| {
         let has = |kind: u16| atoms.big & kind != 0;
         let flow = observed.flow;
@@ -431,7 +438,8 @@ fn agree(pair: &[Observed<'_>; 2], atoms: Atoms, rules: &Rules) -> bool {
         let words = Words::of(&observed, rules, atoms.words);
         (
             words.hash(atoms.words, 0, 7),
-            has(big::SHAPE | big::NAME).then(|| observed.name.to_ascii_lowercase()),
+            has(big::SHAPE).then(|| shape(wanted, &observed, plan)),
+            has(big::NAME).then(|| observed.name.to_ascii_lowercase()),
             has(big::CLIENT).then(|| (flow.family, client(&observed))),
             has(big::SERVER).then_some((flow.family, server)),
             has(big::LEN).then_some(observed.message.len),
@@ -441,6 +449,13 @@ fn agree(pair: &[Observed<'_>; 2], atoms: Atoms, rules: &Rules) -> bool {
         )
     });
     one == other
+}
+
+fn shape(wanted: &Wanted, observed: &Observed<'_>, plan: &Plan) -> u64 {
+    let mut values = Values::new(plan, 7);
+    let rules = &plan.rules;
+    values.begin();
+    values.known_name(0, wanted, At { observed, rules }).shape
 }
 
 fn value(indexer: Indexer, observed: &Observed<'_>, plan: &Plan) -> Key {
