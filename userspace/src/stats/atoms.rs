@@ -8,7 +8,6 @@
 //! pairs of messages that agree in the atoms that it names.
 
 use dns_wire::{
-    counters::Hook,
     locate::Transport,
     message::{Header, Opt, Question},
 };
@@ -61,7 +60,6 @@ const HAS_QUESTION: u64 = 1;
 const TCP: u64 = 1 << 1;
 const FAMILY_SHIFT: u32 = 2;
 const ROLE_SHIFT: u32 = 4;
-const EGRESS: u64 = 1 << 5;
 const EDNS_SHIFT: u32 = 6;
 const PORT_0: u64 = 1 << 8;
 const ROOT: u64 = 1 << 9;
@@ -79,7 +77,6 @@ impl Words {
             | on(TCP, observed.flow.transport == Transport::Tcp)
             | (observed.flow.family.index() as u64) << FAMILY_SHIFT
             | (observed.role.index() as u64) << ROLE_SHIFT
-            | on(EGRESS, observed.hook == Hook::Egress)
             | (message.edns.index() as u64) << EDNS_SHIFT
             | on(PORT_0, observed.flow.source_port == 0)
             | on(ROOT, observed.name.len() == 1);

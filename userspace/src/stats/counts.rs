@@ -50,14 +50,7 @@ pub(super) struct WayJoints {
     /// Noted is the network of the client.
     pub(super) client: Joints<PlaceKeys>,
     /// The steps of each.
-    steps: [Box<[Spilling]>; 3],
-}
-
-/// What of a step is needed to bring sums to its cells.
-#[derive(Clone, Copy, Debug)]
-struct Spilling {
-    dataset: u32,
-    measure: Measure,
+    steps: [Box<[Step]>; 3],
 }
 
 impl Counts {
@@ -75,17 +68,6 @@ impl Counts {
             sketches: Sketches::new(plan.counts_distinct.then_some(plan.client_key)),
             joints: [&plan.queries, &plan.responses]
                 .map(|way| WayJoints::new(&way.route, plan.joints)),
-        }
-    }
-
-    /// The joints of messages like this one.
-    #[inline(always)]
-    pub(super) const fn joints_of(&self, observed: &Observed<'_>) -> &WayJoints {
-        let [queries, responses] = &self.joints;
-        if observed.message.header.is_response() {
-            responses
-        } else {
-            queries
         }
     }
 
@@ -218,6 +200,20 @@ impl Default for Sizes {
     }
 }
 
+/// The joints of messages like this one.
+#[inline(always)]
+pub(super) const fn joints_of<'j>(
+    joints: &'j mut [WayJoints; 2],
+    observed: &Observed<'_>,
+) -> &'j mut WayJoints {
+    let [queries, responses] = joints;
+    if observed.message.header.is_response() {
+        responses
+    } else {
+        queries
+    }
+}
+
 impl WayJoints {
     fn new(route: &Route, sizes: Sizes) -> Self {
         let question = route.question.as_ref().map(|question| &question.group);
@@ -227,8 +223,8 @@ impl WayJoints {
             (route.client.as_ref(), sizes.clients),
         ];
         let steps = groups.map(|(group, _)| {
-            let steps = group.map_or(&[][..], |group| &group.steps).iter();
-            steps.map(Spilling::of).collect::<Box<[_]>>()
+            let steps = group.map_or(&[][..], |group| &group.steps);
+            Box::<[Step]>::from(steps)
         });
         let [header, question, client] = groups.map(|(group, limit)| {
             let steps = group.map_or(&[][..], |group| &group.steps);
@@ -250,17 +246,12 @@ impl WayJoints {
 
     fn settle(&mut self, datasets: &mut [DatasetCounts]) {
         let [header, question, client] = &self.steps;
-        let mut into = |steps: &[Spilling], cells: &[u32], sums: &Sums| {
-            for (step, cell) in steps.iter().zip(cells) {
-                if let Some(dataset) = datasets.get_mut(step.dataset as usize) {
-                    dataset.spill(step.measure, *cell, sums);
-                }
-            }
-        };
-        self.header.settle(|cells, sums| into(header, cells, sums));
+        self.header
+            .settle(|cells, sums| spill(header, cells, sums, datasets));
         self.question
-            .settle(|cells, sums| into(question, cells, sums));
-        self.client.settle(|cells, sums| into(client, cells, sums));
+            .settle(|cells, sums| spill(question, cells, sums, datasets));
+        self.client
+            .settle(|cells, sums| spill(client, cells, sums, datasets));
     }
 
     /// Which of them pass lookups over.
@@ -287,14 +278,5 @@ impl WayJoints {
         self.header.forget();
         self.question.forget();
         self.client.forget();
-    }
-}
-
-impl Spilling {
-    const fn of(step: &Step) -> Self {
-        Self {
-            dataset: step.dataset,
-            measure: step.measure,
-        }
     }
 }
