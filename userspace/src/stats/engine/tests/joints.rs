@@ -331,7 +331,8 @@ proptest! {
         one in any_seen(),
         another in any_seen(),
     ) {
-        let plan = Plan::new(vec![dataset([Indexer::Customer; 2], vec![], Measure::Bytes)], rules(&setting));
+        let customers = dataset([Indexer::Customer; 2], vec![], Measure::Bytes);
+        let plan = Plan::new(vec![customers], rules(&setting));
         for change in CHANGES {
             let mut changed = one.clone();
             change(&mut changed, &another);
