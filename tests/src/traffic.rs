@@ -19,6 +19,8 @@ pub enum Profile {
     /// The same with some thousand clients and names only: so many different
     /// values as a small server sees in a minute.
     Few,
+    /// The names of few, asked for by some thousand clients equally often.
+    Even,
     /// Each query from another address for another name of one zone.
     Flood,
 }
@@ -134,6 +136,7 @@ impl Traffic {
         let number = match self.profile {
             Profile::Everyday => self.popular(50_000),
             Profile::Few => self.popular(2_000),
+            Profile::Even => self.below(8_000),
             Profile::Flood => self.random() >> 8,
         };
         if number % 5 == 4 {
@@ -155,7 +158,7 @@ impl Traffic {
             ];
         }
         let domains = match self.profile {
-            Profile::Few => 2_000,
+            Profile::Few | Profile::Even => 2_000,
             Profile::Everyday | Profile::Flood => 100_000,
         };
         let tlds = [

@@ -47,7 +47,9 @@ fn capture(folder: &Path, profile: Profile) -> PathBuf {
     };
     let traffic = Traffic::new(profile, SEED, QUERIES_PER_SECOND);
     let messages = match profile {
-        Profile::Everyday | Profile::Few => write_pcap(traffic.take(508_000), &mut out, &mut truth),
+        Profile::Everyday | Profile::Few | Profile::Even => {
+            write_pcap(traffic.take(508_000), &mut out, &mut truth)
+        }
         Profile::Flood => {
             let unanswered = traffic.map(|exchange| Exchange {
                 response_after_ns: None,

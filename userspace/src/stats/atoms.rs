@@ -8,7 +8,6 @@
 //! pairs of messages that agree in the atoms that it names.
 
 use dns_wire::{
-    counters::Hook,
     locate::Transport,
     message::{Header, Opt, Question},
 };
@@ -61,7 +60,6 @@ const HAS_QUESTION: u64 = 1;
 const TCP: u64 = 1 << 1;
 const FAMILY_SHIFT: u32 = 2;
 const ROLE_SHIFT: u32 = 4;
-const EGRESS: u64 = 1 << 5;
 const EDNS_SHIFT: u32 = 6;
 const PORT_0: u64 = 1 << 8;
 const ROOT: u64 = 1 << 9;
@@ -79,7 +77,6 @@ impl Words {
             | on(TCP, observed.flow.transport == Transport::Tcp)
             | (observed.flow.family.index() as u64) << FAMILY_SHIFT
             | (observed.role.index() as u64) << ROLE_SHIFT
-            | on(EGRESS, observed.hook == Hook::Egress)
             | (message.edns.index() as u64) << EDNS_SHIFT
             | on(PORT_0, observed.flow.source_port == 0)
             | on(ROOT, observed.name.len() == 1);
@@ -160,12 +157,13 @@ impl Words {
         a & !d | b & !e | c & !f == 0
     }
 
-    /// A hash of what a mask leaves of them.
+    /// A hash of what a mask leaves of them, and of something `with` them, whose
+    /// bits may be any: no two of the four stand in one factor unhashed.
     #[inline(always)]
     pub(super) const fn hash(self, mask: Self, with: u64, seed: u64) -> u64 {
         let ([a, b, c], [d, e, f]) = (self.0, mask.0);
         let first = fold(a & d ^ seed, b & e ^ 0xa076_1d64_78bd_642f);
-        fold(first ^ c & f ^ with, seed ^ 0x9e37_79b9_7f4a_7c15)
+        fold(first ^ with, c & f ^ seed ^ 0x9e37_79b9_7f4a_7c15)
     }
 }
 
@@ -303,6 +301,29 @@ impl Atoms {
             }
             Predicate::Server | Predicate::Client => Self::small(Words::ROLE),
             Predicate::Served => Self::small(Words::OWN),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// What is known of a name may be a few bits as they are, which must not undo
+    /// those of an OPT record.
+    #[test]
+    fn bits_beside_the_words_are_told_apart_from_those_of_an_opt_record() {
+        let bits = || (0..64).map(|bit| 1_u64 << bit).chain([0]);
+        for seed in [1, 7, 0x2545_f491_4f6c_dd1d] {
+            let mut hashes = HashSet::new();
+            for word in bits() {
+                let words = Words([0, 0, word]);
+                let all = Words([u64::MAX; 3]);
+                hashes.extend(bits().map(|with| words.hash(all, with, seed)));
+            }
+            assert_eq!(hashes.len(), 65 * 65, "{seed}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     cells::{Cells, Counted, Key, Spot, Texts},
     dataset::Measure,
-    joints::{Joints, NOT_COUNTED, Shape, Sums, UNCOUNTED},
+    joints::{Joints, NOT_COUNTED, Shape, Sums, Trial, UNCOUNTED},
     label::{Style, label},
     observed::Observed,
     plan::{Compat, Plan, Step},
@@ -50,14 +50,7 @@ pub(super) struct WayJoints {
     /// Noted is the network of the client.
     pub(super) client: Joints<PlaceKeys>,
     /// The steps of each.
-    steps: [Box<[Spilling]>; 3],
-}
-
-/// What of a step is needed to bring sums to its cells.
-#[derive(Clone, Copy, Debug)]
-struct Spilling {
-    dataset: u32,
-    measure: Measure,
+    steps: [Box<[Step]>; 3],
 }
 
 impl Counts {
@@ -75,17 +68,6 @@ impl Counts {
             sketches: Sketches::new(plan.counts_distinct.then_some(plan.client_key)),
             joints: [&plan.queries, &plan.responses]
                 .map(|way| WayJoints::new(&way.route, plan.joints)),
-        }
-    }
-
-    /// The joints of messages like this one.
-    #[inline(always)]
-    pub(super) const fn joints_of(&self, observed: &Observed<'_>) -> &WayJoints {
-        let [queries, responses] = &self.joints;
-        if observed.message.header.is_response() {
-            responses
-        } else {
-            queries
         }
     }
 
@@ -197,12 +179,14 @@ pub(super) fn spill(steps: &[Step], cells: &[u32], sums: &Sums, datasets: &mut [
     }
 }
 
-/// Most joints of each group, of queries and of responses each.
+/// Most joints of each group, of queries and of responses each, and when they are
+/// of use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub(super) headers: usize,
     pub(super) questions: usize,
     pub(super) clients: usize,
+    pub(super) trial: Trial,
 }
 
 impl Default for Sizes {
@@ -211,7 +195,22 @@ impl Default for Sizes {
             headers: 4096,
             questions: 16_384,
             clients: 16_384,
+            trial: Trial::default(),
         }
+    }
+}
+
+/// The joints of messages like this one.
+#[inline(always)]
+pub(super) const fn joints_of<'j>(
+    joints: &'j mut [WayJoints; 2],
+    observed: &Observed<'_>,
+) -> &'j mut WayJoints {
+    let [queries, responses] = joints;
+    if observed.message.header.is_response() {
+        responses
+    } else {
+        queries
     }
 }
 
@@ -224,8 +223,8 @@ impl WayJoints {
             (route.client.as_ref(), sizes.clients),
         ];
         let steps = groups.map(|(group, _)| {
-            let steps = group.map_or(&[][..], |group| &group.steps).iter();
-            steps.map(Spilling::of).collect::<Box<[_]>>()
+            let steps = group.map_or(&[][..], |group| &group.steps);
+            Box::<[Step]>::from(steps)
         });
         let [header, question, client] = groups.map(|(group, limit)| {
             let steps = group.map_or(&[][..], |group| &group.steps);
@@ -234,6 +233,7 @@ impl WayJoints {
                 limit: if group.is_some() { limit } else { 0 },
                 datasets: steps.len(),
                 measures_octets: measures.any(|measure| measure == Measure::Bytes),
+                trial: sizes.trial,
             }
         });
         Self {
@@ -246,31 +246,37 @@ impl WayJoints {
 
     fn settle(&mut self, datasets: &mut [DatasetCounts]) {
         let [header, question, client] = &self.steps;
-        let mut into = |steps: &[Spilling], cells: &[u32], sums: &Sums| {
-            for (step, cell) in steps.iter().zip(cells) {
-                if let Some(dataset) = datasets.get_mut(step.dataset as usize) {
-                    dataset.spill(step.measure, *cell, sums);
-                }
-            }
-        };
-        self.header.settle(|cells, sums| into(header, cells, sums));
+        self.header
+            .settle(|cells, sums| spill(header, cells, sums, datasets));
         self.question
-            .settle(|cells, sums| into(question, cells, sums));
-        self.client.settle(|cells, sums| into(client, cells, sums));
+            .settle(|cells, sums| spill(question, cells, sums, datasets));
+        self.client
+            .settle(|cells, sums| spill(client, cells, sums, datasets));
+    }
+
+    /// Which of them pass lookups over.
+    #[cfg(test)]
+    pub(super) const fn resting(&self) -> [bool; 3] {
+        [
+            self.header.rests(),
+            self.question.rests(),
+            self.client.rests(),
+        ]
+    }
+
+    /// Which of them are larger than empty ones.
+    #[cfg(test)]
+    pub(super) const fn grown(&self) -> [bool; 3] {
+        [
+            self.header.has_grown(),
+            self.question.has_grown(),
+            self.client.has_grown(),
+        ]
     }
 
     fn forget(&mut self) {
         self.header.forget();
         self.question.forget();
         self.client.forget();
-    }
-}
-
-impl Spilling {
-    const fn of(step: &Step) -> Self {
-        Self {
-            dataset: step.dataset,
-            measure: step.measure,
-        }
     }
 }

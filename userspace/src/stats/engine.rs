@@ -23,6 +23,7 @@ use crate::enrich::locator::Caches;
 pub use super::counts::{Counts, DatasetCounts};
 use super::{
     cells::{Counted, Key, Texts},
+    counts::joints_of,
     dataset::{Dataset, Indexer},
     known_names::KnownNames,
     label::{Style, label},
@@ -97,7 +98,7 @@ impl Engine {
         if let Some(place) = self.waiting.get_mut(now) {
             let way = self.plan.way(observed);
             place.hashes = Hashes::of(observed, &self.plan.rules, &way.route, &self.values);
-            let joints = self.counts.joints_of(observed);
+            let joints = joints_of(&mut self.counts.joints, observed);
             place.hashes.prefetch(&way.route, joints, &self.names);
             place.hold(observed);
         }
@@ -128,11 +129,7 @@ impl Engine {
             options: &waiting.options,
             ..waiting.message
         };
-        let [queries, responses] = &mut counts.joints;
-        let joints = match observed.message.header.is_response() {
-            true => responses,
-            false => queries,
-        };
+        let joints = joints_of(&mut counts.joints, &observed);
         values.begin();
         let mut passage = Passage {
             plan,
@@ -296,6 +293,7 @@ impl Engine {
         if self.values.is_behind() {
             self.settle();
             self.counts.forget_joints();
+            self.names.forget();
             self.values.refresh();
         }
     }

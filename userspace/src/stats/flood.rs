@@ -11,7 +11,9 @@
 //! A shard has room for so many names at a time. Of those that found none, only
 //! the number of records is known. They came late, as those do that are seen once,
 //! so they are shared out among the zones as these are, and raise the number of a
-//! zone's names in the same measure as that of the names that found room.
+//! zone's names in the same measure as that of the names that found room. Where
+//! a batch has no name that was seen once, nothing tells whose they are, and they
+//! raise no zone's number.
 
 use std::sync::Arc;
 

@@ -8,8 +8,10 @@
 //! The table has a bound, and two places for a hash, which share a cache line. A
 //! joint that finds both taken drives the smaller one out, whose sums are spilled.
 //! So what comes often stays, whatever else there is, and nothing is ever lost.
-//! Where hardly anything comes twice, as in a flood of random names, joints are no
-//! gain: the table rests, and tries again from time to time.
+//! Where a table has grown as far as it may, and still hardly a lookup finds its
+//! joint, as in a flood of random clients, joints are no gain: the table rests, and
+//! tries again from time to time. One that is being filled is not judged: it is
+//! emptied with every hand-over, and would rest where most messages are alike.
 
 use super::prefetch::prefetch;
 
@@ -17,13 +19,6 @@ use super::prefetch::prefetch;
 const SMALLEST: usize = 32;
 /// Places of a set.
 const WAYS: usize = 2;
-/// After so many joints that were not there it is asked whether the table is of
-/// use: it is if one lookup in `USEFUL` finds its joint.
-const TRIAL: u32 = 1024;
-const USEFUL: u32 = 8;
-/// If not, so many lookups are passed over.
-const REST: u32 = 32 * TRIAL;
-
 /// The message passes no filter of the dataset, or has no value in it.
 pub(super) const NOT_COUNTED: u32 = u32::MAX;
 /// The cell has found no room.
@@ -42,24 +37,47 @@ pub(super) struct Joints<E> {
     octets: Vec<u64>,
     shape: Shape,
     used: usize,
-    trial: Trial,
+    tried: Tried,
 }
 
 /// What it is made for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
-    /// Most joints.
+    /// Joints at most, but never fewer than a set of them; they fill a power of two.
     pub(super) limit: usize,
     /// Datasets.
     pub(super) datasets: usize,
     /// Whether any of them adds octets up.
     pub(super) measures_octets: bool,
+    pub(super) trial: Trial,
 }
 
-/// Whether lookups find what they look for.
+/// When a table is of use that may not grow any more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trial {
+    /// After so many joints that had to drive out others it is judged.
+    pub(super) misses: u32,
+    /// It is of use if so many lookups have found their joints since.
+    pub(super) hits: u64,
+    /// If not, so many lookups are passed over.
+    pub(super) rest: u32,
+}
+
+/// Of use if one lookup in nine finds its joint.
+impl Default for Trial {
+    fn default() -> Self {
+        Self {
+            misses: 1024,
+            hits: 128,
+            rest: 32 * 1024,
+        }
+    }
+}
+
+/// Whether lookups find what they look for, since the table was judged.
 #[derive(Clone, Copy, Debug, Default)]
-struct Trial {
-    lookups: u32,
+struct Tried {
+    hits: u64,
     misses: u32,
     /// So many lookups are still to be passed over.
     resting: u32,
@@ -106,14 +124,14 @@ impl<E: Copy + Default> Joints<E> {
             octets: Vec::new(),
             shape,
             used: 0,
-            trial: Trial::default(),
+            tried: Tried::default(),
         };
         joints.make_room(SMALLEST.min(joints.most_sets()));
         joints
     }
 
     fn most_sets(&self) -> usize {
-        (self.shape.limit / WAYS).next_power_of_two()
+        1 << (self.shape.limit / WAYS).max(1).ilog2()
     }
 
     fn make_room(&mut self, sets: usize) {
@@ -143,11 +161,10 @@ impl<E: Copy + Default> Joints<E> {
     /// Counts a message of a joint, if that is there: its note, and its place.
     #[inline(always)]
     pub(super) fn count(&mut self, hash: u64, weight: u64, octets: u64) -> Option<(u64, usize)> {
-        if self.trial.resting != 0 {
-            self.trial.resting -= 1;
+        if self.tried.resting != 0 {
+            self.tried.resting -= 1;
             return None;
         }
-        self.trial.lookups = self.trial.lookups.wrapping_add(1);
         let hash = hash.max(1);
         let at = self.set_of(hash);
         let Set([first, second]) = self.sets.get_mut(at)?;
@@ -158,6 +175,7 @@ impl<E: Copy + Default> Joints<E> {
         } else {
             return None;
         };
+        self.tried.hits += 1;
         let place = at * WAYS + way;
         joint.messages += weight;
         joint.records += 1;
@@ -181,7 +199,7 @@ impl<E: Copy + Default> Joints<E> {
         note: u64,
         spill: impl FnMut(&[u32], &Sums),
     ) -> Option<Claimed<'_, E>> {
-        if self.trial.misses() {
+        if self.tried.resting != 0 {
             return None;
         }
         if self.used > self.sets.len() && self.sets.len() < self.most_sets() {
@@ -198,6 +216,7 @@ impl<E: Copy + Default> Joints<E> {
     /// Puts a joint in the place of the smaller one of two.
     fn put(&mut self, new: Joint, spill: impl FnMut(&[u32], &Sums)) -> Option<Claimed<'_, E>> {
         let at = self.set_of(new.hash);
+        let may_grow = self.sets.len() < self.most_sets();
         let Set([first, second]) = self.sets.get_mut(at)?;
         let (joint, way) = if first.hash == 0 || first.records < second.records {
             (first, 0)
@@ -209,6 +228,8 @@ impl<E: Copy + Default> Joints<E> {
         let cells = cells.get_mut(..self.shape.datasets)?;
         if joint.hash == 0 {
             self.used += 1;
+        } else if !may_grow {
+            self.tried.misses(self.shape.trial);
         }
         spill_joint(joint, self.octets.get_mut(place), cells, spill);
         *joint = new;
@@ -239,7 +260,7 @@ impl<E: Copy + Default> Joints<E> {
         }
         *self = Self {
             shape: self.shape,
-            trial: self.trial,
+            tried: self.tried,
             ..grown
         };
     }
@@ -252,6 +273,18 @@ impl<E: Copy + Default> Joints<E> {
         if let Some((to, octets)) = place.zip(octets) {
             *to = octets;
         }
+    }
+
+    /// Whether it passes lookups over.
+    #[cfg(test)]
+    pub(super) const fn rests(&self) -> bool {
+        self.tried.resting != 0
+    }
+
+    /// Whether it is larger than an empty one.
+    #[cfg(test)]
+    pub(super) const fn has_grown(&self) -> bool {
+        self.sets.len() > SMALLEST
     }
 
     /// Spills all sums. The joints stay.
@@ -276,25 +309,26 @@ impl<E: Copy + Default> Joints<E> {
             self.sets.fill(Set::default());
             self.used = 0;
         }
-        self.trial = Trial::default();
+        self.tried = Tried::default();
     }
 }
 
-impl Trial {
-    /// A lookup did not find what it looked for: whether the table is to rest.
-    fn misses(&mut self) -> bool {
-        if self.resting != 0 {
-            return true;
-        }
+impl Tried {
+    /// A joint that was not there drives out another one: whether the table is to
+    /// rest.
+    const fn misses(&mut self, trial: Trial) {
         self.misses += 1;
-        if self.misses == TRIAL {
-            let is_useful = self.lookups > TRIAL + TRIAL / USEFUL;
+        if self.misses == trial.misses {
             *self = Self {
-                resting: if is_useful { 0 } else { REST },
-                ..Self::default()
+                hits: 0,
+                misses: 0,
+                resting: if self.hits < trial.hits {
+                    trial.rest
+                } else {
+                    0
+                },
             };
         }
-        false
     }
 }
 
@@ -323,12 +357,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::stats::cells::fold;
 
     fn joints(limit: usize) -> Joints<u64> {
         Joints::new(Shape {
             limit,
             datasets: 1,
             measures_octets: true,
+            trial: Trial::default(),
         })
     }
 
@@ -413,15 +449,48 @@ mod tests {
     }
 
     #[test]
-    fn it_rests_where_nothing_comes_twice_and_tries_again() {
-        let mut joints = joints(1 << 16);
+    fn it_rests_where_it_is_full_and_nothing_comes_twice_and_tries_again() {
+        let limit = 1 << 10;
+        let mut joints = joints(limit);
         let mut cells = HashMap::new();
-        for joint in 0..10_000 {
+        let mut flood = 0..;
+        while joints.tried.resting == 0 {
+            let joint = flood.next().expect("no end");
             count(&mut joints, joint, 1, &mut cells);
         }
-        assert_eq!(joints.used, TRIAL as usize);
+        let filled = limit + Trial::default().misses as usize;
+        assert!((1_024..=filled as u64).contains(&flood.start), "{flood:?}");
         let found = (0..100_000).filter(|_| count(&mut joints, 7, 1, &mut cells));
-        assert!(found.count() > 70_000);
+        assert!(found.count() > 60_000);
+    }
+
+    /// As with clients that come equally often, some of them between two
+    /// hand-overs: five of six messages are of one that was there before.
+    #[test]
+    fn a_table_that_is_being_filled_does_not_rest() {
+        let mut joints = joints(16_384);
+        let mut cells = HashMap::new();
+        for _ in 0..2 {
+            let found = (0..50_000_u64).filter(|message| {
+                let joint = fold(message ^ 0xa076_1d64_78bd_642f, 0x9e37_79b9_7f4a_7c15) % 8_000;
+                count(&mut joints, joint, 1, &mut cells)
+            });
+            assert!(found.count() > 41_000);
+            joints.settle(|row, sums| spill(&mut cells, row, sums));
+            joints.forget();
+        }
+    }
+
+    #[test]
+    fn a_table_has_as_many_joints_as_it_may_have() {
+        for (limit, most) in [(0, 2), (1, 2), (2, 2), (3, 2), (100, 64), (128, 128)] {
+            let mut joints = joints(limit);
+            let mut cells = HashMap::new();
+            for joint in 0..1_000 {
+                count(&mut joints, joint, 1, &mut cells);
+            }
+            assert_eq!(joints.sets.len() * WAYS, most, "{limit}");
+        }
     }
 
     #[test]

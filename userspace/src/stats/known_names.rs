@@ -1,10 +1,12 @@
 //! What is known of names that were asked for of late, so that the labels of a name
 //! are looked at once and not for each message.
 //!
-//! It comes of the name alone, and so outlives what is counted, and serves queries
-//! and responses alike. The table has a bound, and two places for a hash, which
-//! share a cache line: a name that is met again goes to the first of them, one that
-//! is new to the second. So a flood of names leaves those that come often alone.
+//! It comes of the name, its role and the tables of what is known beside, and so
+//! outlives what is counted, serves queries and responses alike, and is forgotten
+//! when tables are replaced: a name may have another customer then. The table has a
+//! bound, and two places for a hash, which share a cache line: a name that is met
+//! again goes to the first of them, one that is new to the second. So a flood of
+//! names leaves those that come often alone.
 
 use super::{
     cells::Key,
@@ -142,6 +144,14 @@ impl KnownNames {
         }
     }
 
+    /// Forgets all names, and keeps its room.
+    pub(super) fn forget(&mut self) {
+        if self.used != 0 {
+            self.sets.fill(Set::default());
+            self.used = 0;
+        }
+    }
+
     fn grow(&mut self) {
         let sets = vec![Set::default(); self.sets.len() * 2];
         let old = std::mem::replace(&mut self.sets, sets);
@@ -163,9 +173,10 @@ impl KnownNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::cells::fold;
 
     const fn hash(name: u64) -> u64 {
-        name.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20)
+        fold(name ^ 0xa076_1d64_78bd_642f, 0x9e37_79b9_7f4a_7c15)
     }
 
     fn meet(names: &mut KnownNames, name: u64) -> bool {
@@ -185,6 +196,17 @@ mod tests {
         assert!(!meet(&mut names, 0) && meet(&mut names, 0));
         let found = (0..200_000).filter(|name| meet(&mut names, name % 20_000));
         assert!(found.count() > 150_000);
+    }
+
+    #[test]
+    fn names_are_forgotten_and_their_room_is_kept() {
+        let mut names = KnownNames::new();
+        let mut all_are_new = || (0..1_000).all(|name| !meet(&mut names, name));
+        assert!(all_are_new() && !all_are_new());
+        let room = names.sets.len();
+        names.forget();
+        assert_eq!((names.used, names.sets.len()), (0, room));
+        assert!((0..1_000).all(|name| !meet(&mut names, name)));
     }
 
     #[test]

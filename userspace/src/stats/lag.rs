@@ -185,38 +185,38 @@ impl StageLag {
     }
 }
 
-/// The largest lag, or other time, in each of the last periods, of 10 s; together they cover the
-/// last minute at least, and 70 s at most.
+/// The longest of some span of time, as a lag or a pause, in each of the last
+/// periods of 10 s; together they cover the last minute at least, and 70 s at most.
 ///
-/// A word holds the number of its period above the lag in microseconds, so that
+/// A word holds the number of its period above the span in microseconds, so that
 /// one `max` starts a new period as well as it raises the present one. There is
-/// room for the periods of 85 years and a lag of 19 hours, which a longer one
+/// room for the periods of 85 years and a span of 19 hours, which a longer one
 /// counts as.
 #[derive(Debug, Default)]
 pub struct Peaks([AtomicU64; 7]);
 
 impl Peaks {
     const PERIOD_NS: u64 = 10_000_000_000;
-    const LAG_BITS: u32 = 36;
-    const MOST_LAG: u64 = (1 << Self::LAG_BITS) - 1;
+    const SPAN_BITS: u32 = 36;
+    const LONGEST: u64 = (1 << Self::SPAN_BITS) - 1;
 
     /// Notes one, in ns.
-    pub fn note(&self, lag_ns: u64, now_ns: u64) {
+    pub fn note(&self, span_ns: u64, now_ns: u64) {
         let period = now_ns / Self::PERIOD_NS;
-        let lag = (lag_ns / 1_000).min(Self::MOST_LAG);
+        let span = (span_ns / 1_000).min(Self::LONGEST);
         let place = (period % self.0.len() as u64) as usize;
         if let Some(peak) = self.0.get(place) {
-            peak.fetch_max(period << Self::LAG_BITS | lag, Ordering::Relaxed);
+            peak.fetch_max(period << Self::SPAN_BITS | span, Ordering::Relaxed);
         }
     }
 
-    /// The largest of the last minute, in ns.
+    /// The longest of the last minute, in ns.
     #[must_use]
     pub fn max(&self, now_ns: u64) -> u64 {
         let current = now_ns / Self::PERIOD_NS;
         let words = self.0.iter().map(|peak| peak.load(Ordering::Relaxed));
-        let recent = words.filter(|word| (word >> Self::LAG_BITS) + self.0.len() as u64 > current);
-        recent.map(|word| word & Self::MOST_LAG).max().unwrap_or(0) * 1_000
+        let recent = words.filter(|word| (word >> Self::SPAN_BITS) + self.0.len() as u64 > current);
+        recent.map(|word| word & Self::LONGEST).max().unwrap_or(0) * 1_000
     }
 }
 

@@ -1,5 +1,5 @@
-//! The engine alone, as a drain thread has it: messages in memory, a hand-over
-//! now and then, tables with the bounds of the daemon.
+//! The engine alone, as a drain thread has it: messages in memory, hand-overs in
+//! between, tables with the bounds of the daemon.
 
 use std::{
     sync::{Arc, Barrier},
@@ -12,6 +12,7 @@ use integration_tests::bench::pin;
 use nix::time::{ClockId, clock_gettime};
 use xdsc::stats::{
     engine::{Counts, Engine},
+    observed::Observed,
     plan::Plan,
 };
 
@@ -19,6 +20,9 @@ use crate::messages::Messages;
 
 /// Cells of a dataset between two hand-overs: the default of the daemon.
 const CELLS: usize = 16_384;
+/// Messages between two hand-overs where there are many: the daemon has them each
+/// second, and with each scrape.
+const OFTEN: usize = 100_000;
 /// Engines whose counts are merged have the same one.
 pub(crate) const SEED: u64 = 1;
 
@@ -28,12 +32,22 @@ pub(crate) struct Counting {
     pub(crate) counts: Counts,
 }
 
+/// How often is handed over what was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HandOver {
+    /// After all messages.
+    Once,
+    /// After each [`OFTEN`] of them.
+    Often,
+}
+
 /// What it took.
+#[derive(Default)]
 pub(crate) struct Taken {
-    /// With the hand-over, and what it leaves to whoever collects.
+    /// With the hand-overs, and what they leave to whoever collects.
     pub(crate) cpu: Duration,
     pub(crate) messages: usize,
-    /// The hand-over alone, for which a drain thread stands still.
+    /// The longest hand-over alone, for which a drain thread stands still.
     pub(crate) pause: Duration,
 }
 
@@ -46,11 +60,26 @@ impl Counting {
     }
 
     /// Counts messages and hands over what it has counted.
-    pub(crate) fn count(&mut self, messages: &Messages) -> Result<Taken> {
+    pub(crate) fn count(&mut self, messages: &Messages, hand_over: HandOver) -> Result<Taken> {
+        let between = match hand_over {
+            HandOver::Once => messages.len(),
+            HandOver::Often => OFTEN,
+        };
+        let mut taken = Taken::default();
+        for some in messages.chunks(between) {
+            let some = self.count_some(some)?;
+            taken.cpu += some.cpu;
+            taken.messages += some.messages;
+            taken.pause = taken.pause.max(some.pause);
+        }
+        Ok(taken)
+    }
+
+    fn count_some(&mut self, messages: &[Observed<'_>]) -> Result<Taken> {
         // As whoever collects does it, in another thread.
         self.counts.clear();
         let before = cpu_time()?;
-        for observed in messages.iter() {
+        for observed in messages {
             self.engine.message(observed);
         }
         let counted = cpu_time()?;
@@ -87,13 +116,13 @@ pub(crate) fn together(plan: &Arc<Plan>, messages: &Messages, threads: usize) ->
         let thread = |cpu| {
             let barrier = &barrier;
             scope.spawn(move || -> Result<Duration> {
-                pin(cpu)?;
-                let mut counting = Counting::new(plan);
-                counting.count(messages)?;
+                let ready = ready(plan, messages, cpu);
+                // Whoever is not ready comes here, too: the others wait for all.
                 barrier.wait();
+                let mut counting = ready?;
                 let begun = Instant::now();
                 for _ in 0..PASSES {
-                    counting.count(messages)?;
+                    counting.count(messages, HandOver::Once)?;
                 }
                 Ok(begun.elapsed())
             })
@@ -110,6 +139,14 @@ pub(crate) fn together(plan: &Arc<Plan>, messages: &Messages, threads: usize) ->
     })?;
     let rate = |spent: &Duration| (PASSES * messages.len()) as f64 / 1e6 / spent.as_secs_f64();
     Ok(spent.iter().map(rate).sum())
+}
+
+/// On a CPU of its own, with tables that have their sizes.
+fn ready(plan: &Arc<Plan>, messages: &Messages, cpu: usize) -> Result<Counting> {
+    pin(cpu)?;
+    let mut counting = Counting::new(plan);
+    counting.count(messages, HandOver::Once)?;
+    Ok(counting)
 }
 
 /// What the calling thread has had of its CPU.

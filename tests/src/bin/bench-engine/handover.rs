@@ -13,7 +13,7 @@ use xdsc::{
 };
 
 use crate::{
-    counting::{Counting, SEED},
+    counting::{Counting, HandOver, SEED},
     messages::Messages,
 };
 
@@ -26,7 +26,7 @@ const SERIES: usize = 20_000;
 /// traffic.
 pub(crate) fn merge_ms(plan: &Arc<Plan>, messages: &Messages, shards: usize) -> Result<f64> {
     let mut counting = Counting::new(plan);
-    counting.count(messages)?;
+    counting.count(messages, HandOver::Once)?;
     let mut aggregate = Aggregate::new(Arc::clone(plan), Limits::default(), SEED);
     aggregate.merge(&counting.counts, Moment::default());
     let begun = Instant::now();
@@ -46,7 +46,7 @@ pub(crate) fn encoding_ms(plan: &Arc<Plan>, messages: &Messages) -> Result<f64> 
     let mut counting = Counting::new(plan);
     let mut aggregate = Aggregate::new(Arc::clone(plan), limits, SEED);
     for unix_s in 0..10 {
-        counting.count(messages)?;
+        counting.count(messages, HandOver::Once)?;
         let now_ns = unix_s * 1_000_000_000;
         aggregate.merge(&counting.counts, Moment { now_ns, unix_s });
     }

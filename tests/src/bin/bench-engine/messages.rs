@@ -48,8 +48,9 @@ impl Messages {
         Ok(Self(messages))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Observed<'static>> {
-        self.0.iter()
+    /// So many at a time.
+    pub(crate) fn chunks(&self, many: usize) -> impl Iterator<Item = &[Observed<'static>]> {
+        self.0.chunks(many)
     }
 
     pub(crate) const fn len(&self) -> usize {

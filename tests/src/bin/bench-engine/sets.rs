@@ -22,7 +22,9 @@ pub(crate) enum Set {
     /// What xdsc counts where nothing else is said.
     Default,
     /// The 34 of DSC's sample configuration, those included that are commented
-    /// out there.
+    /// out there. The engine alone counts 32 of them: response times come of pairs
+    /// of messages, and `direction_vs_ipproto` is fed with packets, so both have
+    /// something to count only where captures are read.
     Full,
 }
 

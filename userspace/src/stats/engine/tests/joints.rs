@@ -4,15 +4,18 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use proptest::{prelude::*, sample::select};
+use proptest::{prelude::*, sample::select, strategy::ValueTree, test_runner::TestRunner};
 use regex::bytes::Regex;
 
-use super::messages::{CHANGES, Seen, any_seen};
+use super::{
+    CUSTOMERS_BY,
+    messages::{CHANGES, Seen, any_seen},
+    tables_of_customers,
+};
 use crate::{
     config::CustomerBy,
     dsc_conf::DscConf,
     enrich::{
-        customers::Customers,
         networks::Networks,
         privacy::Privacy,
         tables::{Tables, shared},
@@ -20,11 +23,14 @@ use crate::{
     stats::{
         atoms::{Atoms, Words, big},
         builtin,
-        counts::Sizes,
+        counts::{Sizes, WayJoints},
         dataset::{Dimension, Filter, Layer, Measure, Predicate},
         engine::*,
+        joints::Trial,
+        known_names::Wanted,
         locals::Locals,
         plan::{Rules, Way, filter_bit},
+        route::Route,
         sketches::ClientKey,
         values::client,
         zones::Zones,
@@ -34,28 +40,73 @@ use crate::{
 /// More than any case needs.
 const MANY: usize = 100_000;
 
+/// What rules are made of.
+#[derive(Clone, Debug)]
+struct Setting {
+    with_locals: bool,
+    hides: bool,
+    customers_by: &'static [CustomerBy],
+}
+
+fn any_setting() -> impl Strategy<Value = Setting> {
+    // Often by the zone alone, which is what comes of names.
+    let customers_by = prop_oneof![Just(CUSTOMERS_BY[0]), select(&CUSTOMERS_BY[..])];
+    (any::<[bool; 2]>(), customers_by).prop_map(|([with_locals, hides], customers_by)| Setting {
+        with_locals,
+        hides,
+        customers_by,
+    })
+}
+
+/// Tables, none of them empty, and others that may replace them.
+fn tables() -> [Tables; 2] {
+    let rows = [
+        [
+            ("example.com", "Zone"),
+            ("192.0.2.0/26", "Client"),
+            ("2001:db8:53::/48", "Server"),
+        ],
+        [
+            ("nl", "Zone"),
+            ("192.0.2.64/26", "Client"),
+            ("example.com", "Other"),
+        ],
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("networks");
+    let networks = [
+        "192.0.2.64/26,one\n2001:db8::/48,two\n",
+        "192.0.2.0/24,one\n2001:db8::/32,three\n",
+    ];
+    let networks = networks.map(|text| {
+        fs::write(&path, text).expect("a file");
+        Arc::new(Networks::read(&path).expect("networks"))
+    });
+    let [customers, others] = rows.map(tables_of_customers);
+    let [networks, other_networks] = networks;
+    [
+        Tables {
+            networks,
+            ..customers
+        },
+        Tables {
+            networks: other_networks,
+            ..others
+        },
+    ]
+}
+
 /// Rules that leave no table empty.
-fn rules([with_locals, hides]: [bool; 2]) -> Rules {
+fn rules(setting: &Setting) -> Rules {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
         fs::write(&path, text).expect("a file");
         path
     };
-    let networks = write("networks", "192.0.2.64/26,one\n2001:db8::/48,two\n");
     let zones = write("zones", "example.com\nnl\n");
-    let customers = [
-        ("example.com", "Zone"),
-        ("192.0.2.0/26", "Client"),
-        ("2001:db8:53::/48", "Server"),
-    ];
-    let customers = Customers::of_rows("a test", customers.into_iter());
-    let tables = Tables {
-        networks: Arc::new(Networks::read(&networks).expect("networks")),
-        customers: Arc::new(customers.expect("customers")),
-        ..Tables::default()
-    };
-    let conf = match with_locals {
+    let [tables, _] = tables();
+    let conf = match setting.with_locals {
         true => "local_address 192.0.2.53;\nlocal_address 2001:db8:53::53;\n",
         false => "",
     };
@@ -67,8 +118,8 @@ fn rules([with_locals, hides]: [bool; 2]) -> Rules {
         places: 16,
         qname_filters: ["^www", "[0-9]"].map(expression).into(),
         tables: shared(tables),
-        customers_by: vec![CustomerBy::Zone, CustomerBy::Client, CustomerBy::Server],
-        privacy: match hides {
+        customers_by: setting.customers_by.to_vec(),
+        privacy: match setting.hides {
             true => Privacy::Prefix { ipv4: 24, ipv6: 48 },
             false => Privacy::Address,
         },
@@ -104,22 +155,67 @@ fn any_dataset() -> impl Strategy<Value = Dataset> {
         .prop_map(|(indexers, filters, measure)| dataset(indexers, filters, measure))
 }
 
-/// Few different messages, each of them several times, in up to three intervals.
+/// Those that have a name.
+fn named() -> Vec<Dataset> {
+    let mut datasets = builtin::all();
+    datasets.retain(|dataset| dataset.layer == Layer::Dns);
+    datasets
+}
+
+/// One that is counted directly: no group has the atoms of two big ones.
+fn any_direct_dataset() -> impl Strategy<Value = Dataset> {
+    let pairs = [
+        [Indexer::Qname, Indexer::Client],
+        [Indexer::Tld, Indexer::Asn],
+        [Indexer::QueryClassification, Indexer::Network],
+        [Indexer::ClientSubnet, Indexer::Msglen],
+        [Indexer::Server, Indexer::SecondLd],
+    ];
+    (any_dataset(), select(pairs.to_vec()))
+        .prop_map(|(any, indexers)| dataset(indexers, any.filters, any.measure))
+}
+
+/// More of them now and then than there are bits for on a way.
+fn any_datasets() -> impl Strategy<Value = Vec<Dataset>> {
+    let few = || prop::collection::vec(any_dataset(), 0..80);
+    let direct = prop::collection::vec(any_direct_dataset(), 100);
+    prop_oneof![
+        3 => few(),
+        1 => (few(), direct).prop_map(|datasets| <[_; 2]>::from(datasets).concat()),
+    ]
+}
+
+/// Few different messages, each of them several times, in up to three intervals;
+/// or so many that tables grow.
 fn any_intervals() -> impl Strategy<Value = Vec<Vec<Seen>>> {
-    let messages = prop::collection::vec(any_seen(), 1..60);
+    let messages = prop_oneof![
+        3 => prop::collection::vec(any_seen(), 1..60),
+        1 => prop::collection::vec(any_seen(), 400),
+    ];
     messages.prop_flat_map(|messages| {
         let interval = prop::collection::vec(select(messages), 0..200);
         prop::collection::vec(interval, 1..4)
     })
 }
 
+/// Tables that drive joints out all the time, and rest often.
+const TINY: Sizes = Sizes {
+    headers: 4,
+    questions: 4,
+    clients: 4,
+    trial: Trial {
+        misses: 3,
+        hits: 2,
+        rest: 5,
+    },
+};
+
 fn any_sizes() -> impl Strategy<Value = Sizes> {
-    let tiny = Sizes {
-        headers: 4,
-        questions: 4,
-        clients: 4,
+    let never_resting = Sizes {
+        trial: Trial::default(),
+        ..TINY
     };
-    select(vec![tiny, Sizes::default()])
+    select(vec![TINY, never_resting, Sizes::default()])
 }
 
 type Cells = BTreeMap<(Key, Key), u64>;
@@ -163,17 +259,23 @@ impl Told {
     }
 }
 
-/// What an engine tells of each interval; in the middle of each it is asked, too,
-/// which must not change a thing.
+/// What an engine tells of each interval. In each of them its tables are replaced;
+/// in the middle it is asked, too, which must not change a thing.
 fn told(plan: Plan, cells: usize, intervals: &[Vec<Seen>]) -> Vec<Told> {
     let plan = Arc::new(plan);
     let mut engine = Engine::new(Arc::clone(&plan), cells, 7);
     let mut emptied = Counts::new(&plan, cells, 7);
+    let mut replacements = tables().into_iter().map(Arc::new).rev().cycle();
     let intervals = intervals.iter().map(|messages| {
         for (number, seen) in (0_u64..).zip(messages) {
             engine.message(&seen.observed(number));
             if number == 50 {
                 drop(engine.tables(Style::Named));
+            }
+            if number == 70 {
+                let tables = replacements.next().expect("no end");
+                plan.rules().tables.store(tables);
+                engine.refresh();
             }
         }
         engine.exchange(&mut emptied);
@@ -185,10 +287,10 @@ fn told(plan: Plan, cells: usize, intervals: &[Vec<Seen>]) -> Vec<Told> {
 }
 
 /// With joints of these sizes, and without.
-fn plans(datasets: &[Dataset], of_rules: [bool; 2], joints: Sizes) -> [Plan; 2] {
+fn plans(datasets: &[Dataset], setting: &Setting, joints: Sizes) -> [Plan; 2] {
     let key = ClientKey::of_service("a test", b"");
     let plan = || {
-        Plan::new(datasets.to_vec(), rules(of_rules))
+        Plan::new(datasets.to_vec(), rules(setting))
             .with_client_key(key)
             .with_distinct_counts()
     };
@@ -200,51 +302,54 @@ proptest! {
 
     #[test]
     fn joints_count_any_datasets_as_each_by_itself_does(
-        datasets in prop::collection::vec(any_dataset(), 0..80),
-        of_rules: [bool; 2],
+        datasets in any_datasets(),
+        setting in any_setting(),
         sizes in any_sizes(),
         cells in select(vec![1, 3, 20, MANY]),
         intervals in any_intervals(),
     ) {
-        let [joints, direct] = plans(&datasets, of_rules, sizes)
+        let [joints, direct] = plans(&datasets, &setting, sizes)
             .map(|plan| told(plan, cells, &intervals));
         prop_assert_eq!(joints, direct);
     }
 
     #[test]
     fn joints_count_the_datasets_that_have_a_name_as_each_by_itself_does(
-        of_rules: [bool; 2],
+        setting in any_setting(),
         sizes in any_sizes(),
         cells in select(vec![3, MANY]),
         intervals in any_intervals(),
     ) {
-        let mut datasets = builtin::all();
-        datasets.retain(|dataset| dataset.layer == Layer::Dns);
-        let [joints, direct] = plans(&datasets, of_rules, sizes)
+        let [joints, direct] = plans(&named(), &setting, sizes)
             .map(|plan| told(plan, cells, &intervals));
         prop_assert_eq!(joints, direct);
     }
 
     #[test]
     fn messages_that_agree_in_the_atoms_of_something_have_the_same_value(
-        of_rules: [bool; 2],
+        setting in any_setting(),
         one in any_seen(),
         another in any_seen(),
     ) {
-        let plan = Plan::new(vec![dataset([Indexer::Customer; 2], vec![], Measure::Bytes)], rules(of_rules));
+        let customers = dataset([Indexer::Customer; 2], vec![], Measure::Bytes);
+        let plan = Plan::new(vec![customers], rules(&setting));
         for change in CHANGES {
             let mut changed = one.clone();
             change(&mut changed, &another);
             let pair = [&one, &changed].map(|seen| seen.observed(0));
             for indexer in Indexer::ALL {
-                if agree(&pair, Atoms::of_indexer(*indexer, &plan.rules), &plan.rules) {
+                let mut wanted = Wanted::default();
+                wanted.shape_by(*indexer);
+                if agree(&pair, Atoms::of_indexer(*indexer, &plan.rules), &wanted, &plan) {
                     let [a, b] = pair.map(|observed| value(*indexer, &observed, &plan));
                     prop_assert_eq!(a, b, "{:?}", indexer);
                 }
             }
             let filters = Predicate::ALL.iter().copied().map(Filter::Is);
             for filter in filters.chain((0..2).map(Filter::QnameMatches)) {
-                if agree(&pair, Atoms::of_filter(filter), &plan.rules) {
+                let mut wanted = Wanted::default();
+                wanted.shape_by_filter(filter);
+                if agree(&pair, Atoms::of_filter(filter), &wanted, &plan) {
                     let [a, b] = pair.map(|observed| passes(filter, &observed, &plan));
                     prop_assert_eq!(a, b, "{:?}", filter);
                 }
@@ -253,8 +358,77 @@ proptest! {
     }
 }
 
-/// Whether two messages have the same atoms.
-fn agree(pair: &[Observed<'_>; 2], atoms: Atoms, rules: &Rules) -> bool {
+/// Every table of both ways rests, and grows, with rows of several cells and with
+/// more that is known of joints, and a way has more datasets than there are bits.
+#[test]
+fn messages_as_in_these_tests_reach_all_that_joints_do() {
+    let direct = some(&prop::collection::vec(any_direct_dataset(), 100));
+    let of_both_ways = [
+        Indexer::Client,
+        Indexer::Network,
+        Indexer::Tld,
+        Indexer::Qnamelen,
+    ];
+    let of_both_ways =
+        of_both_ways.map(|indexer| dataset([indexer, Indexer::Rcode], vec![], Measure::Bytes));
+    let datasets = [direct, named(), of_both_ways.into()].concat();
+    let messages = some(&prop::collection::vec(any_seen(), 3000));
+    let setting = Setting {
+        with_locals: true,
+        hides: true,
+        customers_by: CUSTOMERS_BY[0],
+    };
+    type Reached = fn(&WayJoints) -> [bool; 3];
+    let cases: [(Sizes, Reached); 2] = [
+        (TINY, WayJoints::resting),
+        (Sizes::default(), WayJoints::grown),
+    ];
+    for (sizes, reached) in cases {
+        let [plan, direct] = plans(&datasets, &setting, sizes).map(Arc::new);
+        for way in [&plan.queries, &plan.responses] {
+            assert_way_has_all(&way.route);
+        }
+        let mut engine = Engine::new(Arc::clone(&plan), MANY, 7);
+        let mut all = [[false; 3]; 2];
+        for (number, seen) in (0..).zip(&messages) {
+            engine.message(&seen.observed(number));
+            for (all, joints) in all.iter_mut().zip(&engine.counts.joints) {
+                let reached = reached(joints);
+                *all = [0, 1, 2].map(|group| all[group] | reached[group]);
+            }
+        }
+        assert_eq!(all, [[true; 3]; 2], "{sizes:?}");
+        let mut direct = Engine::new(direct, MANY, 7);
+        for (number, seen) in (0..).zip(&messages) {
+            direct.message(&seen.observed(number));
+        }
+        let [joints, direct] = [engine, direct].map(|mut engine| {
+            engine.settle();
+            Told::of(&engine.counts)
+        });
+        assert_eq!(joints, direct, "{sizes:?}");
+    }
+}
+
+/// The same in each run.
+fn some<S: Strategy>(of: &S) -> S::Value {
+    let tree = of.new_tree(&mut TestRunner::deterministic());
+    tree.expect("a value").current()
+}
+
+fn assert_way_has_all(route: &Route) {
+    let question = route.question.as_ref().expect("questions");
+    let [header, client] = [&route.header, &route.client].map(|group| group.as_ref());
+    let groups = [header, client, Some(&question.group)];
+    assert!(groups.map(|group| group.expect("a group").steps.len() > 1) == [true; 3]);
+    assert!(!question.told.is_empty() && route.reads_place && route.reads_subnet);
+    assert!(route.direct.len() > 64);
+}
+
+/// Whether two messages have the same atoms; of their names the shape that is
+/// `wanted`.
+fn agree(pair: &[Observed<'_>; 2], atoms: Atoms, wanted: &Wanted, plan: &Plan) -> bool {
+    let rules = &plan.rules;
     let [one, other] = pair.map(|observed| {
         let has = |kind: u16| atoms.big & kind != 0;
         let flow = observed.flow;
@@ -265,7 +439,8 @@ fn agree(pair: &[Observed<'_>; 2], atoms: Atoms, rules: &Rules) -> bool {
         let words = Words::of(&observed, rules, atoms.words);
         (
             words.hash(atoms.words, 0, 7),
-            has(big::SHAPE | big::NAME).then(|| observed.name.to_ascii_lowercase()),
+            has(big::SHAPE).then(|| shape(wanted, &observed, plan)),
+            has(big::NAME).then(|| observed.name.to_ascii_lowercase()),
             has(big::CLIENT).then(|| (flow.family, client(&observed))),
             has(big::SERVER).then_some((flow.family, server)),
             has(big::LEN).then_some(observed.message.len),
@@ -275,6 +450,13 @@ fn agree(pair: &[Observed<'_>; 2], atoms: Atoms, rules: &Rules) -> bool {
         )
     });
     one == other
+}
+
+fn shape(wanted: &Wanted, observed: &Observed<'_>, plan: &Plan) -> u64 {
+    let mut values = Values::new(plan, 7);
+    let rules = &plan.rules;
+    values.begin();
+    values.known_name(0, wanted, At { observed, rules }).shape
 }
 
 fn value(indexer: Indexer, observed: &Observed<'_>, plan: &Plan) -> Key {

@@ -147,7 +147,7 @@ pub(super) fn any_seen() -> impl Strategy<Value = Seen> {
         .prop_map(|(response, bits, rcode)| u16::from(response) << 15 | bits | rcode);
     let opt = (
         select(vec![512_u16, 1232, 4096]),
-        select(vec![0_u8, 0, 1]),
+        select(vec![0_u8, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128]),
         select(vec![0_u8, 0, 1]),
         select(vec![0_u16, 0x8000, 0x4000, 0x2000]),
     )
