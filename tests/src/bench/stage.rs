@@ -63,12 +63,6 @@ impl Run {
     pub fn cores(&self) -> f64 {
         self.processor.as_secs_f64() / self.elapsed.as_secs_f64()
     }
-
-    /// Microseconds of a CPU per message.
-    #[must_use]
-    pub fn microseconds(&self) -> f64 {
-        self.processor.as_secs_f64() * 1e6 / self.sent as f64
-    }
 }
 
 /// What a daemon has counted of messages.

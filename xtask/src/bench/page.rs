@@ -53,8 +53,9 @@ fn about(name: &str) -> &'static str {
              queries and responses per second together; `all` is queries only, as many as are \
              made. `full` is `datasets = [\"all\"]`: every built-in dataset of DNS messages that needs \
              no further file (of countries, networks, customers or zones), but for `client`, since \
-             clients are shown as prefixes by default. CPU time is the scheduler's account of \
-             the daemon's threads; dnscap (writing a capture) stands beside for comparison."
+             clients are shown as prefixes by default. Each load has a daemon of its own; lag \
+             and pause are the longest since its start, its warm-up of two seconds included. CPU time \
+             is the scheduler's account of the daemon's threads, per message that was read; dnscap (writing a capture) stands beside for comparison."
         }
         "impact" => {
             "NSD under dnsperf at saturation, both on this machine, with nobody watching, with \
