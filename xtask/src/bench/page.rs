@@ -61,8 +61,10 @@ fn about(name: &str) -> &'static str {
             "NSD under dnsperf at saturation, both on this machine, with nobody watching, with \
              xdsc, and with other tools at the same interface. The watchers take turns; the ratio \
              of medians is what the server keeps of its queries per second. The latency is that \
-             of a second client that asks 1000 times per second. Tools that capture lose packets \
-             at such rates, uncounted here."
+             of a second client that asks 1000 times per second; a query without an answer counts \
+             with the two seconds that it was waited for. `seen_share` is what a watcher says that \
+             it saw of the messages; dnstop, which shows it on its screen only, must have counted \
+             some. A turn in which xdsc saw fewer queries or responses than were answered fails."
         }
         "overload" => {
             "A flood while the daemon may take 3 % of a CPU only: by its own `ring.cpu_budget`, and, \
