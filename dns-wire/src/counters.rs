@@ -209,7 +209,9 @@ impl Counters {
 
     /// Adds another array to this one, slot by slot.
     pub fn merge(&mut self, other: &Self) {
-        self.merge_cells(&other.cells);
+        for (cell, more) in self.cells.iter_mut().zip(&other.cells) {
+            *cell = cell.wrapping_add(*more);
+        }
     }
 
     /// Adds what another array says of messages, and nothing of its packets.
@@ -229,13 +231,6 @@ impl Counters {
             *cell = cell.saturating_sub(*before);
         }
         difference
-    }
-
-    /// Adds cells as a kernel map hands them out; surplus ones are ignored.
-    pub fn merge_cells(&mut self, cells: &[u64]) {
-        for (cell, more) in self.cells.iter_mut().zip(cells) {
-            *cell = cell.wrapping_add(*more);
-        }
     }
 
     fn outcome(&mut self, outcome: Outcome) -> Outcome {

@@ -46,7 +46,7 @@ pub trait Host {
     where
         Self: Sized,
     {
-        observe_payload(packet, payload, hook, settings, self)
+        observe_payload(packet, || *payload, hook, settings, self)
     }
 
     /// Sees a TCP segment without payload: [`observe_control`], or a call that
@@ -270,30 +270,38 @@ pub fn observe_located<P: Packet, H: Host>(
 }
 
 /// Sees the payload of a datagram or segment on a watched port. What it calls
-/// raw is counted, but still to be handed on.
+/// raw is counted, but still to be handed on. What is known of the payload is asked
+/// for where it is needed: a kernel program unpacks it anew each time, as it has no
+/// room to keep it.
 #[inline(always)]
 pub fn observe_payload<P: Packet, H: Host>(
     packet: &P,
-    payload: &Payload,
+    payload: impl Fn() -> Payload,
     hook: Hook,
     settings: &Settings,
     host: &mut H,
 ) -> Finding {
-    let seen = Seen::of(payload, hook, settings);
-    match payload.transport {
-        Transport::Udp => match message::parse(packet, payload.at, payload.len) {
+    let seen = Seen {
+        hook,
+        settings,
+        payload: &payload,
+        watched: None,
+    };
+    let Payload {
+        at, len, transport, ..
+    } = payload();
+    match transport {
+        Transport::Udp => match message::parse(packet, at, len) {
             Ok(message) => {
-                let flow = || payload.flow_of_message(packet);
+                let flow = || payload().flow_of_message(packet);
                 observe_message(packet, &seen, flow, &message, host)
             }
-            Err(reason) => rejected(payload, reason, host),
+            Err(reason) => rejected(&payload(), reason, host),
         },
-        Transport::Tcp if packet.holds(payload.at + payload.len) => {
-            observe_stream(packet, packet, payload.at, &seen, host)
-        }
-        Transport::Tcp => match host.window(payload) {
+        Transport::Tcp if packet.holds(at + len) => observe_stream(packet, packet, at, &seen, host),
+        Transport::Tcp => match host.window(&payload()) {
             Some(window) => observe_stream(packet, &window, 0, &seen, host),
-            None => segment(payload, host),
+            None => segment(&payload(), host),
         },
     }
 }
@@ -303,15 +311,15 @@ pub fn observe_payload<P: Packet, H: Host>(
 #[inline(always)]
 pub(crate) fn observe_datagram<P: Packet, H: Host>(
     packet: &P,
-    seen: &Seen<'_>,
+    seen: &Seen<'_, impl Fn() -> Payload>,
     header: Header,
     flow: impl Fn() -> Flow,
     host: &mut H,
 ) -> Finding {
-    let payload = seen.payload;
+    let payload = (seen.payload)();
     match message::parse_behind(packet, header, payload.at, payload.len) {
         Ok(message) => observe_message(packet, seen, flow, &message, host),
-        Err(reason) => rejected(payload, reason, host),
+        Err(reason) => rejected(&payload, reason, host),
     }
 }
 
@@ -357,29 +365,19 @@ fn served<P: Packet, H: Host>(
     host: &mut H,
 ) -> Option<u64> {
     let flow = control.flow(packet).ok()?;
-    let seen = Seen::of(control, hook, settings);
-    let role = role(&seen, &flow, hook == Hook::Egress, host);
+    let watched = settings.watched(control.ports());
+    let role = role(hook, settings, watched, &flow, hook == Hook::Egress, host);
     (role == Role::Server).then(|| flow.connection(settings.seed()))
 }
 
 /// What is known of a payload before it is parsed.
-pub(crate) struct Seen<'a> {
+pub(crate) struct Seen<'a, P> {
     pub(crate) hook: Hook,
     pub(crate) settings: &'a Settings,
-    pub(crate) payload: &'a Payload,
-    pub(crate) watched: Watched,
-}
-
-impl<'a> Seen<'a> {
-    #[inline(always)]
-    fn of(payload: &'a Payload, hook: Hook, settings: &'a Settings) -> Self {
-        Self {
-            hook,
-            settings,
-            payload,
-            watched: settings.watched(payload.ports()),
-        }
-    }
+    /// The payload.
+    pub(crate) payload: P,
+    /// Which of its ports are watched, where that was found out before.
+    pub(crate) watched: Option<Watched>,
 }
 
 /// A segment that is exactly one message needs no reassembly. Its octets are read
@@ -389,23 +387,23 @@ fn observe_stream<P: Packet, W: Packet, H: Host>(
     packet: &P,
     start: &W,
     at: usize,
-    seen: &Seen<'_>,
+    seen: &Seen<'_, impl Fn() -> Payload>,
     host: &mut H,
 ) -> Finding {
-    let payload = seen.payload;
-    let len = payload.len;
+    let payload = &seen.payload;
+    let len = payload().len;
     // RFC 7766, section 8: "a two-octet length field" comes first.
     let prefix = start.read(at).map(u16::from_be_bytes);
     if len < 2 + message::HEADER_LEN || prefix.map(usize::from) != Some(len - 2) {
-        return segment(payload, host);
+        return segment(&payload(), host);
     }
     match message::parse(start, at + 2, len - 2) {
         Ok(message) => {
-            let flow = || payload.flow_of_message(packet);
+            let flow = || payload().flow_of_message(packet);
             observe_message(start, seen, flow, &message, host)
         }
         // Only the stream tells whether it is broken or out of step.
-        Err(_) => segment(payload, host),
+        Err(_) => segment(&payload(), host),
     }
 }
 
@@ -424,26 +422,31 @@ fn rejected<H: Host>(payload: &Payload, reason: Reject, host: &mut H) -> Finding
 #[inline(always)]
 fn observe_message<P: Packet, H: Host>(
     packet: &P,
-    seen: &Seen<'_>,
+    seen: &Seen<'_, impl Fn() -> Payload>,
     flow: impl Fn() -> Flow,
     message: &Message,
     host: &mut H,
 ) -> Finding {
+    let payload = &seen.payload;
     let Payload {
         family, transport, ..
-    } = *seen.payload;
+    } = payload();
     let response = message.header.is_response();
-    let role = role(seen, &flow(), response, host);
+    let (hook, settings) = (seen.hook, seen.settings);
+    let watched = match seen.watched {
+        Some(watched) => watched,
+        None => settings.watched(payload().ports()),
+    };
+    let role = role(hook, settings, watched, &flow(), response, host);
     host.counters().message(role, family, transport, message);
-    let settings = seen.settings;
-    if settings.hands_on_whole_messages() && message.tells_more() && is_here(packet, seen.payload) {
+    if settings.hands_on_whole_messages() && message.tells_more() && is_here(packet, &payload()) {
         return Finding::whole(&message.header);
     }
     let context = || Context {
-        hook: seen.hook,
+        hook,
         role,
         flow: flow(),
-        sequence: seen.payload.sequence,
+        sequence: payload().sequence,
     };
     let delivery = host.message(packet, context, message);
     host.counters().delivery(delivery);
@@ -471,8 +474,8 @@ pub fn raw_context<P: Packet, H: Host>(
     settings: &Settings,
     host: &mut H,
 ) -> Result<Context, Reject> {
-    let seen = Seen::of(payload, hook, settings);
     let flow = payload.flow(packet)?;
+    let watched = settings.watched(payload.ports());
     let response = if finding.is_whole() {
         finding.is_response()
     } else {
@@ -481,7 +484,7 @@ pub fn raw_context<P: Packet, H: Host>(
     };
     Ok(Context {
         hook,
-        role: role(&seen, &flow, response, host),
+        role: role(hook, settings, watched, &flow, response, host),
         flow,
         sequence: payload.sequence,
     })
@@ -490,9 +493,15 @@ pub fn raw_context<P: Packet, H: Host>(
 /// The side that the observed host is on: by its service addresses where they
 /// are listed, by its port, and by QR where both ports are watched ones.
 #[inline(always)]
-fn role<H: Host>(seen: &Seen<'_>, flow: &Flow, response: bool, host: &mut H) -> Role {
-    let watched = seen.watched;
-    let (address, is_local, is_remote) = match seen.hook {
+fn role<H: Host>(
+    hook: Hook,
+    settings: &Settings,
+    watched: Watched,
+    flow: &Flow,
+    response: bool,
+    host: &mut H,
+) -> Role {
+    let (address, is_local, is_remote) = match hook {
         Hook::Ingress => (
             flow.destination,
             watched.is_destination(),
@@ -500,14 +509,14 @@ fn role<H: Host>(seen: &Seen<'_>, flow: &Flow, response: bool, host: &mut H) -> 
         ),
         Hook::Egress => (flow.source, watched.is_source(), watched.is_destination()),
     };
-    let lists = seen.settings.lists_service_addresses();
+    let lists = settings.lists_service_addresses();
     if lists && !host.is_service_address(flow.family, address) {
         return Role::Client;
     }
     if !is_local {
         return Role::Client;
     }
-    let answers = response == (seen.hook == Hook::Egress);
+    let answers = response == (hook == Hook::Egress);
     if is_remote && !answers {
         return Role::Client;
     }

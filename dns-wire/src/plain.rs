@@ -132,8 +132,8 @@ fn observe_udp<P: Packet, F: Part, H: Host>(
     let seen = Seen {
         hook,
         settings,
-        payload: &payload,
-        watched,
+        payload: || payload,
+        watched: Some(watched),
     };
     let counters = host.counters();
     counters.packet(layers(ip, Transport::Udp), packet.wire_len());

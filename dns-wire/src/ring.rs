@@ -28,7 +28,8 @@ pub const CONTROL: usize = 320;
 /// Octets of a block: whole cache lines.
 pub const BLOCK: usize = (CONTROL + size_of::<Tally>()).next_multiple_of(64);
 
-const _: () = assert!(word::SCRATCH + HEAD <= CONTROL);
+const _: () = assert!(word::SCRATCH + HEAD <= word::LOCATED);
+const _: () = assert!(word::LOCATED + 16 <= CONTROL);
 
 /// Byte offsets of the control words, each an aligned `u64`.
 pub mod word {
@@ -38,8 +39,8 @@ pub mod word {
     pub const FURTHER: usize = 8;
     /// Producer: not 0 while a record is being written.
     pub const BUSY: usize = 16;
-    /// Producer: messages met, from which every 2^k-th is taken.
-    pub const MET: usize = 24;
+    /// Producer: the number drawn last, by which messages are sampled.
+    pub const DRAWN: usize = 24;
     /// Producer: the sampling level of the last message.
     pub const LEVEL: usize = 32;
     /// Producer: the last tail it has read.
@@ -56,6 +57,8 @@ pub mod word {
     /// Producer: room for what it must not keep on its stack, as long as a
     /// record's head.
     pub const SCRATCH: usize = 192;
+    /// Producer: two words that say where a payload was found.
+    pub const LOCATED: usize = 288;
 }
 
 /// What the daemon wishes: one transaction in `2^share_bits` paired, and one
@@ -83,6 +86,27 @@ pub const fn share_bits(wishes: u64) -> u8 {
 #[must_use]
 pub const fn wants_paired(wishes: u64, hash: u32) -> bool {
     (wishes >> 32) & hash as u64 == 0
+}
+
+/// The next number after the one that was drawn `last`, for a message of that hash.
+///
+/// Which messages are kept must have to do with nothing in them: every 2^k-th would
+/// take the queries for A and leave out those for AAAA that come next to them; and
+/// by their hash alone, a flood from one port would be taken wholly or not at all.
+#[inline(always)]
+#[must_use]
+pub const fn draw(last: u64, hash: u32) -> u64 {
+    // Knuth's multiplier; the hash, which is seeded, is the increment.
+    last.wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(hash as u64 | 1)
+}
+
+/// Whether sampling at `level` keeps the message that drew this number.
+#[inline(always)]
+#[must_use]
+pub const fn is_drawn(drawn: u64, level: u8) -> bool {
+    // The upper bits are the random ones.
+    (drawn >> 48) & ((1 << level) - 1) == 0
 }
 
 /// The lowest level of sampling in [`wishes`]: the daemon asks for no more than
@@ -193,6 +217,32 @@ mod tests {
             wants_paired(0, u32::MAX),
             "before the daemon wishes anything"
         );
+    }
+
+    #[test]
+    fn one_message_in_so_many_is_drawn_whatever_the_messages_are() {
+        const TURNS: u32 = 1 << 15;
+        for (name, hashes) in [
+            ("all alike", [7, 7]),
+            ("none", [0, 0]),
+            ("by turns", [0x9e37_79b9, 0x85eb_ca6b]),
+        ] {
+            for level in 0..=MAX_LEVEL {
+                let mut drawn = 0;
+                let mut kept = [0_u32; 2];
+                for _ in 0..TURNS {
+                    for (hash, kept) in hashes.into_iter().zip(&mut kept) {
+                        drawn = draw(drawn, hash);
+                        *kept += u32::from(is_drawn(drawn, level));
+                    }
+                }
+                let expected = f64::from(TURNS >> level);
+                for kept in kept {
+                    let deviations = (f64::from(kept) - expected).abs() / expected.sqrt();
+                    assert!(deviations < 4.0, "{name}, level {level}: {kept}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the kernel programs count into: as few additions per packet as tell all
 //! that [`Counters`] hold.
 //!
-//! A message adds to five cells, and what it is counted by elsewhere is a sum of
+//! A message adds to five cells, a response to one more, and what it is counted by elsewhere is a sum of
 //! them: each message is a packet and ended as one, and its size, type, flags and
 //! state of EDNS each tell that it was there. They are sums only, never
 //! differences, so that reading while the programs count cannot make a number

@@ -227,7 +227,7 @@ fn see_payload<W: Way>(context: *mut xdp_md, where_: u64, what: u64) -> u64 {
     let frame = Frame::of(&context);
     let mut host = Baseline::<W>::new(&frame, block);
     let settings = maps::settings();
-    observe::observe_payload(&frame, &payload, Hook::Ingress, settings, &mut host).pack()
+    observe::observe_payload(&frame, || payload, Hook::Ingress, settings, &mut host).pack()
 }
 
 /// Sees the payload, and reserves.

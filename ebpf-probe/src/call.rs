@@ -106,10 +106,24 @@ pub fn decode_chain(chain: u64) -> Result<Chain, Reject> {
     }
 }
 
+/// The payload of such words, as it is now: what comes of them must be found again
+/// each time, as there is no room to keep it.
+#[inline(always)]
+fn unpacked(transport: Transport, mut where_: u64, mut what: u64) -> Payload {
+    // SAFETY: registers onto themselves.
+    unsafe {
+        asm!("{0} = {0}", "{1} = {1}", inout(reg) where_, inout(reg) what, options(nomem, nostack))
+    };
+    Payload {
+        transport,
+        ..Payload::unpack([where_, what])
+    }
+}
+
 /// What a program has functions of its own for.
 pub trait Calls {
     /// Finds the payload; the first of the words that say what was found. The
-    /// others are in the block's scratch.
+    /// others are in the block.
     fn locate(&self) -> u64;
 
     /// Sees a packed payload; the finding.
@@ -148,21 +162,15 @@ macro_rules! calls {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $datagram(context: *mut $raw, where_: u64, what: u64) -> u64 {
-            let payload = Payload {
-                transport: Transport::Udp,
-                ..Payload::unpack([where_, what])
-            };
-            observe_payload(Frame::of(&$context::new(context)), &payload).pack()
+            let payload = || unpacked(Transport::Udp, where_, what);
+            observe_payload(Frame::of(&$context::new(context)), payload).pack()
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $stream(context: *mut $raw, where_: u64, what: u64) -> u64 {
-            let payload = Payload {
-                transport: Transport::Tcp,
-                ..Payload::unpack([where_, what])
-            };
-            observe_payload(Frame::of(&$context::new(context)), &payload).pack()
+            let payload = || unpacked(Transport::Tcp, where_, what);
+            observe_payload(Frame::of(&$context::new(context)), payload).pack()
         }
 
         #[unsafe(no_mangle)]

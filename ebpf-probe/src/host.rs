@@ -44,15 +44,18 @@ pub fn find<C: frame::Context>(frame: &Frame<'_, C>) -> u64 {
     let (layers, located) = locate(frame, Link::Ethernet, maps::settings());
     let [first, second, third] = locate::pack(&layers, &located);
     if let Some(block) = Block::of(C::HOOK) {
-        block.store(word::SCRATCH, second);
-        block.store(word::SCRATCH + 8, third);
+        block.store(word::LOCATED, second);
+        block.store(word::LOCATED + 8, third);
     }
     first
 }
 
 /// Sees the payload, on the far side of the call.
 #[inline(always)]
-pub fn observe_payload<C: frame::Context>(frame: Frame<'_, C>, payload: &Payload) -> Finding {
+pub fn observe_payload<C: frame::Context>(
+    frame: Frame<'_, C>,
+    payload: impl Fn() -> Payload,
+) -> Finding {
     let Some(block) = Block::of(C::HOOK) else {
         return Finding::REJECTED;
     };
@@ -125,8 +128,8 @@ impl<C: frame::Context> Host for Run<'_, C> {
     #[inline(always)]
     fn locate<P: Packet>(&mut self, _: &P, _: Link, _: Hook, _: &Settings) -> (Layers, Located) {
         let first = call::result(self.frame.context().locate()) as u64;
-        let second = self.block.load(word::SCRATCH);
-        let third = self.block.load(word::SCRATCH + 8);
+        let second = self.block.load(word::LOCATED);
+        let third = self.block.load(word::LOCATED + 8);
         locate::unpack([first, second, third])
     }
 

@@ -257,8 +257,8 @@ impl Ring {
     }
 
     /// Leaves out what the level asks for. What is paired, and every TCP
-    /// connection, is kept or left out as a whole; of the rest every 2^level-th is
-    /// kept.
+    /// connection, is kept or left out as a whole; of the rest one in 2^level is
+    /// drawn.
     #[inline(always)]
     fn sample(
         &self,
@@ -273,9 +273,9 @@ impl Ring {
         let is_kept = if paired || context.flow.transport == Transport::Tcp {
             record::is_kept(hash, level)
         } else {
-            let met = self.block.load(word::MET) + 1;
-            self.block.store(word::MET, met);
-            met & ((1 << level) - 1) == 0
+            let drawn = ring::draw(self.block.load(word::DRAWN), hash);
+            self.block.store(word::DRAWN, drawn);
+            ring::is_drawn(drawn, level)
         };
         if is_kept {
             Ok(())

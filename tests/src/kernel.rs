@@ -82,8 +82,8 @@ impl Kernel {
     /// # Errors
     /// When they cannot be loaded, or the rings not be mapped.
     pub fn load(options: &LoadOptions) -> Result<Self> {
-        let mut probe = Probe::load(options)?;
-        let rings = Ring::all(&mut probe)?;
+        let probe = Probe::load(options)?;
+        let rings = Ring::all(&probe)?;
         Ok(Self { probe, rings })
     }
 

@@ -138,8 +138,9 @@ settings! {
         /// However many messages there are, one transaction in this many is
         /// paired.
         pub one_in: u32 = (power_of_two(integer(1..=1024)), 8),
-        /// Below this many messages per second, all transactions are paired;
-        /// with twice as many, every second, and so on down to one in `one_in`.
+        /// Below this many records per second of a drain thread, all transactions
+        /// are paired; with twice as many, every second, and so on down to one in
+        /// `one_in`. Where records are sampled, those that are kept count.
         pub full_below: u32 = (integer(0..=1_000_000_000), 20_000),
         /// How long a query waits for its reply before it counts as unanswered.
         pub timeout: Duration = (duration(100 * MILLISECOND..=60 * SECOND), 5 * SECOND),
@@ -153,8 +154,9 @@ settings! {
     pub struct Tcp {
         /// The most streams that are followed at a time.
         pub streams: u32 = (integer(16..=16_777_216), 16_384),
-        /// The most memory for segments of unfinished messages, and the most for
-        /// segments that wait for older ones that came by another CPU.
+        /// The most memory for segments of unfinished messages. With several
+        /// drain threads as much again may wait in each of a few places for
+        /// segments that are older or come by another CPU.
         pub memory: u64 = (size(64 * KIB..=65_536 * MIB), 16 * MIB),
         /// How long a stream without segments is kept.
         pub idle_timeout: Duration = (duration(SECOND..=3600 * SECOND), 30 * SECOND),

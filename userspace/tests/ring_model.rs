@@ -1,7 +1,8 @@
 //! The ring's protocol under every order that the memory model allows.
 //!
 //! A model of both sides with the orderings that they use: the kernel's release
-//! of `HEAD`, the daemon's acquire of it, and the same for `TAIL`. The lines are
+//! of `HEAD`, the daemon's acquire of it, and the same for `TAIL`, which the kernel
+//! reads plainly: that it writes only after it has looked stands for the acquire. The lines are
 //! cells that loom watches: a write that meets a read, or a read of what is not
 //! yet published, fails the test. The tally behind the control words is counted
 //! into once a record is published, with no ordering of its own.

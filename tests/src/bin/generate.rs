@@ -98,7 +98,11 @@ Where nothing waits there is no lag: an idle server shows 0.
 - How far off sampled numbers are: with V the increase of
   `xdsc_ring_sampling_variance_total` in a direction, and p the share of its messages
   that a cell of a dataset has, the standard deviation of the cell's increase is the
-  square root of p V. It is off by less than 1.96 of these in 95 of 100 cases.
+  square root of p V. It is off by less than 1.96 of these in 95 of 100 cases. That is
+  for messages that are drawn one by one, as those over UDP are. What is paired is
+  kept or left out by transaction, and TCP by connection: of a cell that a few
+  connections with n messages each make up, the deviation is up to the square root of
+  n as much.
 
 Times are those of `CLOCK_MONOTONIC`: setting the clock does not matter, and the
 time that a machine sleeps is no lag. The kernel stamps most records with its tick,

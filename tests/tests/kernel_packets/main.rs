@@ -9,6 +9,7 @@ mod handshakes;
 mod layers;
 mod messages;
 mod migration;
+mod sampling;
 mod streams;
 mod whole;
 

@@ -59,8 +59,12 @@ fn streams_that_change_their_cpu_all_the_time_are_put_together() -> Result<()> {
 
 /// Lets two connections run, and tells their messages, and what became of them.
 fn counted(threads: usize) -> Result<(u64, StreamStats)> {
-    let mut probe = Probe::load(&LoadOptions::default())?;
-    let rings = Ring::all(&mut probe)?;
+    // Rings that are never half full, however many CPUs there are.
+    let probe = Probe::load(&LoadOptions {
+        chunks: 64,
+        ..LoadOptions::default()
+    })?;
+    let rings = Ring::all(&probe)?;
     let cpus = probe.geometry().cpus as usize;
     ensure!(cpus > 1, "this test needs two CPUs");
     let mut stream = Stream::start(&options(threads), enricher())?;

@@ -425,6 +425,10 @@ impl Families<'_> {
         self.counter("stream_unordered_segments", help, |samples| {
             samples.counter([], streams.unordered)
         })?;
+        let help = "TCP segments lost on the way to the drain thread that has their stream, since it did not take those before";
+        self.counter("stream_lost_segments", help, |samples| {
+            samples.counter([], streams.lost)
+        })?;
         let help = "TCP streams that are being followed";
         self.gauge("streams", help, None, |samples| {
             samples.gauge([], streams.streams as f64)

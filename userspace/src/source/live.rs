@@ -135,7 +135,7 @@ impl Live {
         if variant == Variant::Trace {
             probe.log_packets();
         }
-        let rings = Ring::all(&mut probe)?;
+        let rings = Ring::all(&probe)?;
         let mut pairing = Pairing::new(
             config.pairing.capacity as usize,
             nanoseconds(config.pairing.timeout),

@@ -5,8 +5,8 @@
 //! belongs to one thread. Records are laid aside while rings are read, handed to
 //! that thread once per batch, and handed on in order once all threads have read
 //! all that is older. Nothing waits for anybody: a thread that hangs keeps records
-//! of the others back until they take up their room, and what finds none is handed
-//! on at once, out of order.
+//! of the others back until they take up their room. What finds none is handed on
+//! out of order, or, where its stream is another thread's, lost and counted.
 //!
 //! Here rather than with the rings, as it knows nothing of the kernel.
 
@@ -26,6 +26,8 @@ use foldhash::quality::RandomState;
 
 use super::stream::stream_key;
 
+/// Room that there is at least, for some segments of the largest size.
+const LEAST: usize = 1 << 18;
 /// Octets of room that are kept when they are not in use.
 const KEPT: usize = 1 << 20;
 
@@ -52,6 +54,18 @@ pub struct Sorter {
     room: usize,
     is_full: bool,
     unordered: u64,
+    lost: u64,
+}
+
+/// What becomes of a record that is to be put in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It waits.
+    Waits,
+    /// There is no room: it is to be handed on at once.
+    AtOnce,
+    /// There is no room on the way to its stream; it is counted as lost.
+    Lost,
 }
 
 /// Records that wait.
@@ -85,45 +99,47 @@ impl Sorter {
             outgoing: (0..threads).map(|_| Queue::default()).collect(),
             waiting: Queue::default(),
             spare: Queue::default(),
-            room,
+            room: room.max(LEAST),
             is_full: false,
             unordered: 0,
+            lost: 0,
         };
         (0..threads).map(sorter).collect()
     }
 
-    /// Lays a record aside: whether there is room. Of a message that is known
-    /// already, its place in the stream is all that is kept.
-    pub fn put(&mut self, record: &Record<'_>) -> bool {
+    /// Lays a record aside, if there is room. Of a message that is known already,
+    /// its place in the stream is all that is kept.
+    pub fn put(&mut self, record: &Record<'_>) -> Put {
         let owner = self.places.owner(record);
-        let queue = if owner == self.index {
-            Some(&mut self.waiting)
-        } else {
-            self.outgoing.get_mut(owner)
-        };
-        let is_put = queue.is_some_and(|queue| queue.put(record, self.room));
-        self.is_full |= !is_put;
-        self.unordered += u64::from(!is_put);
-        is_put
+        if owner == self.index {
+            if self.waiting.put(record, self.room) {
+                return Put::Waits;
+            }
+            self.is_full = true;
+            self.unordered += 1;
+            return Put::AtOnce;
+        }
+        let outgoing = self.outgoing.get_mut(owner);
+        if outgoing.is_some_and(|outgoing| outgoing.put(record, self.room)) {
+            return Put::Waits;
+        }
+        self.lost += 1;
+        Put::Lost
     }
 
     /// All rings of this thread were read up to a time: tells the others, and
-    /// hands their records over. Those that find no room come to `sink`.
-    pub fn reach(&mut self, time_ns: u64, mut sink: impl FnMut(&Record<'_>)) {
+    /// hands their records over. Those that find no room are lost.
+    pub fn reach(&mut self, time_ns: u64) {
         for (outgoing, inbox) in self.outgoing.iter_mut().zip(&self.places.inboxes) {
             if outgoing.entries.is_empty() {
                 continue;
             }
-            let fits = locked(inbox).append(outgoing, self.room);
-            if !fits {
-                self.unordered += outgoing.entries.len() as u64;
-                outgoing.first(usize::MAX, &mut sink);
+            if !locked(inbox).append(outgoing, self.room) {
+                self.lost += outgoing.entries.len() as u64;
             }
             outgoing.clear();
         }
-        if let Some(reached) = self.places.reached.get(self.index) {
-            reached.fetch_max(time_ns, Ordering::Release);
-        }
+        self.places.reach(self.index, time_ns);
     }
 
     /// Hands on, in order, all that is older than what any thread has still to
@@ -150,6 +166,12 @@ impl Sorter {
     #[must_use]
     pub const fn unordered(&self) -> u64 {
         self.unordered
+    }
+
+    /// Records for which there was no room on the way to their streams.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// Takes what others have handed over; where that does not fit, what waits
@@ -252,7 +274,20 @@ impl Queue {
     }
 }
 
+/// A thread that ends keeps nobody waiting.
+impl Drop for Sorter {
+    fn drop(&mut self) {
+        self.places.reach(self.index, u64::MAX);
+    }
+}
+
 impl Places {
+    fn reach(&self, thread: usize, time_ns: u64) {
+        if let Some(reached) = self.reached.get(thread) {
+            reached.fetch_max(time_ns, Ordering::Release);
+        }
+    }
+
     fn owner(&self, record: &Record<'_>) -> usize {
         match self.inboxes.len() {
             0 | 1 => 0,

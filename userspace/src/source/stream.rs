@@ -68,6 +68,8 @@ pub struct StreamStats {
     pub evicted: u64,
     /// Segments that could not wait for older ones of other rings.
     pub unordered: u64,
+    /// Segments that found no room on the way to the thread that has their stream.
+    pub lost: u64,
 }
 
 impl StreamStats {
@@ -83,6 +85,7 @@ impl StreamStats {
         self.unfinished += other.unfinished;
         self.evicted += other.evicted;
         self.unordered += other.unordered;
+        self.lost += other.lost;
     }
 }
 

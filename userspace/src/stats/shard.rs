@@ -17,7 +17,7 @@ use crate::{
         stream::{Raw, tap::Tap},
     },
     source::{
-        order::Sorter,
+        order::{Put, Sorter},
         stream::{Limits, StreamStats, Streams},
         whole::Assembler,
     },
@@ -156,7 +156,7 @@ impl Shard {
         let Some(mut order) = self.order.take() else {
             return read_up_to_ns;
         };
-        order.reach(read_up_to_ns, |record| self.in_order(record));
+        order.reach(read_up_to_ns);
         let until_ns = order.take(|record| self.in_order(record));
         self.order = Some(order);
         until_ns
@@ -226,15 +226,16 @@ impl Shard {
     pub fn stream_stats(&self) -> StreamStats {
         StreamStats {
             unordered: self.order.as_ref().map_or(0, Sorter::unordered),
+            lost: self.order.as_ref().map_or(0, Sorter::lost),
             ..self.streams.stats()
         }
     }
 
     /// Shows a record to its stream, once those before it have come.
     fn stream(&mut self, record: &Record<'_>) {
-        let waits = self.order.as_mut().is_some_and(|order| order.put(record));
-        if !waits {
-            self.in_order(record);
+        match self.order.as_mut().map(|order| order.put(record)) {
+            None | Some(Put::AtOnce) => self.in_order(record),
+            Some(Put::Waits | Put::Lost) => {}
         }
     }
 

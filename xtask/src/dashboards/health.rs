@@ -198,6 +198,13 @@ fn lag() -> Section {
         ])
 }
 
+/// Standard deviation of the messages of a second, as a share of them.
+fn uncertainty() -> String {
+    let variance = metric("xdsc_ring_sampling_variance_total").rate(BY_NODE);
+    let messages = metric("xdsc_dns_messages_total").rate(BY_NODE);
+    ratio(&format!("sqrt({variance})"), &messages)
+}
+
 fn rings() -> Section {
     let sampling = metric("xdsc_ring_sampling_interval").max(BY_NODE);
     let by = "site, instance, hook";
@@ -226,6 +233,11 @@ fn rings() -> Section {
                 .query(&metric("xdsc_ring_backlog_records").sum(by), ring),
             time_series("Lag of the rings", "Age of the oldest record that a scrape found.", Unit::Seconds)
                 .query(&metric("xdsc_ring_lag_seconds").max(by), ring),
+        ])
+        .line(8, vec![
+            gauge_of("Longest pause", "The longest time on a CPU, in the last minute, for which a drain thread read no ring, as it handed its counts over.", Unit::Seconds, "xdsc_drain_max_pause_seconds"),
+            time_series("Uncertainty by sampling", "Standard deviation, by sampling, of the messages of one second that the records stand for, as a share of them. 0 where nothing is sampled.", Unit::Share)
+                .query(&uncertainty(), NODE),
             never_of("Damaged records", "What followed a damaged record in its batch was skipped. Never, in health.", Unit::Records, "xdsc_ring_damaged_total"),
         ])
 }
@@ -441,6 +453,18 @@ fn streams() -> Section {
                     "A bound was reached (`tcp.streams`, `tcp.memory`).",
                     Unit::Events,
                     "xdsc_stream_evictions_total",
+                ),
+                never_of(
+                    "Segments out of order",
+                    "Segments that could not wait for older ones, which came by other CPUs.",
+                    Unit::Packets,
+                    "xdsc_stream_unordered_segments_total",
+                ),
+                never_of(
+                    "Segments lost",
+                    "Segments for which there was no room on the way to the drain thread that has their stream.",
+                    Unit::Packets,
+                    "xdsc_stream_lost_segments_total",
                 ),
             ],
         )

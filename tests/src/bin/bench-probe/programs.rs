@@ -178,7 +178,7 @@ impl Real {
             .map(|info| info.id())
             .max()
             .unwrap_or(0);
-        let mut probe = Probe::load_object(&object("probe.o")?, &options)?;
+        let probe = Probe::load_object(&object("probe.o")?, &options)?;
         let xdp_ingress = Xdp::from_program_info(
             newest("xdp_ingress", last)?,
             "xdp_ingress".into(),
@@ -186,7 +186,7 @@ impl Real {
         )?;
         let tc_egress =
             SchedClassifier::from_program_info(newest("tc_egress", last)?, "tc_egress".into())?;
-        let mut rings = Ring::all(&mut probe)?;
+        let mut rings = Ring::all(&probe)?;
         for ring in &mut rings {
             ring.set_share(SHARE_BITS as u8);
         }

@@ -34,11 +34,6 @@ fn main() -> Result<ExitCode> {
         let path = object_path(object);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let cases = cases::all(object)?;
-        let rounded_to = match object {
-            "probe.o" => stack::ROUNDED_BY_ALL,
-            // For developers.
-            _ => stack::ROUNDED_BY_RECENT,
-        };
         let rows =
             loaded::load_all(&bytes, &cases).with_context(|| format!("{object} did not load"))?;
         let stacks = Stacks::of(&bytes).with_context(|| format!("functions of {object}"))?;
@@ -47,7 +42,7 @@ fn main() -> Result<ExitCode> {
                 .iter()
                 .find(|row| row.program == budget.program)
                 .context("a program is missing")?;
-            let stack = stacks.deepest(budget.program, rounded_to)?;
+            let stack = stacks.deepest(budget.program)?;
             row.print(&mut out, object, stack)?;
             excesses.extend(budget.excess(&row.most, stack));
         }

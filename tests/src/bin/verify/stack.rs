@@ -3,14 +3,15 @@
 //! load succeeds.
 //!
 //! The functions of a chain share 512 octets. Kernels differ in how they round
-//! the parts, so that a chain that this kernel takes may be too long for another.
+//! the parts, so that a chain that this kernel takes may be too long for another:
+//! here it is added up as the strictest of them do.
 
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Range,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use object::{
     File, Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SectionIndex,
     SectionKind, SymbolKind,
@@ -18,10 +19,8 @@ use object::{
 
 /// What every kernel allows.
 pub(crate) const LIMIT: u32 = 512;
-/// What a function's part is rounded up to, at the most by any kernel.
-pub(crate) const ROUNDED_BY_ALL: u32 = 32;
-/// What it is rounded up to by kernels of today that translate the programs.
-pub(crate) const ROUNDED_BY_RECENT: u32 = 16;
+/// What a function's part is rounded up to.
+const ROUNDED_TO: u32 = 32;
 
 /// Octets of an instruction.
 const INSTRUCTION: usize = 8;
@@ -30,6 +29,9 @@ const FRAME_POINTER: u8 = 10;
 /// Opcodes: a call, and a load of 64 bits that takes two instructions.
 const CALL: u8 = 0x85;
 const LOAD_WIDE: u8 = 0x18;
+/// Of 64 bits: a register to another one, a number to a register.
+const COPY: u8 = 0xbf;
+const ADD: u8 = 0x07;
 /// In a call: to a function of the program's own.
 const OWN_FUNCTION: u8 = 1;
 
@@ -72,20 +74,19 @@ impl Stacks {
     }
 
     /// Octets of the deepest chain of calls that begins in this program.
-    pub(crate) fn deepest(&self, program: &str, rounded_to: u32) -> Result<u32> {
+    pub(crate) fn deepest(&self, program: &str) -> Result<u32> {
         let place = self.names.get(program);
-        let place = place.with_context(|| format!("no program {program}"))?;
-        self.depth(*place, rounded_to)
+        self.depth(*place.with_context(|| format!("no program {program}"))?)
     }
 
     /// The verifier takes no recursion, so this ends.
-    fn depth(&self, place: Place, rounded_to: u32) -> Result<u32> {
+    fn depth(&self, place: Place) -> Result<u32> {
         let function = self.functions.get(&place).context("a call to nowhere")?;
         let mut below = 0;
         for call in &function.calls {
-            below = below.max(self.depth(*call, rounded_to)?);
+            below = below.max(self.depth(*call)?);
         }
-        Ok(function.stack.max(1).next_multiple_of(rounded_to) + below)
+        Ok(function.stack.max(1).next_multiple_of(ROUNDED_TO) + below)
     }
 }
 
@@ -97,28 +98,52 @@ fn function(file: &File<'_>, index: SectionIndex, octets: Range<u64>) -> Result<
         .get(octets.start as usize..octets.end as usize)
         .context("a function beyond its section")?;
     let mut function = Function::default();
+    let mut before = [0; INSTRUCTION];
     for (number, instruction) in code.as_chunks::<INSTRUCTION>().0.iter().enumerate() {
         let at = octets.start + (number * INSTRUCTION) as u64;
-        let [opcode, registers, low, high, ..] = *instruction;
-        // Loads and stores relative to the frame pointer. What a helper gets a
-        // pointer to was stored there first.
-        let base = match opcode & 7 {
-            1 => registers >> 4,
-            2 | 3 => registers & 0xf,
-            _ => 0,
-        };
-        if base == FRAME_POINTER {
-            let offset = i16::from_le_bytes([low, high]);
-            function.stack = function.stack.max(u32::from(offset.unsigned_abs()));
-        }
+        let reached = reached(instruction).max(pointed_to(&before, instruction));
+        function.stack = function.stack.max(reached);
+        before = *instruction;
+        let [opcode, registers, ..] = *instruction;
         let calls = opcode == CALL && registers >> 4 == OWN_FUNCTION;
-        if (calls || opcode == LOAD_WIDE)
-            && let Some(target) = called.get(&at)
-        {
-            function.calls.push(*target);
+        if calls || opcode == LOAD_WIDE {
+            match called.get(&at) {
+                Some(target) => function.calls.push(*target),
+                None => ensure!(!calls, "a call at {at} that leads nowhere"),
+            }
         }
     }
     Ok(function)
+}
+
+/// How far below the frame pointer a load or a store reaches.
+fn reached([opcode, registers, low, high, ..]: &[u8; INSTRUCTION]) -> u32 {
+    let base = match opcode & 7 {
+        1 => registers >> 4,
+        2 | 3 => registers & 0xf,
+        _ => return 0,
+    };
+    let offset = i16::from_le_bytes([*low, *high]);
+    if base == FRAME_POINTER {
+        u32::from(offset.unsigned_abs())
+    } else {
+        0
+    }
+}
+
+/// Likewise the pointer that a copy of the frame pointer becomes.
+fn pointed_to(before: &[u8; INSTRUCTION], instruction: &[u8; INSTRUCTION]) -> u32 {
+    let [COPY, copied, ..] = *before else {
+        return 0;
+    };
+    let [ADD, added_to, _, _, offset @ ..] = *instruction else {
+        return 0;
+    };
+    if copied >> 4 == FRAME_POINTER && copied & 0xf == added_to & 0xf {
+        i32::from_le_bytes(offset).unsigned_abs()
+    } else {
+        0
+    }
 }
 
 /// The functions that a section's instructions name, by their offsets.

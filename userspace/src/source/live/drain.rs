@@ -60,7 +60,8 @@ const COLLECT: Duration = Duration::from_millis(500);
 /// a thread that is asked whether the others have read.
 const LOOK: Duration = Duration::from_millis(5);
 /// Between the time that a program stamps a record with and that at which the
-/// record can be seen; a look has found all that are older.
+/// record can be seen: a look has found all that are older, unless the program was
+/// kept from going on for longer.
 const UNSEEN_NS: u64 = 50_000;
 
 /// How the rings are to be drained.
@@ -395,11 +396,13 @@ impl Drain {
             }
             let sleep = pace.next(fill, Duration::from_nanos(now.saturating_sub(last_ns)));
             last_ns = now;
-            let sleep = match answered == request {
-                true => sleep,
-                false => self.options.poll_min.min(LOOK),
-            };
-            thread::park_timeout(sleep.max(self.govern()));
+            let pause = self.govern();
+            thread::park_timeout(if answered == request {
+                sleep.max(pause)
+            } else {
+                // Whoever asks does not wait for the budget.
+                self.options.poll_min.min(LOOK)
+            });
         }
     }
 
@@ -617,7 +620,7 @@ mod tests {
     fn share_follows_the_rate() {
         const MS: u64 = 1_000_000;
         let mut share = Share::new(3, 20_000);
-        assert_eq!(share.current, 3, "cautious until the rate is known");
+        assert_eq!(share.current, 3, "cautious before the first look");
         for (name, now_ms, records, expected) in [
             ("first look", 1_000, 0, 0),
             ("10,000 per second", 2_000, 10_000, 0),

@@ -4,7 +4,7 @@
 //! The kernel programs sample by the fill of their ring, at once. What they
 //! decide is held here, so that the level does not swing with every batch: a ring
 //! that came to a level is kept near it for a while, by a floor, which is lowered
-//! only when twice the records would fit. And where the configuration gives the
+//! only when twice its records would fit, into the ring and into the thread's time. And where the configuration gives the
 //! drain a share of a CPU only, a thread sleeps when its share is used up; the
 //! rings fill meanwhile, and the programs sample what does not fit.
 
@@ -15,8 +15,8 @@ const HOLD_NS: u64 = 250_000_000;
 /// The floor is lowered while the ring is never fuller than that: twice as much
 /// still is less than half, where the programs raise the level.
 const LOW_FILL: f64 = 1.0 / 5.0;
-/// The floor is lowered while the thread takes no more of its budget than that.
-const LOW_USE: f64 = 0.45;
+/// A floor is lowered while the thread would take no more of its budget than that.
+const MOST_USE: f64 = 0.9;
 /// So much time of the budget can be saved up.
 const SAVED: Duration = Duration::from_millis(50);
 
@@ -28,6 +28,8 @@ struct Floor {
     is_exceeded: bool,
     /// Fullest since the last judgement.
     fill: f64,
+    /// What was read of it since then, in rings full.
+    read: f64,
 }
 
 /// A thread's.
@@ -77,6 +79,7 @@ impl Governor {
     pub(super) fn seen(&mut self, ring: usize, fill: f64, level: u8) -> Option<u8> {
         let floor = self.floors.get_mut(ring)?;
         floor.fill = floor.fill.max(fill);
+        floor.read += fill;
         // An empty ring tells of an older look.
         let is_exceeded = fill > 0.0 && level > floor.level;
         let was_exceeded = std::mem::replace(&mut floor.is_exceeded, is_exceeded);
@@ -101,14 +104,20 @@ impl Governor {
             return Vec::new();
         }
         self.judged = Some(now);
-        let is_idle_enough = busy as f64 <= elapsed as f64 * self.budget * LOW_USE;
+        let most = elapsed as f64 * self.budget * MOST_USE;
+        let read: f64 = self.floors.iter().map(|floor| floor.read).sum();
+        let per_read = if read > 0.0 { busy as f64 / read } else { 0.0 };
+        let mut expected = busy as f64;
         let mut lowered = Vec::new();
         for (place, floor) in self.floors.iter_mut().enumerate() {
-            if floor.level > 0 && floor.fill < LOW_FILL && is_idle_enough {
+            // One level less is twice the records.
+            let added = floor.read * per_read;
+            if floor.level > 0 && floor.fill < LOW_FILL && expected + added <= most {
+                expected += added;
                 floor.level -= 1;
                 lowered.push((place, floor.level));
             }
-            floor.fill = 0.0;
+            (floor.fill, floor.read) = (0.0, 0.0);
         }
         lowered
     }
@@ -197,6 +206,7 @@ mod tests {
         for (name, budget, fill, processor_ms, expected) in [
             ("quiet", 1.0, 0.01, 10, 0),
             ("idle", 1.0, 0.0, 0, 0),
+            ("of nobody's work", 1.0, 0.0, 130, 0),
             ("filling", 1.0, 0.25, 10, 1),
             ("busy", 1.0, 0.01, 130, 1),
             ("just idle enough", 1.0, 0.01, 110, 0),
@@ -204,6 +214,26 @@ mod tests {
             ("within its budget", 0.1, 0.01, 10, 0),
         ] {
             assert_eq!(judged(budget, fill, processor_ms), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn floor_goes_by_the_work_of_its_own_ring() {
+        for (name, fill, others, expected) in [
+            ("a trickle beside much", 0.01, 0.09, 0),
+            ("half of the work", 0.05, 0.05, 1),
+            ("most of it", 0.09, 0.01, 1),
+        ] {
+            let mut governor = Governor::new(2, 1.0);
+            governor.judge(at(0, 0));
+            governor.seen(0, 0.6, 1);
+            governor.seen(0, 0.6, 1);
+            governor.judge(at(250, 0));
+            governor.seen(0, fill, 1);
+            governor.seen(1, others, 0);
+            // 70 % of the time.
+            governor.judge(at(500, 175));
+            assert_eq!(floors(&governor), [expected, 0], "{name}");
         }
     }
 

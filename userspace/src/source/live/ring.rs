@@ -111,7 +111,7 @@ impl Ring {
     ///
     /// # Errors
     /// When a map is missing or cannot be mapped.
-    pub fn all(probe: &mut Probe) -> Result<Vec<Self>, LoadError> {
+    pub fn all(probe: &Probe) -> Result<Vec<Self>, LoadError> {
         let geometry = probe.geometry();
         let blocks = probe.ring_map("BLOCKS")?;
         let chunks = probe.ring_map("CHUNKS")?;

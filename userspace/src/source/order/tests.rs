@@ -61,7 +61,8 @@ fn segment(port: u16, time_ns: u64) -> Vec<u8> {
 fn put(sorter: &mut Sorter, port: u16, times: &[u64]) {
     for time_ns in times {
         let bytes = segment(port, *time_ns);
-        assert!(sorter.put(&Record::parse(&bytes).expect("a record")));
+        let put = sorter.put(&Record::parse(&bytes).expect("a record"));
+        assert_eq!(put, Put::Waits);
     }
 }
 
@@ -76,10 +77,6 @@ fn taken(sorter: &mut Sorter) -> Vec<u64> {
     let mut times = Vec::new();
     sorter.take(|record| times.push(time(record)));
     times
-}
-
-fn reach(sorter: &mut Sorter, time_ns: u64) {
-    sorter.reach(time_ns, |record| panic!("no room for {record:?}"));
 }
 
 /// Two threads; of the ports, the first has its streams at thread 0, the second
@@ -104,11 +101,11 @@ fn rings_of_one_thread_are_merged_up_to_the_time_of_the_look() {
     let sorter = &mut sorters[0];
     put(sorter, 1024, &[10, 30, 50]);
     put(sorter, 1024, &[20, 40, 60]);
-    reach(sorter, 50);
+    sorter.reach(50);
     assert_eq!(taken(sorter), [10, 20, 30, 40, 50]);
     put(sorter, 1024, &[70]);
     put(sorter, 1024, &[55]);
-    reach(sorter, 100);
+    sorter.reach(100);
     assert_eq!(taken(sorter), [55, 60, 70], "60 was after the first look");
     assert!(taken(sorter).is_empty());
 }
@@ -120,7 +117,7 @@ fn records_of_one_time_stay_as_their_ring_had_them() {
     for port in [3, 1, 2] {
         put(sorter, port, &[7]);
     }
-    reach(sorter, 7);
+    sorter.reach(7);
     let mut ports = Vec::new();
     sorter.take(|record| ports.push(record.flow().source_port));
     assert_eq!(ports, [3, 1, 2]);
@@ -131,43 +128,52 @@ fn streams_are_put_in_order_by_the_thread_that_has_them() {
     let ([mut first, mut second], [port, other]) = two(ROOM);
     put(&mut first, port, &[10, 30]);
     put(&mut first, other, &[15]);
-    reach(&mut first, 100);
+    first.reach(100);
     assert!(
         taken(&mut first).is_empty(),
         "the other may have older ones"
     );
     put(&mut second, port, &[20, 40]);
-    reach(&mut second, 35);
+    second.reach(35);
     assert_eq!(taken(&mut first), [10, 20, 30]);
     assert_eq!(taken(&mut second), [15]);
-    reach(&mut second, 100);
+    second.reach(100);
     assert_eq!(taken(&mut first), [40]);
 }
 
 #[test]
 fn a_thread_that_hangs_keeps_no_more_back_than_there_is_room_for() {
     let each = size_of::<Entry>() + 8;
-    let ([mut first, mut second], [port, _]) = two(3 * each);
-    put(&mut first, port, &[10, 20, 30]);
-    let bytes = segment(port, 40);
-    assert!(!first.put(&Record::parse(&bytes).expect("a record")));
-    reach(&mut first, 100);
-    assert_eq!(
-        taken(&mut first),
-        [10, 20, 30],
-        "though the other has not read"
-    );
-    put(&mut first, port, &[50]);
+    let fit = (LEAST / each) as u64;
+    let ([mut first, mut second], [port, _]) = two(LEAST);
+    let times: Vec<_> = (0..fit).collect();
+    put(&mut first, port, &times);
+    let bytes = segment(port, fit);
+    let record = Record::parse(&bytes).expect("a record");
+    assert_eq!(first.put(&record), Put::AtOnce);
+    first.reach(fit);
+    assert_eq!(taken(&mut first), times, "though the other has not read");
+    put(&mut first, port, &[fit + 1]);
     assert!(taken(&mut first).is_empty(), "there is room again");
-    assert_eq!(first.unordered(), 1);
-    // The other way round: the inbox of the first fills.
+    assert_eq!((first.unordered(), first.lost()), (1, 0));
+    // The other way round: what is on the way to the first takes up its room.
+    put(&mut second, port, &times);
+    assert_eq!(second.put(&record), Put::Lost);
+    second.reach(0);
+    assert_eq!(second.lost(), 1);
     put(&mut second, port, &[1, 2]);
-    second.reach(0, |record| panic!("no room for {record:?}"));
-    put(&mut second, port, &[3, 4]);
-    let mut refused = Vec::new();
-    second.reach(0, |record| refused.push(time(record)));
-    assert_eq!(refused, [3, 4]);
-    assert_eq!(second.unordered(), 2);
+    second.reach(0);
+    assert_eq!((second.lost(), second.unordered()), (3, 0));
+}
+
+#[test]
+fn a_thread_that_has_ended_keeps_nobody_waiting() {
+    let ([mut first, second], [port, _]) = two(ROOM);
+    put(&mut first, port, &[10]);
+    first.reach(100);
+    assert!(taken(&mut first).is_empty());
+    drop(second);
+    assert_eq!(taken(&mut first), [10]);
 }
 
 #[test]
@@ -175,7 +181,7 @@ fn at_the_end_everything_is_handed_on() {
     let ([mut first, mut second], [port, _]) = two(ROOM);
     put(&mut first, port, &[10, 30]);
     put(&mut second, port, &[20]);
-    reach(&mut second, u64::MAX);
+    second.reach(u64::MAX);
     let mut times = Vec::new();
     first.finish(|record| times.push(time(record)));
     assert_eq!(times, [10, 20, 30]);
@@ -188,11 +194,11 @@ fn room_that_a_flood_took_is_given_back() {
     let many = (4 * KEPT / size_of::<Entry>()) as u64;
     let times: Vec<_> = (0..many).collect();
     put(sorter, 1024, &times);
-    reach(sorter, many);
+    sorter.reach(many);
     assert_eq!(taken(sorter).len() as u64, many);
     for now in many..many + 4 {
         put(sorter, 1024, &[now]);
-        reach(sorter, now);
+        sorter.reach(now);
         assert_eq!(taken(sorter), [now]);
     }
     for queue in [&sorter.waiting, &sorter.spare] {
