@@ -9,11 +9,7 @@
 use core::{ffi::c_void, hint::black_box, marker::PhantomData};
 
 use aya_ebpf::{
-    bindings::{
-        BPF_RB_NO_WAKEUP,
-        xdp_action::{XDP_PASS, XDP_TX},
-        xdp_md,
-    },
+    bindings::{BPF_RB_NO_WAKEUP, xdp_action::XDP_PASS, xdp_md},
     btf_maps::{ArrayOfMaps, PerCpuArray, RingBuf},
     helpers::{
         bpf_get_smp_processor_id, bpf_ringbuf_output, bpf_ringbuf_reserve, bpf_ringbuf_submit,
@@ -65,30 +61,6 @@ pub fn bench_empty(_: XdpContext) -> u32 {
 #[classifier]
 pub fn bench_empty_tc(_: TcContext) -> i32 {
     PASS_ON
-}
-
-/// Octets of Ethernet and IPv4 headers, and where a frame may have a copy of them.
-const HEADERS: usize = 34;
-const COPY_AT: usize = 192;
-
-/// Sends what it is run on out of the interface that it is run for: with live
-/// frames, a generator of packets. Frames come back as they were left: what was
-/// forwarded gets its headers again.
-#[xdp]
-pub fn bench_transmit(context: XdpContext) -> u32 {
-    let (start, end) = (context.data(), context.data_end());
-    if start + COPY_AT + HEADERS > end {
-        return XDP_TX;
-    }
-    for word in 0..HEADERS / 2 {
-        let to = (start + 2 * word) as *mut u16;
-        let from = (start + COPY_AT + 2 * word) as *const u16;
-        // SAFETY: both were checked to lie in the frame.
-        let octets = unsafe { from.read_volatile() };
-        // SAFETY: as above.
-        unsafe { to.write_volatile(octets) };
-    }
-    XDP_TX
 }
 
 /// `xdp_ingress` with records built in place in a ring buffer.

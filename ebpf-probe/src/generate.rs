@@ -33,7 +33,7 @@ struct Template {
 #[btf_map]
 static TEMPLATE: Array<Template, TEMPLATES> = Array::new();
 
-/// How many frames were made so far, one CPU at a time.
+/// How many frames were made whole so far, one CPU at a time.
 #[btf_map]
 static MADE: Array<u64, 1> = Array::new();
 
@@ -55,8 +55,6 @@ fn generate(context: &XdpContext) -> Option<()> {
     let made = MADE.get_ptr_mut(0)?;
     // SAFETY: a map value; nobody else writes it meanwhile.
     let number = unsafe { made.read_volatile() };
-    // SAFETY: as above.
-    unsafe { made.write_volatile(number + 1) };
     // SAFETY: a reference is valid and aligned; the loader may have overwritten it.
     let templates = unsafe { core::ptr::from_ref(&GENERATOR[0]).read_volatile() };
     let template = TEMPLATE.get_ptr_mut((number & (templates - 1)) as u32)?;
@@ -75,7 +73,12 @@ fn generate(context: &XdpContext) -> Option<()> {
     let octets = template.octets.as_mut_ptr().cast::<c_void>();
     // SAFETY: the template has `len` octets.
     let stored = unsafe { bpf_xdp_store_bytes(context.ctx, 0, octets, len) };
-    (stored == 0).then_some(())
+    if stored != 0 {
+        return None;
+    }
+    // SAFETY: as above.
+    unsafe { made.write_volatile(number + 1) };
+    Some(())
 }
 
 /// The ID counts up, so that a template makes other transactions every time.

@@ -1,7 +1,8 @@
 //! What the benchmarks of the whole system share: traffic out of the kernel
-//! ([`generator`]), what a process takes ([`usage`]), and the daemon between two
-//! cables ([`stage`]).
+//! ([`generator`]) and its ways ([`cables`]), what a process takes ([`usage`]), and
+//! the daemon between two cables ([`stage`]).
 
+pub mod cables;
 pub mod generator;
 pub mod stage;
 pub mod usage;

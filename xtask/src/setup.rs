@@ -43,12 +43,13 @@ impl Setup {
     }
 }
 
-/// Whose needs are meant.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Whose needs are meant; all of them build.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     Build,
     Demo,
     Test,
+    /// Not the tests' needs, of which browsers and databases are the largest.
     Bench,
 }
 

@@ -36,18 +36,26 @@ impl Template {
     /// The query of an exchange over UDP; none if it is too long.
     #[must_use]
     pub fn query(exchange: &Exchange) -> Option<Self> {
-        Self::new(exchange.query_frame())
+        Self::of(exchange.query_frame())
     }
 
     /// The response, to be sent on by the host with this MAC address.
     #[must_use]
     pub fn response(exchange: &Exchange, router: [u8; 6]) -> Option<Self> {
-        let mut frame = exchange.response_frame();
-        frame.get_mut(..6)?.copy_from_slice(&router);
-        Self::new(frame)
+        Self::routed(exchange.response_frame(), router)
     }
 
-    fn new(mut frame: Vec<u8>) -> Option<Self> {
+    /// A frame to be sent on by the host with this MAC address.
+    #[must_use]
+    pub fn routed(mut frame: Vec<u8>, router: [u8; 6]) -> Option<Self> {
+        frame.get_mut(..6)?.copy_from_slice(&router);
+        Self::of(frame)
+    }
+
+    /// A frame of DNS over UDP, without extension headers or options; none if it is
+    /// something else, or too long.
+    #[must_use]
+    pub fn of(mut frame: Vec<u8>) -> Option<Self> {
         let ipv4 = frame.get(12..14)? == [8, 0];
         let (udp_at, protocol) = if ipv4 {
             (34, *frame.get(23)?)
@@ -143,14 +151,20 @@ impl Generator {
         self.sent
     }
 
-    /// Packets that the program itself has counted: as many, unless it was run
-    /// on other frames.
+    /// Compares with what the program itself has counted: packets that it made
+    /// whole.
     ///
     /// # Errors
-    /// When the kernel does not say.
-    pub fn made(&self) -> Result<u64> {
+    /// When it has made fewer, which then were not sent.
+    pub fn check(&self) -> Result<()> {
         let map = self.ebpf.map("MADE").context("map MADE")?;
-        Ok(Array::<_, u64>::try_from(map)?.get(&0, 0)?)
+        let made: u64 = Array::try_from(map)?.get(&0, 0)?;
+        ensure!(
+            made == self.sent,
+            "the generator has made {made} packets instead of {}",
+            self.sent
+        );
+        Ok(())
     }
 }
 

@@ -10,9 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 
 use super::{
+    cables,
     generator::{Generator, Passing, Template},
     pin,
     usage::processor_time,
@@ -62,12 +63,6 @@ impl Run {
     #[must_use]
     pub fn cores(&self) -> f64 {
         self.processor.as_secs_f64() / self.elapsed.as_secs_f64()
-    }
-
-    /// Microseconds of a CPU per message.
-    #[must_use]
-    pub fn microseconds(&self) -> f64 {
-        self.processor.as_secs_f64() * 1e6 / self.sent as f64
     }
 }
 
@@ -144,8 +139,7 @@ impl<'a> Stage<'a> {
     /// When the kernel does not allow it.
     pub fn new(network: &'a Network, seed: u64) -> Result<Self> {
         network.add_second_cable()?;
-        forward(network)?;
-        let router = mac_address(network, Side::Server, INTERFACES[1])?;
+        let router = cables::forward(network)?;
         let (mut queries, mut responses, mut exchanges) = (Vec::new(), Vec::new(), Vec::new());
         for mut exchange in Traffic::new(Profile::Everyday, seed, 1_000) {
             exchange.tcp = false;
@@ -172,8 +166,8 @@ impl<'a> Stage<'a> {
                 queries: Generator::load(&queries)?,
                 responses: Generator::load(&responses)?,
                 interfaces: [
-                    interface_index(network, CLIENT_INTERFACES[0])?,
-                    interface_index(network, CLIENT_INTERFACES[1])?,
+                    cables::interface_index(network, CLIENT_INTERFACES[0])?,
+                    cables::interface_index(network, CLIENT_INTERFACES[1])?,
                 ],
             },
             _passing: passing,
@@ -197,10 +191,8 @@ impl<'a> Stage<'a> {
             }
             Ok((start.elapsed(), processor_time(pid)? - taken))
         })?;
-        ensure!(
-            self.sender.queries.made()? == self.sender.queries.sent(),
-            "the generator did not make what it was told to"
-        );
+        self.sender.queries.check()?;
+        self.sender.responses.check()?;
         Ok(Run {
             sent: self.sent() - before,
             elapsed,
@@ -254,39 +246,4 @@ impl Sender {
             thread::sleep(TICK.saturating_sub(start.elapsed() - elapsed));
         }
     }
-}
-
-/// Makes the server's namespace a router from the second cable to the first,
-/// where neighbours are that nobody has.
-fn forward(network: &Network) -> Result<()> {
-    let [first, _] = INTERFACES;
-    let script = format!(
-        "set -e\n\
-         echo 1 > /proc/sys/net/ipv4/ip_forward\n\
-         echo 1 > /proc/sys/net/ipv6/conf/all/forwarding\n\
-         for each in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $each; done\n\
-         ip neighbour replace 192.0.2.66 lladdr 02:00:00:00:00:66 dev {first}\n\
-         ip neighbour replace 2001:db8::66 lladdr 02:00:00:00:00:66 dev {first}\n\
-         ip route add default via 192.0.2.66 dev {first}\n\
-         ip route add default via 2001:db8::66 dev {first}\n"
-    );
-    network.output(Side::Server, "sh", &["-c", &script])?;
-    Ok(())
-}
-
-fn interface_index(network: &Network, interface: &str) -> Result<u32> {
-    let path = format!("/sys/class/net/{interface}/ifindex");
-    let text = network.output(Side::Client, "cat", &[&path])?;
-    Ok(text.trim().parse()?)
-}
-
-fn mac_address(network: &Network, side: Side, interface: &str) -> Result<[u8; 6]> {
-    let path = format!("/sys/class/net/{interface}/address");
-    let text = network.output(side, "cat", &[&path])?;
-    let octets: Vec<u8> = text
-        .trim()
-        .split(':')
-        .map(|octet| u8::from_str_radix(octet, 16))
-        .collect::<Result<_, _>>()?;
-    octets.try_into().ok().context("six octets")
 }

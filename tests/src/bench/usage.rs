@@ -12,13 +12,27 @@ use anyhow::{Context as _, Result};
 /// # Errors
 /// When /proc does not say.
 pub fn processor_time(pid: u32) -> Result<Duration> {
+    processor_time_of(pid, "")
+}
+
+/// The same of those threads only whose names begin so.
+///
+/// # Errors
+/// When /proc does not say.
+pub fn processor_time_of(pid: u32, threads: &str) -> Result<Duration> {
     let mut nanoseconds = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let path = thread?.path().join("schedstat");
+        let path = thread?.path();
         // A thread may end while we look.
-        let Ok(text) = fs::read_to_string(path) else {
+        let (Ok(name), Ok(text)) = (
+            fs::read_to_string(path.join("comm")),
+            fs::read_to_string(path.join("schedstat")),
+        ) else {
             continue;
         };
+        if !name.starts_with(threads) {
+            continue;
+        }
         let first = text.split_whitespace().next().context("no time on a CPU")?;
         nanoseconds += first.parse::<u64>()?;
     }
@@ -55,7 +69,9 @@ mod tests {
     #[test]
     fn this_process_has_taken_some_of_each() {
         let pid = std::process::id();
-        assert!(processor_time(pid).expect("a time") > Duration::ZERO);
+        let time = processor_time(pid).expect("a time");
+        assert!(time > Duration::ZERO);
+        assert!(processor_time_of(pid, "no thread").expect("a time") == Duration::ZERO);
         assert!(resident(pid).expect("memory") > 1 << 20);
         assert!(peak(pid).expect("memory") >= resident(pid).expect("memory") / 2);
     }

@@ -9,49 +9,58 @@ use anyhow::{Context as _, Result, bail};
 use super::Scope;
 use crate::process::{as_root, find_program, run};
 
-/// A program that we start, the package that carries it, and who needs it
-/// first.
+/// A program that we start, the package that carries it, and who needs it.
 struct Needed {
     program: &'static str,
     package: &'static str,
-    since: Scope,
+    by: &'static [Scope],
 }
 
-const fn needed_by(since: Scope, program: &'static str, package: &'static str) -> Needed {
+const fn needed_by(by: &'static [Scope], program: &'static str, package: &'static str) -> Needed {
     Needed {
         program,
         package,
-        since,
+        by,
     }
 }
 
+const NAMESPACES: &[Scope] = &[Scope::Demo, Scope::Test, Scope::Bench];
+const DEMO: &[Scope] = &[Scope::Demo, Scope::Test];
+/// A name server under load.
+const SERVERS: &[Scope] = &[Scope::Test, Scope::Bench];
+const TESTS: &[Scope] = &[Scope::Test];
+/// What xdsc is compared with.
+const BENCHMARKS: &[Scope] = &[Scope::Bench];
+
 const PROGRAMS: &[Needed] = &[
-    needed_by(Scope::Demo, "ip", "iproute2"),
-    needed_by(Scope::Demo, "setpriv", "util-linux"),
-    needed_by(Scope::Test, "nsd", "nsd"),
-    needed_by(Scope::Test, "knotd", "knot"),
-    needed_by(Scope::Test, "kdig", "knot-dnsutils"),
-    needed_by(Scope::Test, "dnsperf", "dnsperf"),
-    needed_by(Scope::Test, "promtool", "prometheus"),
-    needed_by(Scope::Test, "ss", "iproute2"),
-    needed_by(Scope::Test, "redis-server", "redis-server"),
-    needed_by(Scope::Test, "postgres", "postgresql"),
-    needed_by(Scope::Test, "unbound", "unbound"),
-    needed_by(Scope::Test, "tmux", "tmux"),
-    needed_by(Scope::Test, "systemd-analyze", "systemd"),
-    needed_by(Scope::Test, "docker-compose", "docker-compose"),
-    needed_by(Scope::Test, "node", "nodejs"),
-    needed_by(Scope::Test, "npm", "npm"),
-    needed_by(Scope::Test, "chromium", "chromium"),
-    needed_by(Scope::Test, "virtualenv", "virtualenv"),
-    needed_by(Scope::Bench, "dnscap", "dnscap"),
-    needed_by(Scope::Bench, "dnstop", "dnstop"),
-    needed_by(Scope::Bench, "tcpdump", "tcpdump"),
-    needed_by(Scope::Bench, "script", "bsdutils"),
+    needed_by(NAMESPACES, "ip", "iproute2"),
+    needed_by(DEMO, "setpriv", "util-linux"),
+    needed_by(SERVERS, "nsd", "nsd"),
+    needed_by(TESTS, "knotd", "knot"),
+    needed_by(SERVERS, "kdig", "knot-dnsutils"),
+    needed_by(SERVERS, "dnsperf", "dnsperf"),
+    needed_by(TESTS, "promtool", "prometheus"),
+    needed_by(TESTS, "ss", "iproute2"),
+    needed_by(TESTS, "redis-server", "redis-server"),
+    needed_by(TESTS, "postgres", "postgresql"),
+    needed_by(TESTS, "unbound", "unbound"),
+    needed_by(TESTS, "tmux", "tmux"),
+    needed_by(TESTS, "systemd-analyze", "systemd"),
+    needed_by(TESTS, "docker-compose", "docker-compose"),
+    needed_by(TESTS, "node", "nodejs"),
+    needed_by(TESTS, "npm", "npm"),
+    needed_by(TESTS, "chromium", "chromium"),
+    needed_by(TESTS, "virtualenv", "virtualenv"),
+    needed_by(BENCHMARKS, "dnscap", "dnscap"),
+    needed_by(BENCHMARKS, "dnstop", "dnstop"),
+    needed_by(BENCHMARKS, "tcpdump", "tcpdump"),
+    needed_by(BENCHMARKS, "script", "bsdutils"),
 ];
 
 fn in_scope(scope: Scope) -> impl Iterator<Item = &'static Needed> {
-    PROGRAMS.iter().filter(move |needed| needed.since <= scope)
+    PROGRAMS
+        .iter()
+        .filter(move |needed| needed.by.contains(&scope))
 }
 
 /// The programs that the scope asks for.
@@ -161,9 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn only_benchmarks_need_what_xdsc_is_compared_with() {
+    fn benchmarks_need_what_xdsc_is_compared_with_and_no_more() {
         assert!(!needed(Scope::Test).contains(&"dnscap"));
         assert!(needed(Scope::Bench).contains(&"dnscap"));
+        for program in ["chromium", "npm", "docker-compose", "postgres"] {
+            assert!(!needed(Scope::Bench).contains(&program), "{program}");
+        }
     }
 
     #[test]

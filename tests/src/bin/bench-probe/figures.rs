@@ -2,6 +2,7 @@
 
 use std::io;
 
+use integration_tests::bench::median;
 use serde_json::{Map, Value, json};
 
 use crate::live::Rates;
@@ -65,15 +66,15 @@ impl Figures {
         ];
     }
 
-    /// Packets per second, the most of all turns: whatever else the machine does
-    /// makes them fewer.
+    /// Packets per second.
     pub(crate) fn add_rates(&mut self, rates: &Rates) {
         for (key, samples) in &rates.rates {
-            let most = samples.iter().copied().fold(f64::NAN, f64::max);
-            self.rates.push((key, most));
+            self.rates.push((key, median(samples)));
         }
-        self.further
-            .push(("live_delivered_share", rates.delivered_share));
+        self.further.extend([
+            ("live_delivered_share", rates.delivered_share()),
+            ("live_turns_sampled", rates.sampled_turns.into()),
+        ]);
     }
 
     fn median(&self, key: &str) -> f64 {

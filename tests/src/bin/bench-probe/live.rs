@@ -3,35 +3,98 @@
 //! forwarding, since its generator makes frames that arrive only.
 //!
 //! Generator, cable and program share a CPU, so a rate says what one packet costs
-//! in all. The programs take turns.
+//! in all. The programs take turns. Every packet must be seen in every turn; a turn
+//! in which records were left out does not count, since a packet without a record
+//! costs less.
 
-use std::{
-    net::{Ipv4Addr, UdpSocket},
-    time::Instant,
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use dns_wire::counters::{Counters, Delivery, Hook, Outcome};
-use integration_tests::network::{CLIENT_INTERFACES, INTERFACES, Network, Side, in_network};
+use integration_tests::{
+    bench::{
+        cables,
+        generator::{Generator, Passing, Template},
+        pin,
+    },
+    network::{CLIENT_INTERFACES, INTERFACES, Network, Side, in_network},
+};
 
 use crate::{
     packets,
-    programs::{Baseline, PROGRAM_CPU, Program, Real, pin},
+    programs::{Baseline, PROGRAM_CPU, Program, Real},
 };
 
-/// Turns of every program.
+/// Turns of every program, and how many of them must count.
 const TURNS: usize = 9;
+const LEAST: usize = 3;
 /// Packets of a turn.
-const FRAMES: u32 = 300_000;
+const QUERIES: u32 = 300_000;
 const RESPONSES: u32 = 100_000;
-/// Where responses come from, at the first cable, and where they go, at the second.
-const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 2), 53);
-const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 130), 40_053);
 
-/// Packets per second, by key, and the share of the records that arrived.
+/// Packets per second, by key.
+#[derive(Default)]
 pub(crate) struct Rates {
     pub(crate) rates: Vec<(&'static str, Vec<f64>)>,
-    pub(crate) delivered_share: f64,
+    /// Turns that do not count.
+    pub(crate) sampled_turns: u32,
+    messages: u64,
+    delivered: u64,
+}
+
+impl Rates {
+    /// The share of the messages whose record was handed on.
+    pub(crate) fn delivered_share(&self) -> f64 {
+        self.delivered as f64 / self.messages as f64
+    }
+}
+
+/// What stands at the interface.
+enum Observer<'a> {
+    /// A program that does nothing.
+    Empty(&'a mut Program),
+    /// xdsc's, and what becomes of each message.
+    Real(&'a mut Real, Delivery),
+}
+
+impl Observer<'_> {
+    const fn program(&mut self, hook: Hook) -> &mut Program {
+        match self {
+            Self::Empty(program) => program,
+            Self::Real(real, _) => real.program(hook),
+        }
+    }
+
+    /// What it has counted at a hook so far.
+    fn counted(&self, hook: Hook) -> Result<Counted> {
+        Ok(match self {
+            Self::Empty(_) => Counted::default(),
+            Self::Real(real, delivery) => Counted::of(&real.counters(hook)?, *delivery),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    messages: u64,
+    /// Those of which became what should.
+    done: u64,
+}
+
+impl Counted {
+    fn of(counters: &Counters, delivery: Delivery) -> Self {
+        Self {
+            messages: counters.outcomes(Outcome::Dns),
+            done: counters.records(delivery),
+        }
+    }
+
+    const fn since(self, earlier: Self) -> Self {
+        Self {
+            messages: self.messages - earlier.messages,
+            done: self.done - earlier.done,
+        }
+    }
 }
 
 /// Measures all.
@@ -40,155 +103,157 @@ pub(crate) fn measure(
     counting: &mut Real,
     baseline: &mut Baseline,
 ) -> Result<Rates> {
-    let mut rates = Vec::new();
-    let before = real.counters(Hook::Ingress)?;
+    let mut rates = Rates::default();
     in_network(|network| {
-        let mut programs = [
-            ("live_empty_pps", &mut baseline.empty),
-            ("live_counting_only_pps", &mut counting.xdp_ingress),
-            ("live_pps", &mut real.xdp_ingress),
-        ];
-        rates.extend(arriving(network, &baseline.transmit, &mut programs)?);
-        let mut programs = [
-            ("live_empty_tc_pps", &mut baseline.empty_tc),
-            ("live_counting_only_tc_pps", &mut counting.tc_egress),
-            ("live_tc_pps", &mut real.tc_egress),
-        ];
-        rates.extend(leaving(
+        network.add_second_cable()?;
+        let router = cables::forward(network)?;
+        // A cable takes live frames only where XDP is at both ends.
+        let mut passing = Passing::load()?;
+        for interface in CLIENT_INTERFACES {
+            network.within(Side::Client, || passing.attach(interface))?;
+        }
+        network.within(Side::Server, || passing.attach(INTERFACES[1]))?;
+        let arriving = Way {
             network,
-            &baseline.transmit,
-            &mut baseline.empty,
-            &mut programs,
-        )?);
-        Ok(())
+            hook: Hook::Ingress,
+            at: INTERFACES[0],
+            from: CLIENT_INTERFACES[0],
+            to: (Side::Server, INTERFACES[0]),
+            packets: QUERIES,
+        };
+        let mut observers = [
+            ("live_empty_pps", Observer::Empty(&mut baseline.empty)),
+            (
+                "live_counting_only_pps",
+                Observer::Real(&mut *counting, Delivery::CountOnly),
+            ),
+            ("live_pps", Observer::Real(&mut *real, Delivery::Delivered)),
+        ];
+        let queries = packets::ipv4_queries().into_iter().map(Template::of);
+        arriving.measure(loaded(queries)?, &mut observers, &mut rates)?;
+        let leaving = Way {
+            network,
+            hook: Hook::Egress,
+            at: INTERFACES[0],
+            from: CLIENT_INTERFACES[1],
+            to: (Side::Client, CLIENT_INTERFACES[0]),
+            packets: RESPONSES,
+        };
+        let mut observers = [
+            ("live_empty_tc_pps", Observer::Empty(&mut baseline.empty_tc)),
+            (
+                "live_counting_only_tc_pps",
+                Observer::Real(counting, Delivery::CountOnly),
+            ),
+            ("live_tc_pps", Observer::Real(real, Delivery::Delivered)),
+        ];
+        let responses = packets::responses().into_iter();
+        let responses = responses.map(|frame| Template::routed(frame, router));
+        leaving.measure(loaded(responses)?, &mut observers, &mut rates)
     })?;
-    let delivered_share = delivered(&real.counters(Hook::Ingress)?, &before);
-    Ok(Rates {
-        rates,
-        delivered_share,
-    })
+    Ok(rates)
 }
 
-type Samples = Vec<(&'static str, Vec<f64>)>;
+/// A generator of these frames. It counts their IDs up, and so has one in eight
+/// paired, as the test runs have.
+fn loaded(templates: impl Iterator<Item = Option<Template>>) -> Result<Generator> {
+    let templates: Option<Vec<_>> = templates.collect();
+    Generator::load(&templates.context("a packet that the generator does not take")?)
+}
 
-/// Queries from the generator; the programs are at the other end.
-fn arriving(
-    network: &Network,
-    generator: &Program,
-    programs: &mut [(&'static str, &mut Program)],
-) -> Result<Samples> {
-    let mut samples: Samples = programs.iter().map(|(key, _)| (*key, Vec::new())).collect();
-    let packet = packets::ipv4_queries().pop().context("a packet")?;
-    let interface = INTERFACES[0];
-    for _ in 0..TURNS {
-        for ((key, program), (_, samples)) in programs.iter_mut().zip(&mut samples) {
-            let attached = network.within(Side::Server, || program.attach(interface))?;
-            let turn = Turn {
-                key,
-                frames: FRAMES,
-                at: (Side::Server, interface),
-            };
-            samples.push(turn.rate(network, generator, &packet)?);
-            program.detach(attached)?;
+/// The way of the packets past the programs.
+struct Way<'a> {
+    network: &'a Network,
+    hook: Hook,
+    /// The interface, of the server's side, where the programs are.
+    at: &'static str,
+    /// The interface, of the clients' side, that the generator sends out of.
+    from: &'static str,
+    /// Where all must arrive at last.
+    to: (Side, &'static str),
+    /// Packets of a turn.
+    packets: u32,
+}
+
+impl Way<'_> {
+    fn measure(
+        &self,
+        mut generator: Generator,
+        observers: &mut [(&'static str, Observer<'_>)],
+        rates: &mut Rates,
+    ) -> Result<()> {
+        let mut samples = vec![Vec::new(); observers.len()];
+        for _ in 0..TURNS {
+            for ((key, observer), samples) in observers.iter_mut().zip(&mut samples) {
+                let turn = self.turn(&mut generator, observer).context(*key)?;
+                if let Observer::Real(_, Delivery::Delivered) = observer {
+                    rates.messages += turn.counted.messages;
+                    rates.delivered += turn.counted.done;
+                }
+                if turn.counted.messages == turn.counted.done {
+                    samples.push(f64::from(self.packets) / turn.elapsed.as_secs_f64());
+                } else {
+                    rates.sampled_turns += 1;
+                }
+            }
         }
-    }
-    Ok(samples)
-}
-
-/// Responses from the generator at the first cable, forwarded to the second; the
-/// programs are where they leave.
-fn leaving(
-    network: &Network,
-    generator: &Program,
-    arrival: &mut Program,
-    programs: &mut [(&'static str, &mut Program)],
-) -> Result<Samples> {
-    network.add_second_cable()?;
-    let [arrives, leaves] = INTERFACES;
-    let there = mac(network, Side::Client, CLIENT_INTERFACES[1])?;
-    let here = mac(network, Side::Server, arrives)?;
-    let route = format!(
-        "echo 1 > /proc/sys/net/ipv4/ip_forward && \
-         ip neighbor replace {} lladdr {there} dev {leaves}",
-        CLIENT.0
-    );
-    network.output(Side::Server, "sh", &["-c", &route])?;
-    // Somebody must take them, or ICMP would answer.
-    let _client = network.within(Side::Client, || Ok(UdpSocket::bind(CLIENT)?))?;
-    let packet = packets::routed_response(&here, SERVER, CLIENT)?;
-    // A cable takes live frames only where XDP is at the other end.
-    let kept = network.within(Side::Server, || arrival.attach(arrives))?;
-    let mut samples: Samples = programs.iter().map(|(key, _)| (*key, Vec::new())).collect();
-    for _ in 0..TURNS {
-        for ((key, program), (_, samples)) in programs.iter_mut().zip(&mut samples) {
-            let attached = network.within(Side::Server, || program.attach(leaves))?;
-            let turn = Turn {
-                key,
-                frames: RESPONSES,
-                at: (Side::Client, CLIENT_INTERFACES[1]),
-            };
-            samples.push(turn.rate(network, generator, &packet)?);
-            program.detach(attached)?;
+        for ((key, _), samples) in observers.iter().zip(samples) {
+            ensure!(
+                samples.len() >= LEAST,
+                "{key}: records were left out in all but {} of {TURNS} turns; something else \
+                 keeps the CPU that reads them busy",
+                samples.len()
+            );
+            rates.rates.push((*key, samples));
         }
+        Ok(())
     }
-    arrival.detach(kept)?;
-    Ok(samples)
-}
 
-/// What the generator sends, and where it must arrive.
-struct Turn {
-    key: &'static str,
-    frames: u32,
-    at: (Side, &'static str),
-}
-
-impl Turn {
-    /// Packets that arrived per second.
-    fn rate(&self, network: &Network, generator: &Program, packet: &[u8]) -> Result<f64> {
-        let before = received(network, self.at)?;
-        let start = Instant::now();
-        network.within(Side::Client, || {
-            pin(PROGRAM_CPU);
-            generator.generate(packet, self.frames, CLIENT_INTERFACES[0])
+    /// Sends the packets past a program.
+    fn turn(&self, generator: &mut Generator, observer: &mut Observer<'_>) -> Result<Turn> {
+        let Self {
+            network,
+            hook,
+            at,
+            packets,
+            ..
+        } = *self;
+        let attach = || observer.program(hook).attach(at);
+        let attached = network.within(Side::Server, attach)?;
+        let counted_before = observer.counted(hook)?;
+        let received_before = received(network, self.to)?;
+        let interface = cables::interface_index(network, self.from)?;
+        let elapsed = network.within(Side::Client, || {
+            pin(PROGRAM_CPU)?;
+            let start = Instant::now();
+            generator.send(interface, packets)?;
+            Ok(start.elapsed())
         })?;
-        let elapsed = start.elapsed();
-        let received = received(network, self.at)? - before;
-        ensure!(
-            received > u64::from(self.frames) / 2,
-            "{}: {received} of {} frames arrived",
-            self.key,
-            self.frames
-        );
-        Ok(received as f64 / elapsed.as_secs_f64())
+        generator.check()?;
+        let received = received(network, self.to)? - received_before;
+        let counted = observer.counted(hook)?.since(counted_before);
+        observer.program(hook).detach(attached)?;
+        let sent = u64::from(packets);
+        ensure!(received >= sent, "{received} of {sent} packets arrived");
+        if let Observer::Real(..) = observer {
+            ensure!(
+                counted.messages == sent,
+                "{} of {sent} packets were counted",
+                counted.messages
+            );
+        }
+        Ok(Turn { elapsed, counted })
     }
 }
 
-/// An interface's address.
-fn mac(network: &Network, side: Side, interface: &str) -> Result<String> {
-    let link = link(network, side, interface)?;
-    let address = link
-        .pointer("/0/address")
-        .and_then(serde_json::Value::as_str);
-    Ok(address.context("an interface without address")?.to_owned())
+/// What a turn came to.
+struct Turn {
+    elapsed: Duration,
+    counted: Counted,
 }
 
 /// Packets that an interface has received.
 fn received(network: &Network, (side, interface): (Side, &str)) -> Result<u64> {
-    link(network, side, interface)?
-        .pointer("/0/stats64/rx/packets")
-        .and_then(serde_json::Value::as_u64)
-        .context("an interface without count of packets")
-}
-
-/// What `ip` says of an interface.
-fn link(network: &Network, side: Side, interface: &str) -> Result<serde_json::Value> {
-    let text = network.output(side, "ip", &["-s", "-j", "link", "show", interface])?;
-    Ok(serde_json::from_str(&text)?)
-}
-
-/// The share of the messages whose record is in the ring.
-fn delivered(after: &Counters, before: &Counters) -> f64 {
-    let delivered = after.records(Delivery::Delivered) - before.records(Delivery::Delivered);
-    let messages = after.outcomes(Outcome::Dns) - before.outcomes(Outcome::Dns);
-    delivered as f64 / messages as f64
+    let path = format!("/sys/class/net/{interface}/statistics/rx_packets");
+    Ok(network.output(side, "cat", &[&path])?.trim().parse()?)
 }

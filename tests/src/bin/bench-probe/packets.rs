@@ -3,7 +3,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use anyhow::Result;
 use dns_wire::{
     locate::{Family, Flow, Transport},
     record,
@@ -70,36 +69,6 @@ pub(crate) fn ipv6_queries() -> Vec<Vec<u8>> {
 /// The responses to the IPv4 queries.
 pub(crate) fn responses() -> Vec<Vec<u8>> {
     transactions(RESPONSE4, response)
-}
-
-/// A response that a host with this link-layer address forwards.
-pub(crate) fn routed_response(
-    mac: &str,
-    from: (Ipv4Addr, u16),
-    to: (Ipv4Addr, u16),
-) -> Result<Vec<u8>> {
-    let path = Path {
-        from: (from.0.into(), from.1),
-        to: (to.0.into(), to.1),
-    };
-    let mut frame = udp(path, &response(1));
-    for (octet, digits) in frame.iter_mut().zip(mac.split(':')) {
-        *octet = u8::from_str_radix(digits, 16)?;
-    }
-    let checksum = ipv4_checksum(&frame[14..34]);
-    frame[24..26].copy_from_slice(&checksum.to_be_bytes());
-    // Behind the packet: what the generator puts back where it was changed.
-    let headers = frame[..34].to_vec();
-    frame.resize(192, 0);
-    frame.extend(headers);
-    Ok(frame)
-}
-
-/// RFC 1071, of a header whose checksum is 0.
-fn ipv4_checksum(header: &[u8]) -> u16 {
-    let words = header.as_chunks().0.iter().copied();
-    let sum: u32 = words.map(|word| u32::from(u16::from_be_bytes(word))).sum();
-    !((sum & 0xffff) + (sum >> 16)) as u16
 }
 
 /// A datagram that is not DNS.

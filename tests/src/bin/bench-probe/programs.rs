@@ -17,8 +17,8 @@ use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, ArrayOfMaps, Map, MapData, RingBuf},
     programs::{
-        ProgramInfo, SchedClassifier, TcAttachType, TestRun as _, TestRunAttrs, TestRunOptions,
-        Xdp, XdpMode, loaded_programs, tc::SchedClassifierLinkId, xdp::XdpLinkId,
+        ProgramInfo, SchedClassifier, TcAttachType, TestRun as _, TestRunOptions, Xdp, XdpMode,
+        loaded_programs, tc::SchedClassifierLinkId, xdp::XdpLinkId,
     },
 };
 use aya_obj::programs::XdpAttachType;
@@ -29,6 +29,7 @@ use dns_wire::{
     ring,
     tally::Tally,
 };
+use integration_tests::bench::pin;
 use xdsc::source::live::{
     clock::now_ns,
     probe::{LoadOptions, Probe},
@@ -85,30 +86,6 @@ impl Program {
         Ok(())
     }
 
-    /// Runs it on `frames` copies of a packet that are live: what it sends out of
-    /// `interface` of the thread's namespace arrives at the other end.
-    pub(crate) fn generate(&self, packet: &[u8], frames: u32, interface: &str) -> Result<()> {
-        const BATCH: u32 = 64;
-        let Self::Xdp(program) = self else {
-            bail!("only XDP has live frames")
-        };
-        let index = nix::net::if_::if_nametoindex(interface)?;
-        // The kernel's `xdp_md`: data, its end, metadata, ingress interface, queue,
-        // egress interface.
-        let context: Vec<u8> = [0, packet.len() as u32, 0, index, 0, 0]
-            .into_iter()
-            .flat_map(u32::to_ne_bytes)
-            .collect();
-        program.test_run(TestRunOptions {
-            data_in: Some(packet),
-            ctx_in: Some(&context),
-            repeat: frames,
-            attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
-            ..TestRunOptions::default()
-        })?;
-        Ok(())
-    }
-
     /// Runs it `repeat` times; the time of one run, in ns, as the kernel took it.
     pub(crate) fn run(&self, packet: &[u8], repeat: u32) -> Result<f64> {
         let options = TestRunOptions {
@@ -139,7 +116,7 @@ impl Consumer {
         let stop = Arc::new(AtomicBool::new(false));
         let (count, stopped) = (Arc::clone(&taken), Arc::clone(&stop));
         let thread = thread::spawn(move || {
-            pin(CONSUMER_CPU);
+            pin(CONSUMER_CPU).expect("there is a second CPU");
             while !stopped.load(Ordering::Relaxed) {
                 count.fetch_add(drain(), Ordering::Release);
                 thread::sleep(POLL);
@@ -228,6 +205,14 @@ impl Real {
         })
     }
 
+    /// The one that stands at a hook.
+    pub(crate) const fn program(&mut self, hook: Hook) -> &mut Program {
+        match hook {
+            Hook::Ingress => &mut self.xdp_ingress,
+            Hook::Egress => &mut self.tc_egress,
+        }
+    }
+
     pub(crate) fn counters(&self, hook: Hook) -> Result<Counters> {
         Ok(*self.probe.counters(hook)?)
     }
@@ -247,7 +232,6 @@ pub(crate) struct Baseline {
     ebpf: Ebpf,
     pub(crate) empty: Program,
     pub(crate) empty_tc: Program,
-    pub(crate) transmit: Program,
     pub(crate) reserve: Program,
     pub(crate) output: Program,
     pub(crate) build: Program,
@@ -269,7 +253,6 @@ impl Baseline {
         Ok(Self {
             empty: xdp(&mut ebpf, "bench_empty")?,
             empty_tc: tc(&mut ebpf, "bench_empty_tc")?,
-            transmit: xdp(&mut ebpf, "bench_transmit")?,
             reserve: xdp(&mut ebpf, "bench_reserve")?,
             output: xdp(&mut ebpf, "bench_output")?,
             build: xdp(&mut ebpf, "bench_build")?,
@@ -343,15 +326,4 @@ fn object(name: &str) -> Result<Vec<u8>> {
     let path: PathBuf = Path::new(&folder).join(name);
     fs::read(&path)
         .with_context(|| format!("cannot read {}; run `cargo xtask build`", path.display()))
-}
-
-/// Keeps the calling thread on one CPU.
-pub(crate) fn pin(cpu: usize) {
-    // SAFETY: a set of no CPUs is all zero.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `cpu` is below the set's size.
-    unsafe { libc::CPU_SET(cpu, &mut set) };
-    // SAFETY: the set is initialised, and its size is right.
-    let result = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
-    assert_eq!(result, 0, "CPU {cpu} is there");
 }
