@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::build::{Profile, build_daemon, build_probe};
 use crate::integration::{build, from_root};
-use crate::process::{as_root, run, shown};
+use crate::process::{as_root, output, run, shown};
 use crate::setup::{self, Report, Scope};
 use crate::workspace;
 
@@ -79,13 +79,14 @@ struct Printed {
 
 fn run_all() -> Result<()> {
     let programs = built(page::NAMES.into_iter())?;
+    let verified = output(&mut from_root(as_root(build("verify", Profile::Release)?)))?;
     let printed = page::NAMES
         .into_iter()
         .zip(&programs)
         .map(|(name, program)| listen(name, program).with_context(|| format!("bench {name}")))
         .collect::<Result<Vec<_>>>()?;
     let place = workspace::root().join("docs/performance.md");
-    let text = page::page(&page::Machine::this()?, &printed);
+    let text = page::page(&page::Machine::this()?, &verified, &printed);
     std::fs::write(&place, text).with_context(|| format!("cannot write {}", place.display()))?;
     println!("written        {}", place.display());
     let missed = page::missed(&printed);

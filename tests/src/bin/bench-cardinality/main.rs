@@ -48,6 +48,7 @@ const SEED: u64 = 1;
 const ZONE: &str = "victim.example";
 
 fn main() -> Result<()> {
+    xdsc::memory::prefer_huge_pages();
     let queries = match env::args().skip(1).collect::<Vec<_>>().as_slice() {
         [] => QUERIES,
         [queries] => queries.parse()?,

@@ -67,6 +67,7 @@ const SHORT: [u64; 2] = [2_000_000, 10_000_000];
 const LONG: [u64; 2] = [10_000_000, 100_000_000];
 
 fn main() -> Result<()> {
+    xdsc::memory::prefer_huge_pages();
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let messages = match *arguments {

@@ -41,6 +41,7 @@ const ROUNDS: usize = 7;
 const INTERVAL: NonZeroU32 = NonZeroU32::MAX;
 
 fn main() -> Result<()> {
+    xdsc::memory::prefer_huge_pages();
     ensure!(env::args().len() == 1, "usage: bench-enrich");
     let program = env::current_exe()?;
     let folder = program.with_extension("files");
