@@ -187,7 +187,7 @@ const BARS: [Bar; 41] = [
     bar("overload", "CPUs of the daemon, of 0.03 that the group has", |f| f.get("daemon_cores_group"), AtMost(0.033)),
     bar("overload", "cells that are compared with the group", |f| f.get("cells_group"), AtLeast(60.0)),
     bar("overload", "share of them within 1.96 standard deviations", |f| f.get("within_95_percent_group"), AtLeast(0.9)),
-    bar("overload", "growth of memory with the group", |f| f.get("rss_growth_group"), AtMost(1.05)),
+    bar("overload", "growth of memory with the group", |f| f.get("rss_growth_group"), AtMost(1.1)),
     bar("overload", "recovery with the group, s", |f| f.get("recovery_s_group"), AtMost(3.0)),
     bar("cardinality", "resident memory, MiB", |f| f.get("rss_mb"), AtMost(100.0)),
     bar("cardinality", "growth of memory from a tenth of the flood to its end", |f| f.get("rss_growth"), AtMost(1.1)),
