@@ -72,14 +72,15 @@ fn about(name: &str) -> &'static str {
              some. A turn in which xdsc saw fewer queries or responses than were answered fails."
         }
         "overload" => {
-            "A flood while the daemon may take 3 % of a CPU only: by its own `ring.cpu_budget`, and, \
+            "A flood over UDP while the daemon may take 3 % of a CPU only: by its own `ring.cpu_budget`, and, \
              with `_group` behind the key, by a control group of the kernel's without a budget, where \
              the machine has one (`group_version`), which stopped it `group_throttled` times. The \
              budget is of the threads that read the rings (`drain_cores`); merging and scrapes come \
              on top. Totals are compared with what was sent. Each cell of the datasets is compared \
              with the truth, in standard deviations as `xdsc_ring_sampling_variance_total` states \
              them; 95 % of them should be within 1.96: of some 80 cells, between 90 and 100 %, as \
-             each is a draw of its own. Records are lost only when a ring is full at its highest \
+             each is a draw of its own (the messages of one TCP connection are not, so there is no TCP \
+             here). Records are lost only when a ring is full at its highest \
              sampling level. The recovery is the time from the flood's end until all is counted \
              again."
         }
@@ -190,7 +191,7 @@ const BARS: [Bar; 41] = [
     bar("overload", "CPUs of the daemon, of 0.03 that the group has", |f| f.get("daemon_cores_group"), AtMost(0.033)),
     bar("overload", "cells that are compared with the group", |f| f.get("cells_group"), AtLeast(60.0)),
     bar("overload", "share of them within 1.96 standard deviations", |f| f.get("within_95_percent_group"), AtLeast(0.9)),
-    bar("overload", "growth of memory with the group", |f| f.get("rss_growth_group"), AtMost(1.05)),
+    bar("overload", "growth of memory with the group", |f| f.get("rss_growth_group"), AtMost(1.1)),
     bar("overload", "recovery with the group, s", |f| f.get("recovery_s_group"), AtMost(3.0)),
     bar("cardinality", "resident memory, MiB", |f| f.get("rss_mb"), AtMost(100.0)),
     bar("cardinality", "growth of memory from a tenth of the flood to its end", |f| f.get("rss_growth"), AtMost(1.1)),

@@ -22,7 +22,8 @@ const CALM: u64 = 20_000;
 /// How long every table is let grow to its size.
 const WARM_UP: Duration = Duration::from_secs(8);
 /// Parts of a flood: after each memory is looked at, after each second one a
-/// scrape is made, which costs the daemon a part of its share.
+/// scrape is made, which costs the daemon a part of its share. After the last there
+/// is none: it would give the daemon time to recover before that is measured.
 const PARTS: u32 = 4;
 /// How long the recovery may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -129,7 +130,7 @@ impl Course {
             course.cores += run.cores() * share;
             course.drain_cores += drained.as_secs_f64() / run.elapsed.as_secs_f64() * share;
             course.memory[1] = course.memory[1].max(resident(pid)?);
-            if part % 2 == 0 {
+            if part % 2 == 1 {
                 course.one_in = course.one_in.max(sampling_interval(daemon)?);
             }
         }
