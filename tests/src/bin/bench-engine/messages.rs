@@ -19,7 +19,8 @@ impl Messages {
         let mut capture = Capture::open(path)?;
         let mut observer = Observer::new(Settings::default(), Vec::new());
         let mut messages = Vec::new();
-        let mut names = Vec::new();
+        // Side by side as in a ring.
+        let (mut names, mut lengths) = (Vec::new(), Vec::new());
         while let Some(packet) = capture.next_packet()? {
             let frame = Slice::new(packet.bytes);
             let hook = observer.hook_of(&frame, Link::Ethernet);
@@ -34,14 +35,14 @@ impl Messages {
                     options: &[],
                     weight: 1,
                 });
-                names.push(record.payload().to_vec());
+                names.extend_from_slice(record.payload());
+                lengths.push(record.payload().len());
             });
         }
-        // Until the end of the program, side by side as in a ring.
-        let octets: &'static [u8] = names.concat().leak();
-        let mut rest = octets;
-        for (message, name) in messages.iter_mut().zip(&names) {
-            let (first, others) = rest.split_at_checked(name.len()).context("a name")?;
+        // Until the end of the program.
+        let mut rest: &'static [u8] = names.leak();
+        for (message, length) in messages.iter_mut().zip(lengths) {
+            let (first, others) = rest.split_at_checked(length).context("a name")?;
             (message.name, rest) = (first, others);
         }
         ensure!(messages.len() > 1_900_000, "{} messages", messages.len());
