@@ -53,7 +53,7 @@ impl Hasher {
     #[inline(always)]
     fn hash(&self, octets: &[u8], case: impl Fn(u64) -> u64) -> Key {
         let [first, second, third] = self.seeds;
-        let mut state = first ^ octets.len() as u64;
+        let mut state = first;
         let mut add = |[a, b]: [u64; 2]| state = fold(case(a) ^ second, case(b) ^ state);
         if let Some(last) = octets.last_chunk::<16>() {
             let (blocks, rest) = octets.as_chunks::<16>();
@@ -67,7 +67,8 @@ impl Hasher {
         } else {
             add(short(octets));
         }
-        fold(state ^ third, second)
+        // Not where the octets are: some octet would make up for another length.
+        fold(state ^ third, second ^ octets.len() as u64)
     }
 }
 
@@ -138,6 +139,29 @@ mod tests {
             prop_assert_eq!(same, octets == changed);
             prop_assert_ne!(hasher.octets(&octets), Hasher::new(8).octets(&octets));
         }
+    }
+
+    /// The eighth octet from the end differs by what the length does.
+    #[test]
+    fn no_octet_makes_up_for_another_length() {
+        for (one, other) in [
+            ("domain-136.net", "domain-13136.net"),
+            ("domain-27.info", "domain-2327.info"),
+        ] {
+            for seed in [1, 7, 0x2545_f491_4f6c_dd1d] {
+                let [one, other] =
+                    [one, other].map(|text| Hasher::new(seed).octets(text.as_bytes()));
+                assert_ne!(one, other, "{seed}");
+            }
+        }
+        let hasher = Hasher::new(7);
+        let texts = (8..=16).flat_map(|len| (0..=255_u8).map(move |octet| (len, octet)));
+        let hashes = texts.map(|(len, octet)| {
+            let mut text = vec![0; len];
+            text[len - 8] = octet;
+            hasher.octets(&text)
+        });
+        assert_eq!(hashes.collect::<HashSet<_>>().len(), 9 * 256);
     }
 
     #[test]
