@@ -5,7 +5,11 @@
 //! under another DNS ID. What was sent is known to the packet, so its truth is
 //! that of the [`Exchange`]s, so many times.
 
-use std::{env, fs, path::Path};
+use std::{
+    env, fs,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{
@@ -97,7 +101,7 @@ fn internet_checksum(octets: &[u8]) -> u16 {
 /// A generator with its templates.
 pub struct Generator {
     ebpf: Ebpf,
-    sent: u64,
+    sent: AtomicU64,
 }
 
 impl Generator {
@@ -115,15 +119,20 @@ impl Generator {
             array.set(place as u32, template.0, 0)?;
         }
         program(&mut ebpf, "bench_generate")?.load()?;
-        Ok(Self { ebpf, sent: 0 })
+        let sent = AtomicU64::new(0);
+        Ok(Self { ebpf, sent })
     }
 
     /// Sends so many packets out of an interface of the calling thread's
     /// namespace. The interface itself must have XDP, and so must its peer.
     ///
+    /// Several threads may send, if they are pinned to one CPU: what is made of a
+    /// batch is not interrupted. The kernel takes some 25 ms to clear up after each
+    /// call, for which the thread sleeps.
+    ///
     /// # Errors
     /// When the kernel does not do it.
-    pub fn send(&mut self, interface_index: u32, packets: u32) -> Result<()> {
+    pub fn send(&self, interface_index: u32, packets: u32) -> Result<()> {
         if packets == 0 {
             return Ok(());
         }
@@ -138,17 +147,17 @@ impl Generator {
             attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
             ..TestRunOptions::default()
         };
-        program(&mut self.ebpf, "bench_generate")?
-            .test_run(options)
-            .context("the generator")?;
-        self.sent += u64::from(packets);
+        let program = self.ebpf.program("bench_generate");
+        let program: &Xdp = program.context("the generator is missing")?.try_into()?;
+        program.test_run(options).context("the generator")?;
+        self.sent.fetch_add(packets.into(), Ordering::Relaxed);
         Ok(())
     }
 
     /// Packets so far.
     #[must_use]
-    pub const fn sent(&self) -> u64 {
-        self.sent
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Compares with what the program itself has counted: packets that it made
@@ -160,9 +169,9 @@ impl Generator {
         let map = self.ebpf.map("MADE").context("map MADE")?;
         let made: u64 = Array::try_from(map)?.get(&0, 0)?;
         ensure!(
-            made == self.sent,
+            made == self.sent(),
             "the generator has made {made} packets instead of {}",
-            self.sent
+            self.sent()
         );
         Ok(())
     }

@@ -6,7 +6,8 @@
 //! the first: so they leave as a name server's do, but cost no server.
 
 use std::{
-    thread,
+    panic::resume_unwind,
+    thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
@@ -25,10 +26,13 @@ use crate::{
 
 /// Different exchanges.
 const TEMPLATES: usize = 16_384;
-/// How often the generator is called at a chosen rate.
+/// How often the generator is called at a chosen rate, at most.
 const TICK: Duration = Duration::from_millis(2);
 /// Packets per call at full rate.
 const CHUNK: u32 = 16_384;
+/// Threads that call the generator by turns, as each sleeps for long after its call:
+/// as many as keep the CPU busy.
+const TURNS: usize = 6;
 /// Where packets are made; the rest is left to the scheduler.
 const GENERATOR_CPU: usize = 0;
 
@@ -180,7 +184,7 @@ impl<'a> Stage<'a> {
     /// When the kernel does not do it.
     pub fn run(&mut self, load: Load, duration: Duration, pid: u32) -> Result<Run> {
         let before = self.sent();
-        let sender = &mut self.sender;
+        let sender = &self.sender;
         let (elapsed, processor) = self.network.within(Side::Client, || {
             pin(GENERATOR_CPU)?;
             let start = Instant::now();
@@ -202,7 +206,7 @@ impl<'a> Stage<'a> {
 
     /// Messages so far.
     #[must_use]
-    pub const fn sent(&self) -> u64 {
+    pub fn sent(&self) -> u64 {
         self.sender.queries.sent() + self.sender.responses.sent()
     }
 
@@ -222,28 +226,49 @@ impl<'a> Stage<'a> {
 }
 
 impl Sender {
-    fn send_fast(&mut self, duration: Duration) -> Result<()> {
+    fn send_fast(&self, duration: Duration) -> Result<()> {
         let start = Instant::now();
-        while start.elapsed() < duration {
-            self.queries.send(self.interfaces[0], CHUNK)?;
-        }
-        Ok(())
+        thread::scope(|scope| {
+            let send = || {
+                while start.elapsed() < duration {
+                    self.queries.send(self.interfaces[0], CHUNK)?;
+                }
+                Ok(())
+            };
+            let threads: Vec<_> = (0..TURNS).map(|_| scope.spawn(send)).collect();
+            threads.into_iter().try_for_each(joined)
+        })
     }
 
-    fn send_paced(&mut self, rate: u64, duration: Duration) -> Result<()> {
-        let start = Instant::now();
-        let mut sent = 0;
-        loop {
-            let elapsed = start.elapsed();
-            let due = (elapsed.min(duration).as_secs_f64() * rate as f64 / 2.0) as u64;
-            let packets = u32::try_from(due - sent)?;
-            self.queries.send(self.interfaces[0], packets)?;
-            self.responses.send(self.interfaces[1], packets)?;
-            sent = due;
-            if elapsed >= duration {
-                return Ok(());
-            }
-            thread::sleep(TICK.saturating_sub(start.elapsed() - elapsed));
-        }
+    /// Half of the messages are queries, half are responses.
+    fn send_paced(&self, rate: u64, duration: Duration) -> Result<()> {
+        let [queries, responses] = self.interfaces;
+        thread::scope(|scope| {
+            let pace = |generator, interface| send_paced(generator, interface, rate / 2, duration);
+            let queries = scope.spawn(move || pace(&self.queries, queries));
+            let sent = pace(&self.responses, responses);
+            joined(queries).and(sent)
+        })
     }
+}
+
+/// Sends so many packets per second: at each turn those that are due, which are as
+/// many as the call before took time for.
+fn send_paced(generator: &Generator, interface: u32, rate: u64, duration: Duration) -> Result<()> {
+    let start = Instant::now();
+    let mut sent = 0;
+    loop {
+        let elapsed = start.elapsed();
+        let due = (elapsed.min(duration).as_secs_f64() * rate as f64) as u64;
+        generator.send(interface, u32::try_from(due - sent)?)?;
+        sent = due;
+        if elapsed >= duration {
+            return Ok(());
+        }
+        thread::sleep(TICK.saturating_sub(start.elapsed() - elapsed));
+    }
+}
+
+fn joined(thread: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }

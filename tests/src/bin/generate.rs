@@ -83,8 +83,8 @@ Where nothing waits there is no lag: an idle server shows 0.
 
 - `xdsc_stage_max_lag_seconds` and `xdsc_ring_max_lag_seconds` are the worst of the
   last minute, so that a peak between two scrapes is seen: alert on these. Usual are
-  some milliseconds, when idle up to `ring.poll_max`; for `aggregate` up to two
-  seconds, since the threads hand over once a second, and when a scrape asks.
+  some milliseconds, when idle up to `ring.poll_max`; for `aggregate` up to four
+  seconds, since the threads hand over every three, and when a scrape asks.
 - `xdsc_stage_lag_seconds`, `xdsc_ring_lag_seconds` and the backlogs are of the moment:
   for rings and `drain` as a scrape finds them, before it has them emptied, for
   `aggregate` what is missing in this very scrape. They grow while a thread hangs,

@@ -44,8 +44,8 @@ use crate::{
     source::stream::{Limits, StreamStats},
     statistics::{StatisticsErrors, limits, statistics},
     stats::{
-        aggregate, engine::Counts, lag::LagReport, pairing::Pairing, plan::Plan,
-        response_time::ResponseTime, sketches::Clients,
+        engine::Counts, lag::LagReport, pairing::Pairing, plan::Plan, response_time::ResponseTime,
+        sketches::Clients,
     },
 };
 
@@ -118,6 +118,13 @@ pub struct Live {
     site: String,
 }
 
+/// Whether a snapshot tells of datasets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Datasets {
+    HandedOver,
+    LeftOut,
+}
+
 impl Live {
     /// Loads, attaches and starts to read.
     ///
@@ -171,7 +178,7 @@ impl Live {
     /// # Errors
     /// When the kernel does not hand out its counters.
     pub fn snapshot(&self) -> Result<Snapshot, LoadError> {
-        self.snapshot_with(|drains| Some(drains.statistics()))
+        self.snapshot_of(Datasets::HandedOver)
     }
 
     /// The same without the datasets, which is much less to copy.
@@ -179,20 +186,23 @@ impl Live {
     /// # Errors
     /// When the kernel does not hand out its counters.
     pub fn counters(&self) -> Result<Snapshot, LoadError> {
-        self.snapshot_with(|_| None)
+        self.snapshot_of(Datasets::LeftOut)
     }
 
-    fn snapshot_with(
-        &self,
-        statistics: impl FnOnce(&Drains) -> Option<aggregate::Report>,
-    ) -> Result<Snapshot, LoadError> {
+    fn snapshot_of(&self, datasets: Datasets) -> Result<Snapshot, LoadError> {
         // As they are found: what a scrape has them emptied of had waited.
         let found = self.drains.rings();
         // The rings are emptied first, so that the kernel's counters, read
         // after, are never behind what was taken out.
-        let (reports, pairing) = self.drains.report();
+        let (reports, pairing) = match datasets {
+            Datasets::HandedOver => self.drains.report(),
+            Datasets::LeftOut => self.drains.glance(),
+        };
         let emptied = self.drains.rings();
-        let statistics = statistics(&self.drains);
+        let statistics = match datasets {
+            Datasets::HandedOver => Some(self.drains.statistics()),
+            Datasets::LeftOut => None,
+        };
         let aggregate = self.drains.aggregate_lag();
         let (ingress, egress, programs) = {
             let probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);

@@ -189,6 +189,12 @@ impl Cells {
         self.cells.is_empty()
     }
 
+    /// Whether half of the cells that there may be are there.
+    #[must_use]
+    pub const fn is_crowded(&self) -> bool {
+        self.cells.len() * 2 >= self.limit
+    }
+
     /// Counts messages that found no cell.
     pub const fn add_uncounted(&mut self, messages: u64) {
         self.uncounted += messages;

@@ -304,6 +304,13 @@ impl Engine {
         self.plan.reads_places().then(|| self.values.caches())
     }
 
+    /// Whether a dataset has half of the cells that it may have.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        let mut datasets = self.counts.datasets.iter();
+        datasets.any(|dataset| dataset.cells.is_crowded())
+    }
+
     /// Hands over what was counted since the last time, and goes on with
     /// `emptied`, which was handed over before and cleared since.
     pub fn exchange(&mut self, emptied: &mut Counts) {

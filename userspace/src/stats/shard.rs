@@ -190,6 +190,13 @@ impl Shard {
         self.engines.files.as_mut()
     }
 
+    /// Whether what was counted should be handed over before it has no room for more.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        let files = self.engines.files.as_ref();
+        self.engines.first.is_crowded() || files.is_some_and(Engine::is_crowded)
+    }
+
     /// The messages of chosen transactions since the last call, to be paired.
     pub fn take_events(&mut self) -> std::vec::Drain<'_, Event> {
         self.events.drain(..)

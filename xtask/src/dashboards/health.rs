@@ -185,7 +185,7 @@ fn lag() -> Section {
     let by = "site, instance, stage";
     Section::new("Lag by stage")
         .line(8, vec![
-            time_series("Worst lag by stage", "The longest that a record took through a stage, in the last minute. Usual are milliseconds; up to two seconds for aggregate.", Unit::Seconds)
+            time_series("Worst lag by stage", "The longest that a record took through a stage, in the last minute. Usual are milliseconds; up to four seconds for aggregate.", Unit::Seconds)
                 .query(&metric("xdsc_stage_max_lag_seconds").max(by), stage)
                 .limit(Limit::Lag),
             time_series("Lag of the moment", "Age of the oldest record that is not through. It grows while a thread hangs.", Unit::Seconds)

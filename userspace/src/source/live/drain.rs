@@ -16,7 +16,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle, Thread},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use dns_wire::counters::{Counters, Hook, Role};
@@ -42,7 +42,7 @@ use crate::{
         aggregate,
         engine::{Counts, Engine},
         lag::{Batch, LagReport, Peaks},
-        pairing::Pairing,
+        pairing::{Pairing, PairingStats},
         plan::Plan,
         response_time::{self, ResponseTime},
         shard::Shard,
@@ -54,6 +54,9 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a thread lays its numbers out unasked.
 const INTERVAL_NS: u64 = 1_000_000_000;
+/// How often it hands over what its datasets have counted, unasked: seldom, as what
+/// is known of messages that are alike is learned anew each time.
+const HAND_OVER_NS: u64 = 3 * INTERVAL_NS;
 /// How often the threads' counts are collected unasked.
 const COLLECT: Duration = Duration::from_millis(500);
 /// How often whoever asks looks whether the way is free for what was counted, and
@@ -127,6 +130,8 @@ struct Shared {
     reports: Vec<Mutex<Report>>,
     answered: (Mutex<()>, Condvar),
     requests: AtomicU64,
+    /// The last request for which the counts are handed over, too.
+    wanted: AtomicU64,
     stop: AtomicBool,
     collector: Collector,
     /// What handing over takes, of all threads.
@@ -159,6 +164,7 @@ impl Drains {
             reports: (0..threads).map(|_| Mutex::default()).collect(),
             answered: (Mutex::new(()), Condvar::new()),
             requests: AtomicU64::new(0),
+            wanted: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             collector: collector.with_files(files, file_cells, seed),
             pauses: Peaks::default(),
@@ -229,10 +235,24 @@ impl Drains {
         self.shared.pauses.max(now_ns())
     }
 
-    /// The threads' numbers, up to date, and those of the pairing.
+    /// The threads' numbers, up to date, and those of the pairing; the counts of
+    /// datasets are handed over.
     #[must_use]
-    pub fn report(&self) -> (Vec<Report>, crate::stats::pairing::PairingStats) {
+    pub fn report(&self) -> (Vec<Report>, PairingStats) {
         let request = self.shared.requests.fetch_add(1, Ordering::AcqRel) + 1;
+        self.shared.wanted.fetch_max(request, Ordering::AcqRel);
+        self.answers(request)
+    }
+
+    /// Likewise, but the counts stay where they are.
+    #[must_use]
+    pub fn glance(&self) -> (Vec<Report>, PairingStats) {
+        let request = self.shared.requests.fetch_add(1, Ordering::AcqRel) + 1;
+        self.answers(request)
+    }
+
+    /// Waits for the threads' answers to a request.
+    fn answers(&self, request: u64) -> (Vec<Report>, PairingStats) {
         for (_, thread) in &self.threads {
             thread.unpark();
         }
@@ -362,6 +382,7 @@ impl Drain {
         let mut pace = Pace::new(self.options.poll_min, self.options.poll_max);
         let mut last_ns = now_ns();
         let mut reported_ns = 0;
+        let mut handed = Handed::default();
         let mut answered = 0;
         let mut asked = (0, 0);
         self.share.set(&mut self.rings);
@@ -370,6 +391,7 @@ impl Drain {
             // answered by the next round.
             let stop = self.shared.stop.load(Ordering::Acquire);
             let request = self.shared.requests.load(Ordering::Acquire);
+            let wanted = self.shared.wanted.load(Ordering::Acquire);
             let seen_ns = now_ns().saturating_sub(UNSEEN_NS);
             self.rings.iter_mut().for_each(Ring::look);
             let now = now_ns();
@@ -382,7 +404,11 @@ impl Drain {
             if request != answered || now.saturating_sub(reported_ns) >= INTERVAL_NS || stop {
                 let begun_ns = thread_ns();
                 self.share.adapt(&mut self.rings, now);
-                let handed_over = self.hand_over(stop);
+                let is_due = handed.is_due(wanted, now) || self.shard.is_crowded() || stop;
+                let handed_over = !is_due || self.hand_over(stop);
+                if is_due && handed_over {
+                    handed = Handed::new(wanted, now);
+                }
                 // Whoever asks gets an answer when everything is handed over.
                 if handed_over && all_seen_ns >= asked.1 {
                     answered = request;
@@ -517,6 +543,39 @@ impl Drain {
         let _guard = locked(lock);
         answered.notify_all();
     }
+}
+
+/// What was handed over last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Handed {
+    /// The last request that it was for.
+    request: u64,
+    at_ns: u64,
+    /// Minute since the Unix epoch: what is counted by the minute is not to be
+    /// counted in the next one.
+    minute: u64,
+}
+
+impl Handed {
+    fn new(request: u64, now_ns: u64) -> Self {
+        let minute = unix_minute();
+        Self {
+            request,
+            at_ns: now_ns,
+            minute,
+        }
+    }
+
+    fn is_due(&self, wanted: u64, now_ns: u64) -> bool {
+        wanted > self.request
+            || now_ns.saturating_sub(self.at_ns) >= HAND_OVER_NS
+            || self.minute != unix_minute()
+    }
+}
+
+fn unix_minute() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_epoch.map_or(0, |since| since.as_secs() / 60)
 }
 
 fn ring_report(ring: &RingWatch, state: &RingState) -> RingReport {
