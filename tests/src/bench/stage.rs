@@ -7,6 +7,7 @@
 
 use std::{
     panic::resume_unwind,
+    sync::atomic::{AtomicU64, Ordering},
     thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
@@ -30,8 +31,8 @@ const TEMPLATES: usize = 16_384;
 const TICK: Duration = Duration::from_millis(2);
 /// Packets per call at full rate.
 const CHUNK: u32 = 16_384;
-/// Threads that call the generator by turns, as each sleeps for long after its call:
-/// as many as keep the CPU busy.
+/// Threads that call a generator by turns, as each sleeps for long after its call: as
+/// many as keep the CPU busy.
 const TURNS: usize = 6;
 /// Where packets are made; the rest is left to the scheduler.
 const GENERATOR_CPU: usize = 0;
@@ -228,15 +229,11 @@ impl<'a> Stage<'a> {
 impl Sender {
     fn send_fast(&self, duration: Duration) -> Result<()> {
         let start = Instant::now();
-        thread::scope(|scope| {
-            let send = || {
-                while start.elapsed() < duration {
-                    self.queries.send(self.interfaces[0], CHUNK)?;
-                }
-                Ok(())
-            };
-            let threads: Vec<_> = (0..TURNS).map(|_| scope.spawn(send)).collect();
-            threads.into_iter().try_for_each(joined)
+        by_turns(|| {
+            while start.elapsed() < duration {
+                self.queries.send(self.interfaces[0], CHUNK)?;
+            }
+            Ok(())
         })
     }
 
@@ -252,21 +249,30 @@ impl Sender {
     }
 }
 
-/// Sends so many packets per second: at each turn those that are due, which are as
-/// many as the call before took time for.
+/// Sends so many packets per second: at each turn those that are due.
 fn send_paced(generator: &Generator, interface: u32, rate: u64, duration: Duration) -> Result<()> {
     let start = Instant::now();
-    let mut sent = 0;
-    loop {
-        let elapsed = start.elapsed();
-        let due = (elapsed.min(duration).as_secs_f64() * rate as f64) as u64;
-        generator.send(interface, u32::try_from(due - sent)?)?;
-        sent = due;
-        if elapsed >= duration {
-            return Ok(());
+    let sent = AtomicU64::new(0);
+    by_turns(|| {
+        loop {
+            let elapsed = start.elapsed();
+            let due = (elapsed.min(duration).as_secs_f64() * rate as f64) as u64;
+            let before = sent.fetch_max(due, Ordering::Relaxed);
+            generator.send(interface, u32::try_from(due.saturating_sub(before))?)?;
+            if elapsed >= duration {
+                return Ok(());
+            }
+            thread::sleep(TICK.saturating_sub(start.elapsed() - elapsed));
         }
-        thread::sleep(TICK.saturating_sub(start.elapsed() - elapsed));
-    }
+    })
+}
+
+/// Lets several threads do the same.
+fn by_turns(send: impl Fn() -> Result<()> + Sync) -> Result<()> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..TURNS).map(|_| scope.spawn(&send)).collect();
+        threads.into_iter().try_for_each(joined)
+    })
 }
 
 fn joined(thread: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {

@@ -2,7 +2,8 @@
 //!
 //! A look costs a wake-up, whatever it finds, and a wake-up costs as much as tens
 //! of records. So a thread sleeps until its fullest ring should be a sixteenth
-//! full: seldom under little load, often under much.
+//! full: seldom under little load, often under much. Where it was filled of late, it
+//! looks often for a while though it finds nothing, as traffic comes in bursts.
 
 use std::time::Duration;
 
@@ -12,6 +13,10 @@ const WANTED_FILL: f64 = 1.0 / 16.0;
 /// While there is load, the sleep is at most so many times the shortest: a sudden
 /// flood must not find the thread asleep for long.
 const LONGEST: u32 = 8;
+/// A look that finds so much is of a burst, and so many looks that find nothing come
+/// before there is no load: a quarter of a second.
+const BURST_FILL: f64 = 1.0 / 8.0;
+const CALM: u32 = 64;
 
 /// The sleeps between looks.
 #[derive(Debug)]
@@ -19,6 +24,8 @@ pub(super) struct Pace {
     shortest: Duration,
     longest: Duration,
     sleep: Duration,
+    /// Looks that may find nothing still.
+    alert: u32,
 }
 
 impl Pace {
@@ -28,6 +35,7 @@ impl Pace {
             shortest,
             longest,
             sleep: shortest,
+            alert: 0,
         }
     }
 
@@ -35,10 +43,17 @@ impl Pace {
     /// 1; the last look was so long before it.
     pub(super) fn next(&mut self, fill: f64, since_last: Duration) -> Duration {
         let twice = self.sleep * 2;
+        let under_load = self.longest.min(self.shortest * LONGEST);
+        if fill >= BURST_FILL {
+            self.alert = CALM;
+        }
         self.sleep = if fill > 0.0 {
             let until_wanted = since_last.as_secs_f64() * (WANTED_FILL / fill).min(2.0);
-            let most = self.longest.min(self.shortest * LONGEST).min(twice);
-            Duration::from_secs_f64(until_wanted).clamp(self.shortest, most.max(self.shortest))
+            let most = under_load.min(twice).max(self.shortest);
+            Duration::from_secs_f64(until_wanted).clamp(self.shortest, most)
+        } else if self.alert > 0 {
+            self.alert -= 1;
+            twice.min(under_load)
         } else {
             twice.min(self.longest)
         };
@@ -81,6 +96,18 @@ mod tests {
             let off = sleep.abs_diff(expected);
             assert!(off < us(20), "{fill_per_second}/s: {sleep:?}");
         }
+    }
+
+    #[test]
+    fn between_bursts_it_looks_often() {
+        let mut pace = Pace::new(us(500), us(20_000));
+        pace.next(BURST_FILL, us(500));
+        for _ in 0..CALM {
+            assert!(pace.next(0.0, us(4_000)) <= us(4_000));
+        }
+        assert_eq!(pace.next(0.0, us(4_000)), us(8_000), "it is over");
+        pace.next(BURST_FILL / 2.0, us(500));
+        assert_eq!(settled(&mut pace, 20, 0.0), us(20_000), "a trickle is none");
     }
 
     #[test]
