@@ -180,8 +180,13 @@ impl Sorter {
         let Some(inbox) = self.places.inboxes.get(self.index) else {
             return;
         };
+        let mut inbox = locked(inbox);
+        if inbox.entries.is_empty() {
+            return;
+        }
         let mut received = std::mem::take(&mut self.spare);
-        std::mem::swap(&mut *locked(inbox), &mut received);
+        std::mem::swap(&mut *inbox, &mut received);
+        drop(inbox);
         if !self.waiting.append(&received, self.room) {
             self.unordered += self.waiting.entries.len() as u64;
             self.hand_on(u64::MAX, sink);
@@ -194,6 +199,9 @@ impl Sorter {
     /// Hands on what waits and is not younger.
     fn hand_on(&mut self, until_ns: u64, sink: &mut impl FnMut(&Record<'_>)) {
         let waiting = &mut self.waiting;
+        if waiting.entries.is_empty() {
+            return;
+        }
         waiting.entries.sort_by_key(|entry| entry.head.time_ns());
         let time_ns = |entry: &Entry| entry.head.time_ns();
         let due = waiting

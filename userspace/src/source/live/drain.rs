@@ -449,6 +449,9 @@ impl Drain {
     /// Lowers the levels that are not needed any longer; how long to sleep at
     /// least, to stay within the budget.
     fn govern(&mut self) -> Duration {
+        if self.governor.is_idle() {
+            return Duration::ZERO;
+        }
         let moment = Moment {
             now_ns: now_ns(),
             processor_ns: thread_ns(),

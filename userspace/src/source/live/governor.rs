@@ -93,6 +93,16 @@ impl Governor {
         Some(floor.level)
     }
 
+    /// Whether there is nothing to judge, and no budget to keep: the time on the CPU,
+    /// which takes a call of the kernel, need not be asked for.
+    pub(super) fn is_idle(&mut self) -> bool {
+        let is_idle = self.budget >= 1.0 && self.floors.iter().all(|floor| floor.level == 0);
+        if is_idle {
+            (self.judged, self.last) = (None, None);
+        }
+        is_idle
+    }
+
     /// Judges all floors, after a look: the rings whose floor is another now.
     pub(super) fn judge(&mut self, now: Moment) -> Vec<(usize, u8)> {
         let Some(judged) = self.judged else {
@@ -215,6 +225,21 @@ mod tests {
         ] {
             assert_eq!(judged(budget, fill, processor_ms), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_before_it_was_idle_is_not_judged() {
+        let mut governor = Governor::new(1, 1.0);
+        governor.judge(at(0, 0));
+        assert!(governor.is_idle());
+        governor.seen(0, 0.6, 1);
+        governor.seen(0, 0.6, 1);
+        assert!(!governor.is_idle());
+        assert!(governor.judge(at(10_000, 200)).is_empty());
+        governor.seen(0, 0.3, 1);
+        governor.judge(at(10_250, 400));
+        assert_eq!(floors(&governor), [1], "busy since then");
+        assert!(!Governor::new(1, 0.5).is_idle(), "a budget is kept");
     }
 
     #[test]
