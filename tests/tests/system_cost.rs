@@ -12,14 +12,14 @@ use integration_tests::network::{
 };
 
 #[test]
-fn idle_daemon_takes_less_than_a_hundredth_of_a_core() -> Result<()> {
+fn idle_daemon_takes_less_than_a_fiftieth_of_a_core_without_optimisation() -> Result<()> {
     in_network(|network| {
         let daemon = Daemon::start(network, "")?;
         daemon.quiet()?;
         let before = processor_time(daemon.pid())?;
         thread::sleep(Duration::from_secs(5));
         let taken = processor_time(daemon.pid())? - before;
-        ensure!(taken < Duration::from_millis(50), "{taken:?} in 5 s");
+        ensure!(taken < Duration::from_millis(100), "{taken:?} in 5 s");
         daemon.stop()?;
         Ok(())
     })
