@@ -121,7 +121,9 @@ fn every_query_of_every_panel_gives_data() -> Result<()> {
         let _tail = tail(network, &nodes[0])?;
         let begin = now()?;
         traffic(network)?;
-        let shown = begin..=scraped_since(&prometheus, now()?)?;
+        // A rate takes two samples, also of what came last.
+        let once = scraped_since(&prometheus, now()?)?;
+        let shown = begin..=scraped_since(&prometheus, once)?;
         let dashboards = dashboards()?;
         for choice in [Choice::All, Choice::Each] {
             let mut asked = 0;
