@@ -6,7 +6,7 @@
 //! tables come to be, on pages of 2 MiB. Where it has none, or the C library is not
 //! glibc, nothing changes.
 
-/// Asks for it. To be called first, before there are threads.
+/// Asks for it. To be called first: where there are threads already, it does nothing.
 pub fn prefer_huge_pages() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     glibc::prefer_huge_pages();
@@ -14,7 +14,7 @@ pub fn prefer_huge_pages() {
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
-    use std::ptr;
+    use std::{fs, ptr};
 
     use libc::{
         M_ARENA_MAX, M_MMAP_THRESHOLD, M_TOP_PAD, M_TRIM_THRESHOLD, MADV_HUGEPAGE, c_int, c_void,
@@ -30,6 +30,9 @@ mod glibc {
     const PAGE: usize = 4096;
 
     pub(super) fn prefer_huge_pages() {
+        if !is_alone() {
+            return;
+        }
         for (parameter, value) in [
             // Threads have no heaps of their own.
             (M_ARENA_MAX, 1),
@@ -37,7 +40,7 @@ mod glibc {
             (M_TRIM_THRESHOLD, c_int::MAX),
             (M_TOP_PAD, HEAP),
         ] {
-            // SAFETY: no other thread allocates meanwhile.
+            // SAFETY: there is no other thread that could allocate meanwhile.
             unsafe { libc::mallopt(parameter, value) };
         }
         // More than a new heap has left, so it grows by this and the padding.
@@ -50,6 +53,11 @@ mod glibc {
         // SAFETY: as above.
         unsafe { libc::mallopt(M_TOP_PAD, STEP) };
         advise(block.addr(), end.addr());
+    }
+
+    /// Whether this is the only thread.
+    fn is_alone() -> bool {
+        fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
     }
 
     /// Asks for huge pages between two addresses, if these are of the heap: other

@@ -32,7 +32,7 @@ fn about(name: &str) -> &'static str {
              the record, handing it over. The baseline does the same but hands over by the \
              kernel's ring buffer, one per CPU, its reader never woken. `live` are packets per \
              second of one CPU that makes them and of the programs on their way: medians of the turns \
-             in which no record was left out."
+             in which no packet was lost and no record left out."
         }
         "engine" => {
             "What a message costs in the statistics engine, as the daemon runs it: messages lie \

@@ -211,7 +211,8 @@ impl Collector {
     }
 }
 
-fn moment() -> Moment {
+/// Now, by both clocks.
+pub(super) fn moment() -> Moment {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     Moment {
         now_ns: now_ns(),

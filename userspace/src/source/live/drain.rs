@@ -16,7 +16,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle, Thread},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use dns_wire::counters::{Counters, Hook, Role};
@@ -25,7 +25,7 @@ use tracing::error;
 
 use super::{
     clock::{now_ns, thread_ns},
-    collect::{CollectOptions, Collector},
+    collect::{CollectOptions, Collector, moment},
     governor::{Governor, Moment},
     locked,
     pace::Pace,
@@ -130,7 +130,8 @@ struct Shared {
     reports: Vec<Mutex<Report>>,
     answered: (Mutex<()>, Condvar),
     requests: AtomicU64,
-    /// The last request for which the counts are handed over, too.
+    /// Requests for which the counts are handed over, too. Each is noted here first:
+    /// a thread that knows of a request knows that it is one of these.
     wanted: AtomicU64,
     stop: AtomicBool,
     collector: Collector,
@@ -239,9 +240,8 @@ impl Drains {
     /// datasets are handed over.
     #[must_use]
     pub fn report(&self) -> (Vec<Report>, PairingStats) {
-        let request = self.shared.requests.fetch_add(1, Ordering::AcqRel) + 1;
-        self.shared.wanted.fetch_max(request, Ordering::AcqRel);
-        self.answers(request)
+        self.shared.wanted.fetch_add(1, Ordering::AcqRel);
+        self.glance()
     }
 
     /// Likewise, but the counts stay where they are.
@@ -404,10 +404,15 @@ impl Drain {
             if request != answered || now.saturating_sub(reported_ns) >= INTERVAL_NS || stop {
                 let begun_ns = thread_ns();
                 self.share.adapt(&mut self.rings, now);
-                let is_due = handed.is_due(wanted, now) || self.shard.is_crowded() || stop;
+                let current = Handed {
+                    wanted,
+                    at_ns: now,
+                    minute: moment().unix_s / 60,
+                };
+                let is_due = handed.is_due(&current) || self.shard.is_crowded() || stop;
                 let handed_over = !is_due || self.hand_over(stop);
                 if is_due && handed_over {
-                    handed = Handed::new(wanted, now);
+                    handed = current;
                 }
                 // Whoever asks gets an answer when everything is handed over.
                 if handed_over && all_seen_ns >= asked.1 {
@@ -548,11 +553,11 @@ impl Drain {
     }
 }
 
-/// What was handed over last.
+/// When counts were handed over.
 #[derive(Clone, Copy, Debug, Default)]
 struct Handed {
-    /// The last request that it was for.
-    request: u64,
+    /// So many requests had wanted it by then.
+    wanted: u64,
     at_ns: u64,
     /// Minute since the Unix epoch: what is counted by the minute is not to be
     /// counted in the next one.
@@ -560,25 +565,12 @@ struct Handed {
 }
 
 impl Handed {
-    fn new(request: u64, now_ns: u64) -> Self {
-        let minute = unix_minute();
-        Self {
-            request,
-            at_ns: now_ns,
-            minute,
-        }
+    /// Whether they are to be handed over again.
+    const fn is_due(&self, now: &Self) -> bool {
+        now.wanted != self.wanted
+            || now.at_ns.saturating_sub(self.at_ns) >= HAND_OVER_NS
+            || now.minute != self.minute
     }
-
-    fn is_due(&self, wanted: u64, now_ns: u64) -> bool {
-        wanted > self.request
-            || now_ns.saturating_sub(self.at_ns) >= HAND_OVER_NS
-            || self.minute != unix_minute()
-    }
-}
-
-fn unix_minute() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    since_epoch.map_or(0, |since| since.as_secs() / 60)
 }
 
 fn ring_report(ring: &RingWatch, state: &RingState) -> RingReport {
@@ -659,6 +651,38 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_are_handed_over_when_asked_for_and_by_the_clock() {
+        let last = Handed {
+            wanted: 2,
+            at_ns: 1_000,
+            minute: 7,
+        };
+        for (name, now, expected) in [
+            ("nothing new", last, false),
+            (
+                "within three seconds",
+                Handed {
+                    at_ns: 3_000_000_999,
+                    ..last
+                },
+                false,
+            ),
+            (
+                "three seconds later",
+                Handed {
+                    at_ns: 3_000_001_000,
+                    ..last
+                },
+                true,
+            ),
+            ("asked for", Handed { wanted: 3, ..last }, true),
+            ("another minute", Handed { minute: 8, ..last }, true),
+        ] {
+            assert_eq!(last.is_due(&now), expected, "{name}");
+        }
+    }
 
     #[test]
     fn share_is_halved_until_few_enough_transactions_are_paired() {
