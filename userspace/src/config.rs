@@ -124,7 +124,7 @@ settings! {
         /// and datasets stay unbiased. `"auto"` is no bound.
         pub cpu_budget: Option<u32> = (auto(integer(1..=6400)), None),
         /// How long a thread sleeps between two looks at its rings at most load;
-        /// at less, up to eight times as long. It must not exceed `poll_max`.
+        /// at less, up to sixteen times as long. It must not exceed `poll_max`.
         pub poll_min: Duration = (duration(50 * MILLISECOND / 1000..=SECOND), MILLISECOND / 2),
         /// How long a thread sleeps between two looks at its rings when idle.
         pub poll_max: Duration = (duration(50 * MILLISECOND / 1000..=SECOND), 20 * MILLISECOND),
@@ -190,9 +190,9 @@ settings! {
         /// folder with a file for each. Empty: no statistics by zone.
         pub zones: String = (text("the path of a file or folder", names::path), String::new()),
         /// The most cells that a dataset has between two hand-overs to the
-        /// aggregate, which happen every second. What finds no room is counted
-        /// in the cell `other`.
-        pub cells: u32 = (integer(256..=1_048_576), 16_384),
+        /// aggregate, which happen every few seconds, and once half of the cells
+        /// are taken. What finds no room is counted in the cell `other`.
+        pub cells: u32 = (integer(256..=1_048_576), 32_768),
         /// For each dataset, so many values are watched until they are frequent
         /// enough for a cell of their own.
         pub top_candidates: u32 = (integer(64..=1_048_576), 4096),

@@ -66,7 +66,7 @@ fn all_defaults() -> Config {
             suffix_list: String::new(),
             known_tlds: String::new(),
             zones: String::new(),
-            cells: 16_384,
+            cells: 32_768,
             top_candidates: 4096,
         },
         geoip: Geoip {

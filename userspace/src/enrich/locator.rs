@@ -190,6 +190,13 @@ impl<N> Locator<N> {
         }
     }
 
+    /// The number of the tables that are looked up, which grows with each
+    /// replacement.
+    #[must_use]
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// The tables that are looked up.
     #[must_use]
     pub fn tables(&self) -> &Tables {

@@ -5,7 +5,9 @@
 //! values is what costs, and it costs a cache miss where a dataset has many cells:
 //! so all that it needs stands in one place of 32 octets, whose address is known
 //! ([`Cells::spot`]) before it is needed. Open addressing with linear probing, no
-//! tombstones: cells are only ever added, and all forgotten at once.
+//! tombstones: cells are only ever added, and all forgotten at once. When all is
+//! counted anew they can also stay, without a count: what comes in one interval
+//! mostly comes in the next, too.
 //!
 //! Places go by a hash of the two values, seeded so that nobody can choose names
 //! that collide.
@@ -18,6 +20,8 @@ pub type Key = u64;
 
 /// Places of an empty table.
 const SMALLEST: usize = 16;
+/// Cells stay while one of so many is used.
+const USED_OF: usize = 4;
 /// Cells at most; the places of so many have a number of 32 bits each.
 const MOST: usize = 1 << 31;
 
@@ -29,6 +33,8 @@ pub struct Cells {
     /// Where cells are, by their numbers.
     cells: Vec<u32>,
     limit: usize,
+    /// So many of the first cells are of earlier intervals.
+    kept: usize,
     uncounted: u64,
     seed: u64,
 }
@@ -70,6 +76,7 @@ impl Cells {
             places: vec![Place::default(); SMALLEST].into_boxed_slice(),
             cells: Vec::new(),
             limit: limit.min(MOST),
+            kept: 0,
             uncounted: 0,
             seed,
         }
@@ -170,29 +177,31 @@ impl Cells {
         }
     }
 
-    /// The cells and their counts, in the order of their coming.
+    /// The cells in which something was counted, and their counts, in the order of
+    /// their coming.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Key, u64)> {
         let places = self.cells.iter();
         let places = places.filter_map(|at| self.places.get(*at as usize));
-        places.map(|place| (place.first, place.second, place.count))
+        let counted = places.filter(|place| place.count != 0);
+        counted.map(|place| (place.first, place.second, place.count))
     }
 
-    /// How many there are.
+    /// How many there are, those included that were kept and count nothing yet.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.cells.len()
     }
 
-    /// Whether nothing was counted in a cell.
+    /// Whether there is no cell.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.cells.is_empty()
     }
 
-    /// Whether half of the cells that there may be are there.
+    /// Whether half of the room for new cells is taken.
     #[must_use]
     pub const fn is_crowded(&self) -> bool {
-        self.cells.len() * 2 >= self.limit
+        (self.cells.len() - self.kept) * 2 >= self.limit - self.kept
     }
 
     /// Counts messages that found no cell.
@@ -216,7 +225,35 @@ impl Cells {
             self.places.fill(Place::default());
             self.cells.clear();
         }
+        self.kept = 0;
         self.uncounted = 0;
+    }
+
+    /// The values of all cells, whether something was counted in them or not.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        let places = self.cells.iter();
+        let places = places.filter_map(|at| self.places.get(*at as usize));
+        places.flat_map(|place| [place.first, place.second])
+    }
+
+    /// Counts anew: the cells stay, with their numbers, if there was room for all,
+    /// if they leave half of it to new ones, and if not too many of them have gone
+    /// out of use. If not, all are forgotten. Whether they stay.
+    pub(super) fn begin_anew(&mut self) -> bool {
+        let mut used = 0;
+        for place in &mut self.places {
+            used += usize::from(place.count != 0);
+            place.count = 0;
+        }
+        let stay = self.uncounted == 0
+            && self.cells.len() * 2 <= self.limit
+            && self.cells.len() <= used.max(SMALLEST) * USED_OF;
+        if stay {
+            self.kept = self.cells.len();
+        } else {
+            self.clear();
+        }
+        stay
     }
 
     /// Octets of memory.
@@ -289,6 +326,22 @@ impl Texts {
         self.octets.get((place >> 16) as usize..)?.get(..len)
     }
 
+    /// Keeps the texts of these keys only.
+    pub(super) fn retain(&mut self, keys: impl Iterator<Item = Key>) {
+        let mut kept = Self::default();
+        for key in keys {
+            if let Some(text) = self.get(key) {
+                kept.keep(key, text);
+            }
+        }
+        *self = kept;
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
     /// Forgets all texts, but keeps their room where that was needed.
     pub fn clear(&mut self) {
         self.places.shrink_to(self.places.len() * 2);
@@ -352,6 +405,62 @@ mod tests {
         cells.clear();
         assert!(cells.is_empty() && cells.uncounted() == 0);
         assert_eq!(cells.add(3, 3, 5), Counted::New(0));
+    }
+
+    #[test]
+    fn cells_that_are_used_stay_with_their_numbers() {
+        let mut cells = Cells::new(20, 7);
+        let numbers: Vec<_> = (0..4).map(|key| cells.add(key, 0, 1)).collect();
+        assert_eq!(numbers[3], Counted::New(3));
+        assert!(cells.begin_anew());
+        assert_eq!((cells.len(), cells.iter().count()), (4, 0));
+        assert_eq!(cells.add(3, 0, 5), Counted::Known(3));
+        cells.add_to(1, 2);
+        assert_eq!(cells.add(4, 0, 1), Counted::New(4));
+        let counted = HashMap::from([((3, 0), 5), ((1, 0), 2), ((4, 0), 1)]);
+        assert_eq!(counts(&cells), counted);
+        assert_eq!(cells.keys().count(), 2 * 5);
+    }
+
+    #[test]
+    fn cells_are_forgotten_where_they_would_leave_no_room_or_are_used_no_more() {
+        let filled = |limit, keys| {
+            let mut cells = Cells::new(limit, 7);
+            for key in 0..keys {
+                cells.add(key, 0, 1);
+            }
+            cells
+        };
+        for (limit, keys, stay) in [(20, 10, true), (20, 11, false), (0, 0, true), (0, 1, false)] {
+            let mut cells = filled(limit, keys);
+            assert_eq!(cells.begin_anew(), stay, "{keys} of {limit}");
+            assert_eq!(cells.is_empty(), !stay || keys == 0);
+            assert_eq!(cells.uncounted(), 0);
+        }
+        for (used, stay) in [(25, true), (24, false)] {
+            let mut cells = filled(1_000, 100);
+            assert!(cells.begin_anew());
+            for key in 0..used {
+                cells.add(key, 0, 1);
+            }
+            assert_eq!(cells.begin_anew(), stay, "{used} of 100");
+        }
+    }
+
+    #[test]
+    fn cells_that_stay_do_not_crowd_a_table() {
+        let mut cells = Cells::new(20, 7);
+        let crowding = (0..20).find(|key| {
+            cells.add(*key, 0, 1);
+            cells.is_crowded()
+        });
+        assert_eq!(crowding, Some(9), "the tenth");
+        assert!(cells.begin_anew() && !cells.is_crowded());
+        let crowding = (0..20).find(|key| {
+            cells.add(*key, 0, 1);
+            cells.is_crowded()
+        });
+        assert_eq!(crowding, Some(14), "the fifth that is new");
     }
 
     #[test]

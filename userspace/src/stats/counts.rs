@@ -16,6 +16,9 @@ use super::{
     values::PlaceKeys,
 };
 
+/// So many texts are kept, whether they are of use or not.
+const SOME_TEXTS: usize = 1024;
+
 /// What datasets have counted, cell by cell.
 #[derive(Clone, Debug)]
 pub struct Counts {
@@ -27,6 +30,8 @@ pub struct Counts {
     pub sketches: Sketches,
     /// Of queries and of responses; what was handed over has none in them.
     pub(super) joints: [WayJoints; 2],
+    /// The tables that joints know places of, by the number of their replacement.
+    pub(super) tables: u32,
 }
 
 /// What one dataset has counted.
@@ -68,6 +73,7 @@ impl Counts {
             sketches: Sketches::new(plan.counts_distinct.then_some(plan.client_key)),
             joints: [&plan.queries, &plan.responses]
                 .map(|way| WayJoints::new(&way.route, plan.joints)),
+            tables: 0,
         }
     }
 
@@ -79,9 +85,16 @@ impl Counts {
         }
     }
 
-    /// Forgets what is known of joints, which were settled: other tables tell of
-    /// places.
-    pub(super) fn forget_joints(&mut self) {
+    /// Forgets what is known of joints, which were settled, if it is not of these
+    /// tables.
+    pub(super) fn go_by(&mut self, tables: u32) {
+        if self.tables != tables {
+            self.tables = tables;
+            self.forget_joints();
+        }
+    }
+
+    fn forget_joints(&mut self) {
         for joints in &mut self.joints {
             joints.forget();
         }
@@ -128,6 +141,32 @@ impl Counts {
             ),
         });
         tables.collect()
+    }
+
+    /// Counts anew, once what was handed over is taken; what it was counted in stays
+    /// where it is of use, so that it need not be found out again.
+    /// Once only for each exchange: what was not used is given back.
+    pub fn begin_anew(&mut self) {
+        let mut stay = Vec::with_capacity(self.datasets.len());
+        for dataset in &mut self.datasets {
+            dataset.total = 0;
+            dataset.records = 0;
+            stay.push(dataset.cells.begin_anew());
+        }
+        self.sketches.clear();
+        for joints in &mut self.joints {
+            joints.begin_anew(|step| stay.get(step.dataset as usize) == Some(&true));
+        }
+        let cells: usize = self
+            .datasets
+            .iter()
+            .map(|dataset| dataset.cells.len())
+            .sum();
+        if self.texts.len() > (2 * cells).max(SOME_TEXTS) {
+            let datasets = self.datasets.iter();
+            self.texts
+                .retain(datasets.flat_map(|dataset| dataset.cells.keys()));
+        }
     }
 
     /// Forgets what was counted, but keeps its room where that was needed.
@@ -193,8 +232,8 @@ impl Default for Sizes {
     fn default() -> Self {
         Self {
             headers: 4096,
-            questions: 16_384,
-            clients: 16_384,
+            questions: 32_768,
+            clients: 32_768,
             trial: Trial::default(),
         }
     }
@@ -254,6 +293,22 @@ impl WayJoints {
             .settle(|cells, sums| spill(client, cells, sums, datasets));
     }
 
+    /// Joints stay where all datasets of their group have kept their cells.
+    fn begin_anew(&mut self, stays: impl Fn(&Step) -> bool) {
+        fn group<E: Copy + Default>(joints: &mut Joints<E>, stay: bool) {
+            if stay {
+                joints.begin_anew();
+            } else {
+                joints.forget();
+            }
+        }
+        let [header, question, client] = &self.steps;
+        let all = |steps: &[Step]| steps.iter().all(&stays);
+        group(&mut self.header, all(header));
+        group(&mut self.question, all(question));
+        group(&mut self.client, all(client));
+    }
+
     /// Which of them pass lookups over.
     #[cfg(test)]
     pub(super) const fn resting(&self) -> [bool; 3] {
@@ -262,6 +317,12 @@ impl WayJoints {
             self.question.rests(),
             self.client.rests(),
         ]
+    }
+
+    /// Whether some are there in each.
+    #[cfg(test)]
+    pub(super) const fn are_some(&self) -> bool {
+        !self.header.is_empty() && !self.question.is_empty() && !self.client.is_empty()
     }
 
     /// Which of them are larger than empty ones.

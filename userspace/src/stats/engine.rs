@@ -60,9 +60,12 @@ impl Engine {
     /// added up have the same `seed`.
     #[must_use]
     pub fn new(plan: Arc<Plan>, cells: usize, seed: u64) -> Self {
+        let values = Values::new(&plan, seed);
+        let mut counts = Counts::new(&plan, cells, seed);
+        counts.go_by(values.tables());
         Self {
-            counts: Counts::new(&plan, cells, seed),
-            values: Values::new(&plan, seed),
+            counts,
+            values,
             names: KnownNames::new(),
             waiting: Default::default(),
             next: 0,
@@ -292,9 +295,9 @@ impl Engine {
     pub fn refresh(&mut self) {
         if self.values.is_behind() {
             self.settle();
-            self.counts.forget_joints();
-            self.names.forget();
             self.values.refresh();
+            self.counts.go_by(self.values.tables());
+            self.names.forget();
         }
     }
 
@@ -312,7 +315,7 @@ impl Engine {
     }
 
     /// Hands over what was counted since the last time, and goes on with
-    /// `emptied`, which was handed over before and cleared since.
+    /// `emptied`, which was handed over before and begun anew since.
     pub fn exchange(&mut self, emptied: &mut Counts) {
         self.hand_over(emptied);
         emptied.settle();
@@ -323,6 +326,7 @@ impl Engine {
     pub fn hand_over(&mut self, emptied: &mut Counts) {
         self.count_all_waiting();
         std::mem::swap(&mut self.counts, emptied);
+        self.counts.go_by(self.values.tables());
         self.values.end_interval();
     }
 }

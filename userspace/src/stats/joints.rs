@@ -5,13 +5,16 @@
 //! cells are kept. All that follow are counted in the joint, which is one addition
 //! instead of one per dataset; later the joint's sums are spilled into its cells.
 //!
+//! Joints outlive a hand-over, where the cells of their datasets do: what comes in
+//! one interval mostly comes in the next one, too.
+//!
 //! The table has a bound, and two places for a hash, which share a cache line. A
 //! joint that finds both taken drives the smaller one out, whose sums are spilled.
 //! So what comes often stays, whatever else there is, and nothing is ever lost.
 //! Where a table has grown as far as it may, and still hardly a lookup finds its
 //! joint, as in a flood of random clients, joints are no gain: the table rests, and
-//! tries again from time to time. One that is being filled is not judged: it is
-//! emptied with every hand-over, and would rest where most messages are alike.
+//! tries again from time to time. One that is being filled is not judged: it would
+//! rest where most messages are alike.
 
 use super::prefetch::prefetch;
 
@@ -106,6 +109,15 @@ pub(super) struct Sums {
     pub(super) octets: u64,
 }
 
+/// A joint that was there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) note: u64,
+    pub(super) place: usize,
+    /// Nothing was counted in it since it was settled.
+    pub(super) is_first: bool,
+}
+
 /// A place for a joint, to be filled in.
 #[derive(Debug)]
 pub(super) struct Claimed<'j, E> {
@@ -158,9 +170,9 @@ impl<E: Copy + Default> Joints<E> {
         }
     }
 
-    /// Counts a message of a joint, if that is there: its note, and its place.
+    /// Counts a message of a joint, if that is there.
     #[inline(always)]
-    pub(super) fn count(&mut self, hash: u64, weight: u64, octets: u64) -> Option<(u64, usize)> {
+    pub(super) fn count(&mut self, hash: u64, weight: u64, octets: u64) -> Option<Found> {
         if self.tried.resting != 0 {
             self.tried.resting -= 1;
             return None;
@@ -176,13 +188,17 @@ impl<E: Copy + Default> Joints<E> {
             return None;
         };
         self.tried.hits += 1;
-        let place = at * WAYS + way;
+        let found = Found {
+            note: joint.note,
+            place: at * WAYS + way,
+            is_first: joint.records == 0,
+        };
         joint.messages += weight;
         joint.records += 1;
-        if let Some(sum) = self.octets.get_mut(place) {
+        if let Some(sum) = self.octets.get_mut(found.place) {
             *sum += weight * octets;
         }
-        Some((joint.note, place))
+        Some(found)
     }
 
     /// What more is known of the joint at a place.
@@ -281,6 +297,12 @@ impl<E: Copy + Default> Joints<E> {
         self.tried.resting != 0
     }
 
+    /// Whether there is no joint.
+    #[cfg(test)]
+    pub(super) const fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
     /// Whether it is larger than an empty one.
     #[cfg(test)]
     pub(super) const fn has_grown(&self) -> bool {
@@ -297,6 +319,14 @@ impl<E: Copy + Default> Joints<E> {
                 spill_joint(joint, self.octets.get_mut(place), cells, &mut spill);
             }
         }
+    }
+
+    /// The joints, which must be settled, are of another interval from here on.
+    pub(super) fn begin_anew(&mut self) {
+        self.tried = Tried {
+            resting: self.tried.resting,
+            ..Tried::default()
+        };
     }
 
     /// Forgets all joints, which must be settled, and keeps its room where that was
@@ -377,8 +407,9 @@ mod tests {
         cells: &mut HashMap<u32, Sums>,
     ) -> bool {
         let hash = joint.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        if let Some((note, place)) = joints.count(hash, weight, 100) {
-            assert_eq!((note, joints.known(place)), (joint + 1, joint + 2));
+        if let Some(found) = joints.count(hash, weight, 100) {
+            let known = joints.known(found.place);
+            assert_eq!((found.note, known), (joint + 1, joint + 2));
             return true;
         }
         if let Some(claimed) = joints.claim(hash, joint + 1, |row, sums| spill(cells, row, sums)) {

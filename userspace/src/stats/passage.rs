@@ -78,7 +78,7 @@ impl Passage<'_> {
     fn header(&mut self, group: &Group, joints: &mut WayJoints) -> u64 {
         let hash = self.hashes.header;
         match joints.header.count(hash, self.weight(), self.octets()) {
-            Some((passing, _)) => passing,
+            Some(found) => found.note,
             None => self.new_header(group, hash, joints),
         }
     }
@@ -99,15 +99,18 @@ impl Passage<'_> {
     #[inline(always)]
     fn client(&mut self, group: &Group, joints: &mut WayJoints) {
         let hash = self.hashes.client;
-        let Some((subnet, place)) = joints.client.count(hash, self.weight(), self.octets()) else {
+        let Some(found) = joints.client.count(hash, self.weight(), self.octets()) else {
             return self.new_client(group, hash, joints);
         };
         let route = &self.way.route;
         if route.reads_place {
-            self.values.set_place(joints.client.known(place));
+            self.values.set_place(joints.client.known(found.place));
         }
         if route.reads_subnet {
-            self.values.set(Indexer::ClientSubnet, subnet);
+            self.values.set(Indexer::ClientSubnet, found.note);
+        }
+        if found.is_first && self.plan.counts_distinct {
+            self.distinct_client();
         }
     }
 
@@ -166,16 +169,16 @@ impl Passage<'_> {
         let mask = question.group.mask;
         let hash = self.values.joint(self.hashes.words, mask, shape);
         let joint = joints.question.count(hash, self.weight(), self.octets());
-        let Some((passing, place)) = joint else {
+        let Some(found) = joint else {
             return self.new_question(question, hash, joints);
         };
         if !question.told.is_empty() {
-            let told = joints.question.known(place);
+            let told = joints.question.known(found.place);
             for (indexer, key) in question.told.iter().zip(told) {
                 self.values.set(*indexer, key);
             }
         }
-        passing
+        found.note
     }
 
     #[cold]

@@ -182,6 +182,11 @@ impl Values {
         self.owners.fill((OTHER, NONE));
     }
 
+    /// The number of the tables of now.
+    pub(super) const fn tables(&self) -> u32 {
+        self.locator.generation()
+    }
+
     /// How the caches of what is known of addresses did.
     pub(super) fn caches(&self) -> Caches {
         self.locator.caches()

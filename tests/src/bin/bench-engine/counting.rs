@@ -19,7 +19,7 @@ use xdsc::stats::{
 use crate::messages::Messages;
 
 /// Cells of a dataset between two hand-overs: the default of the daemon.
-const CELLS: usize = 16_384;
+const CELLS: usize = 32_768;
 /// Messages between two hand-overs where there are many: the daemon has them each
 /// second, and with each scrape.
 const OFTEN: usize = 100_000;
@@ -77,7 +77,7 @@ impl Counting {
 
     fn count_some(&mut self, messages: &[Observed<'_>]) -> Result<Taken> {
         // As whoever collects does it, in another thread.
-        self.counts.clear();
+        self.counts.begin_anew();
         let before = cpu_time()?;
         for observed in messages {
             self.engine.message(observed);

@@ -24,8 +24,9 @@ use crate::{dnscap::Beside, line::Line};
 const SEED: u64 = 1;
 /// How long each load lasts.
 const SECONDS: u64 = 6;
-/// Before it, so that tables have their size and rates are known.
-const WARM_UP: Duration = Duration::from_secs(2);
+/// Before it, so that rates are known, and that both tables that a thread counts in
+/// by turns have been in use.
+const WARM_UP: Duration = Duration::from_secs(8);
 
 fn main() -> Result<()> {
     let (seconds, only) = match env::args().skip(1).collect::<Vec<_>>().as_slice() {

@@ -102,7 +102,7 @@ impl Places {
             if let Some((mut counts, counted)) = full {
                 counts.settle();
                 take(thread, &counts, &counted);
-                counts.clear();
+                counts.begin_anew();
                 locked(place).empty = Some(counts);
             }
         }

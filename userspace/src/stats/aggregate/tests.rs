@@ -93,7 +93,7 @@ impl Bench {
 
     fn hand_over(&mut self, second: u64) -> Table {
         self.aggregate.merge(&self.counts, at(second));
-        self.counts.clear();
+        self.counts.begin_anew();
         self.table()
     }
 

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
+use dns_wire::counters::Role;
 use proptest::{prelude::*, sample::select, strategy::ValueTree, test_runner::TestRunner};
 use regex::bytes::Regex;
 
@@ -185,8 +186,7 @@ fn any_datasets() -> impl Strategy<Value = Vec<Dataset>> {
     ]
 }
 
-/// Few different messages, each of them several times, in up to three intervals;
-/// or so many that tables grow.
+/// Few different messages, each of them several times, in up to six intervals; or so many that tables grow.
 fn any_intervals() -> impl Strategy<Value = Vec<Vec<Seen>>> {
     let messages = prop_oneof![
         3 => prop::collection::vec(any_seen(), 1..60),
@@ -194,7 +194,7 @@ fn any_intervals() -> impl Strategy<Value = Vec<Vec<Seen>>> {
     ];
     messages.prop_flat_map(|messages| {
         let interval = prop::collection::vec(select(messages), 0..200);
-        prop::collection::vec(interval, 1..4)
+        prop::collection::vec(interval, 1..7)
     })
 }
 
@@ -260,8 +260,14 @@ impl Told {
 }
 
 /// What an engine tells of each interval. In each of them its tables are replaced;
-/// in the middle it is asked, too, which must not change a thing.
-fn told(plan: Plan, cells: usize, intervals: &[Vec<Seen>]) -> Vec<Told> {
+/// in the middle it is asked, too, which must not change a thing. Counts are made
+/// ready for another interval by `begin_anew`.
+fn told(
+    plan: Plan,
+    cells: usize,
+    intervals: &[Vec<Seen>],
+    begin_anew: fn(&mut Counts),
+) -> Vec<Told> {
     let plan = Arc::new(plan);
     let mut engine = Engine::new(Arc::clone(&plan), cells, 7);
     let mut emptied = Counts::new(&plan, cells, 7);
@@ -280,10 +286,19 @@ fn told(plan: Plan, cells: usize, intervals: &[Vec<Seen>]) -> Vec<Told> {
         }
         engine.exchange(&mut emptied);
         let told = Told::of(&emptied);
-        emptied.clear();
+        begin_anew(&mut emptied);
         told
     });
     intervals.collect()
+}
+
+/// Cells that stay from one interval to the next make no difference, but that they
+/// leave less room to others, where there is no room for all.
+fn forgetting(cells: usize) -> fn(&mut Counts) {
+    match cells {
+        MANY => Counts::clear,
+        _ => Counts::begin_anew,
+    }
 }
 
 /// With joints of these sizes, and without.
@@ -308,9 +323,9 @@ proptest! {
         cells in select(vec![1, 3, 20, MANY]),
         intervals in any_intervals(),
     ) {
-        let [joints, direct] = plans(&datasets, &setting, sizes)
-            .map(|plan| told(plan, cells, &intervals));
-        prop_assert_eq!(joints, direct);
+        let [joints, direct] = plans(&datasets, &setting, sizes);
+        let joints = told(joints, cells, &intervals, Counts::begin_anew);
+        prop_assert_eq!(joints, told(direct, cells, &intervals, forgetting(cells)));
     }
 
     #[test]
@@ -320,9 +335,9 @@ proptest! {
         cells in select(vec![3, MANY]),
         intervals in any_intervals(),
     ) {
-        let [joints, direct] = plans(&named(), &setting, sizes)
-            .map(|plan| told(plan, cells, &intervals));
-        prop_assert_eq!(joints, direct);
+        let [joints, direct] = plans(&named(), &setting, sizes);
+        let joints = told(joints, cells, &intervals, Counts::begin_anew);
+        prop_assert_eq!(joints, told(direct, cells, &intervals, forgetting(cells)));
     }
 
     #[test]
@@ -356,6 +371,59 @@ proptest! {
             }
         }
     }
+}
+
+/// What was counted in stays for the messages of the next interval but one, which
+/// then need nothing new.
+#[test]
+fn what_was_counted_in_serves_again() {
+    let plan = Plan::new(builtin::default(), Rules::default()).with_distinct_counts();
+    let plan = Arc::new(plan);
+    let mut engine = Engine::new(Arc::clone(&plan), MANY, 7);
+    let mut counts = Counts::new(&plan, MANY, 7);
+    let messages = some(&prop::collection::vec(any_seen(), 300));
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        for seen in &messages {
+            engine.message(&seen.observed(0));
+        }
+        let before: Vec<_> = counts.datasets.iter().map(|one| one.cells.len()).collect();
+        engine.exchange(&mut counts);
+        let after: Vec<_> = counts.datasets.iter().map(|one| one.cells.len()).collect();
+        told.push(Told::of(&counts));
+        counts.begin_anew();
+        if told.len() > 2 {
+            assert_eq!(before, after, "no cell is new");
+            let [queries, _] = &engine.counts.joints;
+            assert!(queries.are_some());
+        }
+    }
+    assert!(told.iter().all(|one| one == &told[0]));
+    assert!(!told[0].texts.is_empty() && told[0].clients.iter().any(|one| !one.is_empty()));
+}
+
+/// Texts go with the cells that they are of.
+#[test]
+fn a_flood_of_names_leaves_no_texts_behind() {
+    let plan = Arc::new(Plan::new(builtin::default(), Rules::default()));
+    let mut engine = Engine::new(Arc::clone(&plan), 1 << 16, 7);
+    let mut counts = Counts::new(&plan, 1 << 16, 7);
+    let seen = some(&any_seen());
+    for interval in 0..6_u32 {
+        let of_flood = if interval < 2 { 30_000_u32 } else { 1 };
+        for number in 0..of_flood {
+            let label = format!("{:08x}", number + interval * of_flood);
+            let name = [b"\x08", label.as_bytes(), b"\x02nl\0"].concat();
+            engine.message(&Observed {
+                name: &name,
+                role: Role::Server,
+                ..seen.observed(0)
+            });
+        }
+        engine.exchange(&mut counts);
+        counts.begin_anew();
+    }
+    assert!(counts.texts.len() < 2_000, "{}", counts.texts.len());
 }
 
 /// Every table of both ways rests, and grows, with rows of several cells and with
