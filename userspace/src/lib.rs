@@ -16,6 +16,7 @@ pub mod live_view;
 pub mod manual;
 pub mod memory;
 pub mod names;
+pub mod prefetch;
 pub mod read;
 mod remote;
 pub mod rssac002;

@@ -26,7 +26,6 @@ mod octets;
 pub mod pairing;
 mod passage;
 pub mod plan;
-mod prefetch;
 pub mod qname;
 pub mod response_time;
 mod route;

@@ -17,7 +17,7 @@ use super::{
     dataset::{Filter, Indexer, Predicate},
     observed::Observed,
     plan::Rules,
-    values::{direction_of, is_own},
+    values::LocalEnds,
 };
 use crate::config::CustomerBy;
 
@@ -80,11 +80,10 @@ impl Words {
             | (message.edns.index() as u64) << EDNS_SHIFT
             | on(PORT_0, observed.flow.source_port == 0)
             | on(ROOT, observed.name.len() == 1);
-        if wanted.0[1] & Self::DIRECTION.0[1] != 0 {
-            beside |= direction_of(observed, rules) << DIRECTION_SHIFT;
-        }
-        if wanted.0[1] & Self::OWN.0[1] != 0 {
-            beside |= on(OWN, is_own(observed, rules));
+        if wanted.0[1] & (Self::DIRECTION.0[1] | Self::OWN.0[1]) != 0 {
+            let ends = LocalEnds::of(observed, rules);
+            beside |= ends.direction(observed, rules) << DIRECTION_SHIFT;
+            beside |= on(OWN, ends.are_own(observed));
         }
         Self([
             message.header.word(),

@@ -4,7 +4,8 @@
 //! whoever counts the same cells again and again (`joints`) keeps. The probe by
 //! values is what costs, and it costs a cache miss where a dataset has many cells:
 //! so all that it needs stands in one place of 32 octets, whose address is known
-//! ([`Cells::spot`]) before it is needed. Open addressing with linear probing, no
+//! ([`Cells::spot`]) before it is needed. Open addressing with linear probing from one
+//! line of two places to the next, so that few probes leave a line of the cache; no
 //! tombstones: cells are only ever added, and all forgotten at once. When all is
 //! counted anew they can also stay, without a count: what comes in one interval
 //! mostly comes in the next, too.
@@ -12,16 +13,19 @@
 //! Places go by a hash of the two values, seeded so that nobody can choose names
 //! that collide.
 
-use super::prefetch::prefetch;
+use crate::prefetch::prefetch;
 
 /// What stands for a value of an indexer: the number itself, or the hash of its
 /// text, which [`Texts`] keeps.
 pub type Key = u64;
 
-/// Places of an empty table.
-const SMALLEST: usize = 16;
-/// Cells stay while one of so many is used.
+/// Lines of an empty table.
+const SMALLEST: usize = 8;
+/// Places of a line.
+const WAYS: usize = 2;
+/// Cells stay while one of so many is used, or while there are few of them.
 const USED_OF: usize = 4;
+const SOME: usize = 16;
 /// Cells at most; the places of so many have a number of 32 bits each.
 const MOST: usize = 1 << 31;
 
@@ -29,7 +33,7 @@ const MOST: usize = 1 << 31;
 #[derive(Clone, Debug)]
 pub struct Cells {
     /// A power of two.
-    places: Box<[Place]>,
+    lines: Box<[Line]>,
     /// Where cells are, by their numbers.
     cells: Vec<u32>,
     limit: usize,
@@ -40,7 +44,10 @@ pub struct Cells {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-#[repr(align(32))]
+#[repr(align(64))]
+struct Line([Place; WAYS]);
+
+#[derive(Clone, Copy, Debug, Default)]
 struct Place {
     first: Key,
     second: Key,
@@ -73,7 +80,7 @@ impl Cells {
     #[must_use]
     pub fn new(limit: usize, seed: u64) -> Self {
         Self {
-            places: vec![Place::default(); SMALLEST].into_boxed_slice(),
+            lines: empty(SMALLEST),
             cells: Vec::new(),
             limit: limit.min(MOST),
             kept: 0,
@@ -88,8 +95,8 @@ impl Cells {
     #[must_use]
     pub fn spot(&self, first: Key, second: Key) -> Spot {
         let hash = mix(first, second, self.seed);
-        if let Some(place) = self.places.get(hash as usize & (self.places.len() - 1)) {
-            prefetch(place);
+        if let Some(line) = self.lines.get(hash as usize & (self.lines.len() - 1)) {
+            prefetch(line);
         }
         Spot {
             first,
@@ -101,18 +108,21 @@ impl Cells {
     /// Counts `weight` messages of a cell.
     #[inline]
     pub fn count(&mut self, spot: &Spot, weight: u64) -> Counted {
-        let mask = self.places.len() - 1;
+        let mask = self.lines.len() - 1;
         let mut at = spot.hash as usize & mask;
-        while let Some(place) = self.places.get_mut(at)
-            && place.number != 0
-        {
-            if place.first == spot.first && place.second == spot.second {
-                place.count += weight;
-                return Counted::Known(place.number - 1);
+        loop {
+            let line = self.lines.get_mut(at).into_iter();
+            for (way, place) in line.flat_map(|line| &mut line.0).enumerate() {
+                if place.number == 0 {
+                    return self.insert(at * WAYS + way, spot, weight);
+                }
+                if place.first == spot.first && place.second == spot.second {
+                    place.count += weight;
+                    return Counted::Known(place.number - 1);
+                }
             }
             at = (at + 1) & mask;
         }
-        self.insert(at, spot, weight)
     }
 
     /// Both in one.
@@ -129,8 +139,8 @@ impl Cells {
     /// Counts `weight` messages of the cell that has this number.
     #[inline]
     pub(super) fn add_to(&mut self, number: u32, weight: u64) {
-        let place = self.cells.get(number as usize);
-        if let Some(place) = place.and_then(|at| self.places.get_mut(*at as usize)) {
+        let at = self.cells.get(number as usize);
+        if let Some(place) = at.and_then(|at| place_mut(&mut self.lines, *at as usize)) {
             place.count += weight;
         }
     }
@@ -143,7 +153,7 @@ impl Cells {
         }
         let number = self.cells.len() as u32;
         self.cells.push(at as u32);
-        if let Some(place) = self.places.get_mut(at) {
+        if let Some(place) = place_mut(&mut self.lines, at) {
             *place = Place {
                 first: spot.first,
                 second: spot.second,
@@ -152,24 +162,25 @@ impl Cells {
             };
         }
         // Half full: probes are short.
-        if self.cells.len() * 2 > self.places.len() {
+        if self.cells.len() * 2 > self.lines.len() * WAYS {
             self.grow();
         }
         Counted::New(number)
     }
 
     fn grow(&mut self) {
-        let doubled = vec![Place::default(); self.places.len() * 2].into_boxed_slice();
-        let mask = doubled.len() - 1;
-        let old = std::mem::replace(&mut self.places, doubled);
-        for moved in old.iter().filter(|place| place.number != 0) {
-            let mut at = mix(moved.first, moved.second, self.seed) as usize & mask;
-            while let Some(place) = self.places.get_mut(at) {
+        let grown = empty(self.lines.len() * 2);
+        let mask = grown.len() - 1;
+        let old = std::mem::replace(&mut self.lines, grown);
+        let moved = old.iter().flat_map(|line| &line.0);
+        for moved in moved.filter(|place| place.number != 0) {
+            let mut at = (mix(moved.first, moved.second, self.seed) as usize & mask) * WAYS;
+            while let Some(place) = place_mut(&mut self.lines, at) {
                 if place.number == 0 {
                     *place = *moved;
                     break;
                 }
-                at = (at + 1) & mask;
+                at = (at + 1) & (mask * WAYS + WAYS - 1);
             }
             if let Some(cell) = self.cells.get_mut(moved.number as usize - 1) {
                 *cell = at as u32;
@@ -177,12 +188,20 @@ impl Cells {
         }
     }
 
+    /// The places of cells, in the order of their coming.
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        let lines = |at: &u32| self.lines.get(*at as usize / WAYS);
+        let places = self
+            .cells
+            .iter()
+            .map(move |at| (lines(at), *at as usize % WAYS));
+        places.filter_map(|(line, way)| line.and_then(|line| line.0.get(way)))
+    }
+
     /// The cells in which something was counted, and their counts, in the order of
     /// their coming.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Key, u64)> {
-        let places = self.cells.iter();
-        let places = places.filter_map(|at| self.places.get(*at as usize));
-        let counted = places.filter(|place| place.count != 0);
+        let counted = self.places().filter(|place| place.count != 0);
         counted.map(|place| (place.first, place.second, place.count))
     }
 
@@ -217,12 +236,12 @@ impl Cells {
 
     /// Forgets everything, but keeps its room where that was needed.
     pub fn clear(&mut self) {
-        let needed = (self.cells.len() * 2).next_power_of_two().max(SMALLEST);
-        if self.places.len() > needed * 4 {
-            self.places = vec![Place::default(); needed].into_boxed_slice();
+        let needed = self.cells.len().next_power_of_two().max(SMALLEST);
+        if self.lines.len() > needed * 4 {
+            self.lines = empty(needed);
             self.cells = Vec::new();
         } else if !self.cells.is_empty() {
-            self.places.fill(Place::default());
+            self.lines.fill(Line::default());
             self.cells.clear();
         }
         self.kept = 0;
@@ -231,9 +250,7 @@ impl Cells {
 
     /// The values of all cells, whether something was counted in them or not.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
-        let places = self.cells.iter();
-        let places = places.filter_map(|at| self.places.get(*at as usize));
-        places.flat_map(|place| [place.first, place.second])
+        self.places().flat_map(|place| [place.first, place.second])
     }
 
     /// Counts anew: the cells stay, with their numbers, if there was room for all,
@@ -241,13 +258,13 @@ impl Cells {
     /// out of use. If not, all are forgotten. Whether they stay.
     pub(super) fn begin_anew(&mut self) -> bool {
         let mut used = 0;
-        for place in &mut self.places {
+        for place in self.lines.iter_mut().flat_map(|line| &mut line.0) {
             used += usize::from(place.count != 0);
             place.count = 0;
         }
         let stay = self.uncounted == 0
             && self.cells.len() * 2 <= self.limit
-            && self.cells.len() <= used.max(SMALLEST) * USED_OF;
+            && self.cells.len() <= used.max(SOME) * USED_OF;
         if stay {
             self.kept = self.cells.len();
         } else {
@@ -259,8 +276,18 @@ impl Cells {
     /// Octets of memory.
     #[must_use]
     pub fn memory(&self) -> usize {
-        size_of_val(&*self.places) + self.cells.capacity() * size_of::<u32>()
+        size_of_val(&*self.lines) + self.cells.capacity() * size_of::<u32>()
     }
+}
+
+/// So many lines without cells.
+fn empty(lines: usize) -> Box<[Line]> {
+    vec![Line::default(); lines].into_boxed_slice()
+}
+
+#[inline(always)]
+fn place_mut(lines: &mut [Line], at: usize) -> Option<&mut Place> {
+    lines.get_mut(at / WAYS)?.0.get_mut(at % WAYS)
 }
 
 /// Two multiplications with their high halves folded in, as in wyhash.

@@ -30,6 +30,7 @@ use super::{
     observed::Observed,
     passage::Passage,
     plan::{Compat, Plan},
+    route::Direct,
     table::{Table, limit, rows},
     timed::Timed,
     values::{At, Values, packet_key},
@@ -167,12 +168,16 @@ impl Engine {
             return;
         }
         waiting.stage = Stage::Counted;
-        for (step, spot) in &waiting.spots {
+        let direct = &plan.way(&waiting.message).route.direct;
+        for asked in &waiting.spots {
+            let Some(Direct { step, .. }) = direct.get(asked.direct as usize) else {
+                continue;
+            };
             let Some(dataset) = counts.datasets.get_mut(step.dataset as usize) else {
                 continue;
             };
             let amount = waiting.message.amount(step.measure);
-            if let Counted::New(_) = dataset.count(spot, amount) {
+            if let Counted::New(_) = dataset.count(&asked.spot, amount) {
                 let observed = waiting.observed();
                 let rules = &plan.rules;
                 values.begin();

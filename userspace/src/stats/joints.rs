@@ -16,7 +16,7 @@
 //! tries again from time to time. One that is being filled is not judged: it would
 //! rest where most messages are alike.
 
-use super::prefetch::prefetch;
+use crate::prefetch::prefetch;
 
 /// Sets of an empty table.
 const SMALLEST: usize = 32;

@@ -12,8 +12,8 @@ use super::{
     cells::Key,
     dataset::{Filter, Indexer, Predicate},
     plan::filter_bit,
-    prefetch::prefetch,
 };
+use crate::prefetch::prefetch;
 
 /// Names at most: 4 MiB.
 const MOST: usize = 1 << 17;

@@ -14,7 +14,7 @@ use super::{
     route::{Group, Question},
     sketches::Sketches,
     values::{At, NONE, SKIP, Values, client_address},
-    waiting::Hashes,
+    waiting::{Asked, Hashes},
 };
 
 /// So many cells of a new joint are asked for at a time.
@@ -40,10 +40,18 @@ impl Passage<'_> {
         &mut self,
         joints: &mut WayJoints,
         names: &mut KnownNames,
-        spots: &mut Vec<(Step, Spot)>,
+        spots: &mut Vec<Asked>,
     ) {
         let route = &self.way.route;
         let mut passing = u64::MAX;
+        // First, as the joint of the question is to come from memory meanwhile.
+        let question = if route.looks_names_up() {
+            let shape = self.name(names);
+            let question = route.question.as_ref();
+            question.map(|question| (question, self.ask_for_question(question, shape, joints)))
+        } else {
+            None
+        };
         if let Some(group) = &route.header {
             passing = self.header(group, joints);
         }
@@ -52,11 +60,8 @@ impl Passage<'_> {
         } else if self.plan.counts_distinct {
             self.distinct_client();
         }
-        if route.looks_names_up() {
-            let shape = self.name(names);
-            if let Some(question) = &route.question {
-                passing &= self.question(question, shape, joints);
-            }
+        if let Some((question, hash)) = question {
+            passing &= self.question(question, hash, joints);
         }
         if self.plan.counts_distinct && !self.plan.rules.zones.is_empty() {
             self.distinct_name();
@@ -162,12 +167,19 @@ impl Passage<'_> {
         known
     }
 
+    /// The hash of the joint of its question, which is asked for.
+    #[inline(always)]
+    fn ask_for_question(&self, question: &Question, shape: u64, joints: &WayJoints) -> u64 {
+        let mask = question.group.mask;
+        let hash = self.values.joint(self.hashes.words, mask, shape);
+        joints.question.prefetch(hash);
+        hash
+    }
+
     /// By the shape of the name and the question: which of the datasets that are
     /// counted directly may pass.
     #[inline(always)]
-    fn question(&mut self, question: &Question, shape: u64, joints: &mut WayJoints) -> u64 {
-        let mask = question.group.mask;
-        let hash = self.values.joint(self.hashes.words, mask, shape);
+    fn question(&mut self, question: &Question, hash: u64, joints: &mut WayJoints) -> u64 {
         let joint = joints.question.count(hash, self.weight(), self.octets());
         let Some(found) = joint else {
             return self.new_question(question, hash, joints);
@@ -233,24 +245,25 @@ impl Passage<'_> {
 
     /// Asks for the cells of what no group counts.
     #[inline(always)]
-    fn direct(&mut self, mut passing: u64, spots: &mut Vec<(Step, Spot)>) {
+    fn direct(&mut self, mut passing: u64, spots: &mut Vec<Asked>) {
         let direct = &self.way.route.direct;
-        let mut add = |step: &Step, undecided: u64| {
+        let mut add = |at: u32, step: &Step, undecided: u64| {
             if self.values.pass(undecided, self.way, self.at)
                 && let Some(spot) = self.spot(step)
             {
-                spots.push((*step, spot));
+                spots.push(Asked { direct: at, spot });
             }
         };
         while passing != 0 {
-            let Some(one) = direct.get(passing.trailing_zeros() as usize) else {
+            let at = passing.trailing_zeros();
+            let Some(one) = direct.get(at as usize) else {
                 break;
             };
             passing &= passing - 1;
-            add(&one.step, one.undecided);
+            add(at, &one.step, one.undecided);
         }
-        for one in direct.iter().skip(64) {
-            add(&one.step, one.step.required);
+        for (at, one) in (0..).zip(direct).skip(64) {
+            add(at, &one.step, one.step.required);
         }
     }
 

@@ -333,7 +333,7 @@ impl Values {
                 Compat::Dsc => self.port_ordinal(observed.flow.source_port),
             },
             Indexer::DnsSportRange => u64::from(observed.flow.source_port >> 10),
-            Indexer::IpDirection => direction_of(observed, rules),
+            Indexer::IpDirection => LocalEnds::of(observed, rules).direction(observed, rules),
             Indexer::HopLimit => u64::from(observed.flow.hop_limit),
             Indexer::Role => observed.role.index() as u64,
             Indexer::Zone => rules
@@ -705,7 +705,7 @@ impl Values {
             Predicate::Nsid => option_number(Indexer::EdnsNsid, at.observed.options) != 0,
             Predicate::Ecs => option_number(Indexer::EdnsEcs, at.observed.options) != 0,
             Predicate::Ede => option_number(Indexer::EdnsEde, at.observed.options) != 0,
-            Predicate::Served => !is_own(at.observed, at.rules),
+            Predicate::Served => !LocalEnds::of(at.observed, at.rules).are_own(at.observed),
             Predicate::UnknownTld => {
                 self.tld_state(at) == crate::names::tld::TldState::Unknown.index() as u64
             }
@@ -808,11 +808,57 @@ fn matching(wanted: u64, at: At<'_>) -> u64 {
     })
 }
 
-/// Whether a local address talks with another host's server.
-pub(super) fn is_own(observed: &Observed<'_>, rules: &Rules) -> bool {
-    let local = &rules.local;
-    let family = observed.flow.family;
-    local.contain(family, client(observed)) && !local.contain(family, server(observed))
+/// Which ends of a packet have a local address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LocalEnds {
+    source: bool,
+    destination: bool,
+}
+
+impl LocalEnds {
+    #[inline]
+    pub(super) fn of(observed: &Observed<'_>, rules: &Rules) -> Self {
+        let flow = &observed.flow;
+        Self::of_addresses(flow.family, [flow.source, flow.destination], rules)
+    }
+
+    #[inline]
+    fn of_addresses(family: Family, [source, destination]: [[u64; 2]; 2], rules: &Rules) -> Self {
+        Self {
+            source: rules.local.contain(family, source),
+            destination: rules.local.contain(family, destination),
+        }
+    }
+
+    /// Whether a local address talks with another host's server.
+    pub(super) const fn are_own(self, observed: &Observed<'_>) -> bool {
+        if observed.message.header.is_response() {
+            self.destination && !self.source
+        } else {
+            self.source && !self.destination
+        }
+    }
+
+    /// By the local addresses; by the hook where none are known, as live.
+    pub(super) const fn direction(self, observed: &Observed<'_>, rules: &Rules) -> u64 {
+        if rules.local.is_empty() && matches!(rules.compat, Compat::None) {
+            return match observed.hook {
+                Hook::Ingress => direction::RECV,
+                Hook::Egress => direction::SENT,
+            };
+        }
+        self.known_direction()
+    }
+
+    const fn known_direction(self) -> u64 {
+        if self.source {
+            direction::SENT
+        } else if self.destination {
+            direction::RECV
+        } else {
+            direction::ELSE
+        }
+    }
 }
 
 /// A, NS, CNAME, SOA, PTR, MX, AAAA, SRV, A6, ANY.
@@ -868,45 +914,17 @@ const fn version(family: Family) -> u64 {
     }
 }
 
-/// By the local addresses; by the hook where none are known, as live.
-pub(super) fn direction_of(observed: &Observed<'_>, rules: &Rules) -> u64 {
-    let flow = &observed.flow;
-    if rules.local.is_empty() && rules.compat == Compat::None {
-        return match observed.hook {
-            Hook::Ingress => direction::RECV,
-            Hook::Egress => direction::SENT,
-        };
-    }
-    by_local_addresses(flow.family, flow.source, flow.destination, rules)
-}
-
-fn by_local_addresses(
-    family: Family,
-    source: [u64; 2],
-    destination: [u64; 2],
-    rules: &Rules,
-) -> u64 {
-    if rules.local.contain(family, source) {
-        direction::SENT
-    } else if rules.local.contain(family, destination) {
-        direction::RECV
-    } else {
-        direction::ELSE
-    }
-}
-
 /// The value of a packet; none for an indexer that wants a message.
 pub(super) fn packet_key(indexer: Indexer, packet: &IpPacket, rules: &Rules) -> Option<Key> {
     match indexer {
         Indexer::Null => Some(0),
         Indexer::IpVersion => Some(version(packet.family)),
         Indexer::IpProto => Some(u64::from(packet.protocol)),
-        Indexer::IpDirection => Some(by_local_addresses(
-            packet.family,
-            packet.source,
-            packet.destination,
-            rules,
-        )),
+        Indexer::IpDirection => {
+            let ends = [packet.source, packet.destination];
+            let ends = LocalEnds::of_addresses(packet.family, ends, rules);
+            Some(ends.known_direction())
+        }
         _ => None,
     }
 }

@@ -14,7 +14,7 @@ use super::{
     dataset::Measure,
     known_names::KnownNames,
     observed::Observed,
-    plan::{Rules, Step},
+    plan::Rules,
     route::Route,
     values::{Values, client},
 };
@@ -29,7 +29,15 @@ pub(super) struct Waiting {
     pub(super) options: Vec<u8>,
     pub(super) hashes: Hashes,
     /// The cells that it is counted in directly.
-    pub(super) spots: Vec<(Step, Spot)>,
+    pub(super) spots: Vec<Asked>,
+}
+
+/// A cell that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// Of the datasets of its way that are counted directly, this one.
+    pub(super) direct: u32,
+    pub(super) spot: Spot,
 }
 
 /// How far it has come.
@@ -160,6 +168,7 @@ impl Hashes {
 
     #[inline(always)]
     pub(super) fn prefetch(&self, route: &Route, joints: &WayJoints, names: &KnownNames) {
+        joints.header.prefetch(self.header);
         if route.client.is_some() {
             joints.client.prefetch(self.client);
         }

@@ -10,10 +10,13 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use integration_tests::bench::pin;
 use nix::time::{ClockId, clock_gettime};
-use xdsc::stats::{
-    engine::{Counts, Engine},
-    observed::Observed,
-    plan::Plan,
+use xdsc::{
+    prefetch::prefetch,
+    stats::{
+        engine::{Counts, Engine},
+        observed::Observed,
+        plan::Plan,
+    },
 };
 
 use crate::messages::Messages;
@@ -23,6 +26,8 @@ const CELLS: usize = 32_768;
 /// Messages between two hand-overs where there are many: the daemon has them each
 /// second, and with each scrape.
 const OFTEN: usize = 100_000;
+/// Messages are asked for so far ahead, as the reader of a ring does it.
+const AHEAD: usize = 8;
 /// Engines whose counts are merged have the same one.
 pub(crate) const SEED: u64 = 1;
 
@@ -79,7 +84,10 @@ impl Counting {
         // As whoever collects does it, in another thread.
         self.counts.begin_anew();
         let before = cpu_time()?;
-        for observed in messages {
+        for (at, observed) in messages.iter().enumerate() {
+            if let Some(later) = messages.get(at + AHEAD) {
+                ask_for(later);
+            }
             self.engine.message(observed);
         }
         let counted = cpu_time()?;
@@ -147,6 +155,14 @@ fn ready(plan: &Arc<Plan>, messages: &Messages, cpu: usize) -> Result<Counting> 
     let mut counting = Counting::new(plan);
     counting.count(messages, HandOver::Once)?;
     Ok(counting)
+}
+
+/// Asks for all lines that a message lies in.
+fn ask_for(message: &Observed<'_>) {
+    let start = std::ptr::from_ref(message).cast::<u8>();
+    for line in (0..size_of_val(message)).step_by(64) {
+        prefetch(start.wrapping_add(line));
+    }
 }
 
 /// What the calling thread has had of its CPU.

@@ -22,10 +22,16 @@ use dns_wire::{
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::probe::{Geometry, LoadError, Probe};
-use crate::stats::lag::{Batch, LagReport, StageLag};
+use crate::{
+    prefetch::prefetch,
+    stats::lag::{Batch, LagReport, StageLag},
+};
 
 /// Where the tally of a block counts the packets whose record is in the ring.
 const DELIVERED: usize = ring::CONTROL + 8 * (cell::RECORDS + Delivery::Delivered.index());
+
+/// Lines so far ahead are asked for: a record has at most two of them, mostly.
+const AHEAD: [u64; 2] = [16, 17];
 
 /// The memory of all rings, mapped.
 #[derive(Debug)]
@@ -181,6 +187,7 @@ impl Ring {
         let (mut count, mut added) = (0, 0);
         let mut damaged_at = None;
         while self.tail != self.head {
+            self.prefetch();
             let Some(record) = self.record(self.tail) else {
                 damaged_at = Some(self.tail);
                 self.tail = self.head;
@@ -232,6 +239,17 @@ impl Ring {
         let Wishes { share_bits, floor } = self.wishes;
         self.watch
             .store(word::WISHES, ring::wishes(share_bits, floor));
+    }
+
+    /// Asks for lines that are read some records later, if they are there already.
+    #[inline(always)]
+    fn prefetch(&self) {
+        for line in AHEAD {
+            let position = self.tail + line;
+            if position < self.head {
+                prefetch(self.watch.start(position));
+            }
+        }
     }
 
     /// The record at a position that the producer has published and this side
