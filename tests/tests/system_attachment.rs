@@ -14,6 +14,7 @@ use integration_tests::network::{
     server::{Kind, NameServer},
 };
 
+const AUTO: &str = "[probe]\nxdp_mode = \"auto\"\n";
 const QUESTIONS: [(&str, &str); 2] = [("www.example", "A"), ("example", "SOA")];
 
 #[test]
@@ -31,6 +32,45 @@ fn generic_xdp_and_clsact_leave_nothing_behind() -> Result<()> {
 fn tcx_both_ways_leaves_nothing_behind() -> Result<()> {
     let config = "[probe]\nxdp_mode = \"tcx\"\negress = \"tcx\"\n";
     sees_and_leaves(config, "tcx", "tcx")
+}
+
+/// As XDP makes the driver copy each packet.
+#[test]
+fn veth_gets_tcx_unasked() -> Result<()> {
+    sees_and_leaves(AUTO, "tcx", "tcx")
+}
+
+/// The driver of a tap has XDP of its own.
+#[test]
+fn card_gets_native_xdp_unasked_and_tcx_where_that_is_taken() -> Result<()> {
+    in_network(|network| {
+        const CARD: &str = "tap0";
+        let add = ["tuntap", "add", "dev", CARD, "mode", "tap"];
+        network.output(Side::Server, "ip", &add)?;
+        let first = Daemon::start_apart(network, CARD, 9953, AUTO)?;
+        attached_as(&first, "xdp_native", "tcx")?;
+        let second = Daemon::start_apart(network, CARD, 9954, AUTO)?;
+        attached_as(&second, "tcx", "tcx")?;
+        let log = second.log()?;
+        ensure!(log.contains("WARN"), "{log}");
+        ensure!(log.contains("another program holds the XDP slot"), "{log}");
+        second.stop()?;
+        first.stop()?;
+        Ok(())
+    })
+}
+
+/// There is no driver that could have XDP.
+#[test]
+fn loopback_gets_tcx_unasked() -> Result<()> {
+    in_network(|network| {
+        let daemon = Daemon::start_apart(network, "lo", 9953, AUTO)?;
+        attached_as(&daemon, "tcx", "tcx")?;
+        let log = daemon.log()?;
+        ensure!(log.contains("no native XDP here, taking tcx"), "{log}");
+        daemon.stop()?;
+        Ok(())
+    })
 }
 
 /// Counts a load as attached, and is gone without a trace after SIGTERM.
@@ -109,7 +149,7 @@ fn nothing_at_interface(network: &Network) -> Result<()> {
 }
 
 #[test]
-fn busy_xdp_slot_is_evaded_unless_demanded() -> Result<()> {
+fn busy_xdp_slot_is_told_of_where_it_is_demanded() -> Result<()> {
     in_network(|network| {
         let _server = NameServer::start(network, Kind::Knot)?;
         let first = Daemon::start(network, "")?;
@@ -133,11 +173,8 @@ fn busy_xdp_slot_is_evaded_unless_demanded() -> Result<()> {
             );
         }
 
-        let second = Daemon::start_on_port(network, 9954, "")?;
+        let second = Daemon::start_on_port(network, 9954, AUTO)?;
         attached_as(&second, "tcx", "tcx")?;
-        let log = second.log()?;
-        ensure!(log.contains("WARN"), "{log}");
-        ensure!(log.contains("another program holds the XDP slot"), "{log}");
         // Neither takes packets away from the other.
         sees(&second, network)?;
         sees(&first, network)?;

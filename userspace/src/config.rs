@@ -499,8 +499,9 @@ pub enum ClientsShown {
 /// How packets are seen on their way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum XdpMode {
-    /// XDP in the driver, else generic XDP, else, where another program has
-    /// taken the XDP slot, TCX.
+    /// XDP in the driver; where it has none or would copy each packet for it, as
+    /// that of a veth does, or where another program has taken the XDP slot, TCX;
+    /// without that, generic XDP.
     Auto,
     /// XDP in the driver only.
     Native,

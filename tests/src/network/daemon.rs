@@ -22,6 +22,9 @@ use super::{
 
 /// Each namespace has all ports to itself.
 const PORT: u16 = 9953;
+/// Unless a test says how to attach, it is as at a network card, where a veth has xdsc
+/// take another way by itself.
+const AS_AT_A_CARD: &str = "\n[probe]\nxdp_mode = \"native\"\n";
 const ANSWER: Duration = Duration::from_secs(5);
 /// What a client that knows nothing newer asks for.
 pub const CLASSIC: &str = "text/plain;version=0.0.4";
@@ -99,7 +102,11 @@ impl<'a> Daemon<'a> {
         port: u16,
         config: &str,
     ) -> Result<Self> {
-        let config = network.file(&format!("xdsc-{port}.toml"), config)?;
+        let config = match config.contains("[probe]") {
+            true => config.to_owned(),
+            false => format!("{config}{AS_AT_A_CARD}"),
+        };
+        let config = network.file(&format!("xdsc-{port}.toml"), &config)?;
         let address = format!("127.0.0.1:{port}");
         let binary = binary()?;
         let mut line = [prefix, &[binary.as_str()]].concat();

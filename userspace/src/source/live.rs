@@ -8,6 +8,7 @@ pub mod clock;
 pub mod collect;
 pub mod cost;
 pub mod drain;
+mod driver;
 mod governor;
 mod pace;
 pub mod probe;

@@ -15,6 +15,8 @@ const START: Duration = Duration::from_millis(500);
 /// but one that has lost almost all has cost nothing either.
 const LEAST: f64 = 0.01;
 
+/// Attached as xdsc does by itself.
+const UNASKED: &str = "[probe]\nxdp_mode = \"auto\"\n";
 /// How the clients' addresses begin.
 const CLIENTS: &str = "192.0.2.";
 
@@ -145,7 +147,7 @@ pub(crate) enum Presence<'a> {
 impl<'a> Presence<'a> {
     pub(crate) fn begin(network: &'a Network, watcher: Watcher) -> Result<Self> {
         if watcher == Watcher::Xdsc {
-            return Ok(Self::Xdsc(Box::new(Daemon::start(network, "")?)));
+            return Ok(Self::Xdsc(Box::new(Daemon::start(network, UNASKED)?)));
         }
         let directory = network.directory().display().to_string();
         let Some(line) = watcher.line(&directory) else {

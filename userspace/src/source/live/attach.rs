@@ -9,7 +9,10 @@ use aya::programs::{
 use dns_wire::counters::Hook;
 use tracing::{info, warn};
 
-use super::probe::{Probe, chain};
+use super::{
+    driver::driver,
+    probe::{Probe, chain},
+};
 use crate::{
     config::{EgressMode, XdpMode},
     export::snapshot::AttachmentState,
@@ -17,6 +20,10 @@ use crate::{
 
 /// The program for packets on their way out.
 const EGRESS: &str = "tc_egress";
+
+/// Those whose XDP is no gain: a packet between network namespaces is a socket buffer
+/// already, and the driver copies it into another one, with room before it.
+const COPYING_DRIVERS: [&str; 1] = ["veth"];
 
 /// Why the programs could not be attached.
 #[derive(Debug, thiserror::Error)]
@@ -240,25 +247,34 @@ fn attach_ingress(
     }
 }
 
+/// XDP in the driver comes first of all and costs least, unless it makes the kernel
+/// copy packets, as generic XDP always does; TCX takes them as they are.
 fn attach_best(probe: &mut Probe, interface: &str) -> Result<&'static str, AttachError> {
+    let copies = driver(interface).is_ok_and(|driver| COPYING_DRIVERS.contains(&&*driver));
+    if copies {
+        info!(interface, "XDP would copy each packet here, taking tcx");
+        match attach_tcx(probe, interface, Hook::Ingress) {
+            Ok(mode) => return Ok(mode),
+            Err(error) => info!(interface, %error, "no tcx here, taking XDP"),
+        }
+    }
     let error = match attach_xdp(probe, interface, Mode::Driver) {
         Ok(mode) => return Ok(mode),
         Err(error) => error,
     };
-    if !is_busy(&error) {
-        info!(interface, %error, "no native XDP here, taking generic XDP");
-        match attach_xdp(probe, interface, Mode::Skb) {
-            Ok(mode) => return Ok(mode),
-            Err(error) if !is_busy(&error) => return Err(error),
-            Err(_) => {}
-        }
+    if is_busy(&error) {
+        warn!(
+            interface,
+            "another program holds the XDP slot (see `ip link show {interface}`): taking TCX \
+             ingress, which sees packets later and only those that the other program passes on"
+        );
+        return attach_tcx(probe, interface, Hook::Ingress);
     }
-    warn!(
-        interface,
-        "another program holds the XDP slot (see `ip link show {interface}`): taking TCX ingress, \
-         which sees packets later and only those that the other program passes on"
-    );
-    attach_tcx(probe, interface, Hook::Ingress)
+    info!(interface, %error, "no native XDP here, taking tcx");
+    attach_tcx(probe, interface, Hook::Ingress).or_else(|error| {
+        info!(interface, %error, "no tcx here, taking generic XDP");
+        attach_xdp(probe, interface, Mode::Skb)
+    })
 }
 
 /// Whether another program is in the place.
