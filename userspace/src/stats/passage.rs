@@ -247,24 +247,28 @@ impl Passage<'_> {
     #[inline(always)]
     fn direct(&mut self, mut passing: u64, spots: &mut Vec<Asked>) {
         let direct = &self.way.route.direct;
-        let mut add = |at: u32, step: &Step, undecided: u64| {
-            if self.values.pass(undecided, self.way, self.at)
-                && let Some(spot) = self.spot(step)
-            {
-                spots.push(Asked { direct: at, spot });
-            }
-        };
         while passing != 0 {
             let at = passing.trailing_zeros();
             let Some(one) = direct.get(at as usize) else {
                 break;
             };
             passing &= passing - 1;
-            add(at, &one.step, one.undecided);
+            spots.extend(self.ask_for(at, &one.step, one.undecided));
         }
         for (at, one) in (0..).zip(direct).skip(64) {
-            add(at, &one.step, one.step.required);
+            spots.extend(self.ask_for(at, &one.step, one.step.required));
         }
+    }
+
+    /// Asks for its cell in a dataset that is counted directly, if it passes the
+    /// filters that no group decides on.
+    #[inline(always)]
+    fn ask_for(&mut self, direct: u32, step: &Step, undecided: u64) -> Option<Asked> {
+        if !self.values.pass(undecided, self.way, self.at) {
+            return None;
+        }
+        let spot = self.spot(step)?;
+        Some(Asked { direct, spot })
     }
 
     /// Its cell in a dataset whose filters it passes, if it has values there.

@@ -2,8 +2,8 @@
 //! xdsc, and by the tools that capture packets.
 //!
 //! NSD answers dnsperf over a cable, as fast as both can, on the same machine.
-//! The watchers take turns in every round, so that what else the machine does
-//! hits all alike; what is told are medians, and ratios of them to nobody
+//! The watchers take turns in every round, each round beginning with another one, so
+//! that what else the machine does hits all alike; what is told are medians, and ratios of them to nobody
 //! watching. A watcher that has seen nothing is no watcher: its turn fails.
 
 mod client;
@@ -39,9 +39,12 @@ fn main() -> Result<()> {
         // The first answers of a server are slower.
         client.ask(1)?;
         let mut watched = Watcher::ALL.map(Watched::new);
-        for _ in 0..rounds {
-            for one in &mut watched {
-                one.take_turn(network, &server, &client, seconds)?;
+        for round in 0..rounds {
+            for turn in 0..watched.len() {
+                let at = (round + turn) % watched.len();
+                if let Some(one) = watched.get_mut(at) {
+                    one.take_turn(network, &server, &client, seconds)?;
+                }
             }
         }
         report::tell(&watched)
