@@ -190,9 +190,9 @@ settings! {
         /// folder with a file for each. Empty: no statistics by zone.
         pub zones: String = (text("the path of a file or folder", names::path), String::new()),
         /// The most cells that a dataset has between two hand-overs to the
-        /// aggregate, which happen every few seconds, and once half of the cells
-        /// are taken. What finds no room is counted in the cell `other`.
-        pub cells: u32 = (integer(256..=1_048_576), 32_768),
+        /// aggregate, which happen every few seconds, and once three quarters
+        /// of the cells are taken. What finds no room is counted in the cell `other`.
+        pub cells: u32 = (integer(256..=1_048_576), 20_480),
         /// For each dataset, so many values are watched until they are frequent
         /// enough for a cell of their own.
         pub top_candidates: u32 = (integer(64..=1_048_576), 4096),

@@ -66,7 +66,7 @@ fn all_defaults() -> Config {
             suffix_list: String::new(),
             known_tlds: String::new(),
             zones: String::new(),
-            cells: 32_768,
+            cells: 20_480,
             top_candidates: 4096,
         },
         geoip: Geoip {

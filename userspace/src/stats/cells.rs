@@ -161,8 +161,8 @@ impl Cells {
                 number: number + 1,
             };
         }
-        // Half full: probes are short.
-        if self.cells.len() * 2 > self.lines.len() * WAYS {
+        // Up to five eighths full: few probes leave their line.
+        if self.cells.len() * 8 > self.lines.len() * WAYS * 5 {
             self.grow();
         }
         Counted::New(number)
@@ -217,10 +217,10 @@ impl Cells {
         self.cells.is_empty()
     }
 
-    /// Whether half of the room for new cells is taken.
+    /// Whether three quarters of the room for new cells are taken.
     #[must_use]
     pub const fn is_crowded(&self) -> bool {
-        (self.cells.len() - self.kept) * 2 >= self.limit - self.kept
+        (self.cells.len() - self.kept) * 4 >= (self.limit - self.kept) * 3
     }
 
     /// Counts messages that found no cell.
@@ -253,9 +253,10 @@ impl Cells {
         self.places().flat_map(|place| [place.first, place.second])
     }
 
-    /// Counts anew: the cells stay, with their numbers, if there was room for all,
-    /// if they leave half of it to new ones, and if not too many of them have gone
-    /// out of use. If not, all are forgotten. Whether they stay.
+    /// Counts anew: the cells stay, with their numbers, if they leave a quarter of the
+    /// room to new ones, and if not too many of them have gone out of use. If not, all are
+    /// forgotten, and likewise if they crowd the table, as what does so in a flood
+    /// never comes again. Whether they stay.
     pub(super) fn begin_anew(&mut self) -> bool {
         let mut used = 0;
         for place in self.lines.iter_mut().flat_map(|line| &mut line.0) {
@@ -263,7 +264,8 @@ impl Cells {
             place.count = 0;
         }
         let stay = self.uncounted == 0
-            && self.cells.len() * 2 <= self.limit
+            && !self.is_crowded()
+            && self.cells.len() * 4 <= self.limit * 3
             && self.cells.len() <= used.max(SOME) * USED_OF;
         if stay {
             self.kept = self.cells.len();
@@ -353,7 +355,7 @@ impl Texts {
         self.octets.get((place >> 16) as usize..)?.get(..len)
     }
 
-    /// Keeps the texts of these keys only.
+    /// Keeps the texts of these keys only, and their room where that was needed.
     pub(super) fn retain(&mut self, keys: impl Iterator<Item = Key>) {
         let mut kept = Self::default();
         for key in keys {
@@ -361,7 +363,9 @@ impl Texts {
                 kept.keep(key, text);
             }
         }
-        *self = kept;
+        self.clear();
+        self.octets.extend_from_slice(&kept.octets);
+        self.places.extend(kept.places);
     }
 
     /// How many there are.
@@ -458,12 +462,23 @@ mod tests {
             }
             cells
         };
-        for (limit, keys, stay) in [(20, 10, true), (20, 11, false), (0, 0, true), (0, 1, false)] {
+        for (limit, keys, stay) in [
+            (20, 14, true),
+            (20, 15, false),
+            (0, 0, false),
+            (0, 1, false),
+        ] {
             let mut cells = filled(limit, keys);
             assert_eq!(cells.begin_anew(), stay, "{keys} of {limit}");
-            assert_eq!(cells.is_empty(), !stay || keys == 0);
+            assert_eq!(cells.is_empty(), !stay);
             assert_eq!(cells.uncounted(), 0);
         }
+        let mut cells = filled(20, 14);
+        assert!(cells.begin_anew());
+        cells.add(14, 0, 1);
+        assert!(cells.begin_anew(), "three quarters of the room");
+        cells.add(15, 0, 1);
+        assert!(!cells.begin_anew(), "more of it");
         for (used, stay) in [(25, true), (24, false)] {
             let mut cells = filled(1_000, 100);
             assert!(cells.begin_anew());
@@ -476,18 +491,20 @@ mod tests {
 
     #[test]
     fn cells_that_stay_do_not_crowd_a_table() {
+        let crowding = |cells: &mut Cells| {
+            (0..20).find(|key| {
+                cells.add(*key, 0, 1);
+                cells.is_crowded()
+            })
+        };
         let mut cells = Cells::new(20, 7);
-        let crowding = (0..20).find(|key| {
-            cells.add(*key, 0, 1);
-            cells.is_crowded()
-        });
-        assert_eq!(crowding, Some(9), "the tenth");
+        assert_eq!(crowding(&mut cells), Some(14), "the fifteenth");
+        let mut cells = Cells::new(20, 7);
+        for key in 0..12 {
+            cells.add(key, 0, 1);
+        }
         assert!(cells.begin_anew() && !cells.is_crowded());
-        let crowding = (0..20).find(|key| {
-            cells.add(*key, 0, 1);
-            cells.is_crowded()
-        });
-        assert_eq!(crowding, Some(14), "the fifth that is new");
+        assert_eq!(crowding(&mut cells), Some(17), "the sixth that is new");
     }
 
     #[test]

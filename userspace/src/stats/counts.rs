@@ -233,7 +233,7 @@ impl Default for Sizes {
         Self {
             headers: 4096,
             questions: 32_768,
-            clients: 32_768,
+            clients: 16_384,
             trial: Trial::default(),
         }
     }
@@ -256,21 +256,24 @@ pub(super) const fn joints_of<'j>(
 impl WayJoints {
     fn new(route: &Route, sizes: Sizes) -> Self {
         let question = route.question.as_ref().map(|question| &question.group);
+        let tells = route.question.as_ref();
+        let tells = tells.is_some_and(|question| !question.told.is_empty());
         let groups = [
-            (route.header.as_ref(), sizes.headers),
-            (question, sizes.questions),
-            (route.client.as_ref(), sizes.clients),
+            (route.header.as_ref(), sizes.headers, false),
+            (question, sizes.questions, tells),
+            (route.client.as_ref(), sizes.clients, route.reads_place),
         ];
-        let steps = groups.map(|(group, _)| {
+        let steps = groups.map(|(group, ..)| {
             let steps = group.map_or(&[][..], |group| &group.steps);
             Box::<[Step]>::from(steps)
         });
-        let [header, question, client] = groups.map(|(group, limit)| {
+        let [header, question, client] = groups.map(|(group, limit, knows_more)| {
             let steps = group.map_or(&[][..], |group| &group.steps);
             let mut measures = steps.iter().map(|step| step.measure);
             Shape {
                 limit: if group.is_some() { limit } else { 0 },
                 datasets: steps.len(),
+                knows_more,
                 measures_octets: measures.any(|measure| measure == Measure::Bytes),
                 trial: sizes.trial,
             }

@@ -34,7 +34,7 @@ pub(super) struct Joints<E> {
     sets: Vec<Set>,
     /// Of each place the numbers of its cells, one per dataset.
     cells: Vec<u32>,
-    /// Of each place what more is known of it.
+    /// Of each place what more is known of it, where that is asked for.
     known: Vec<E>,
     /// Of each place the octets of messages, where they are asked for.
     octets: Vec<u64>,
@@ -50,6 +50,8 @@ pub(super) struct Shape {
     pub(super) limit: usize,
     /// Datasets.
     pub(super) datasets: usize,
+    /// Whether more is known of joints than their notes.
+    pub(super) knows_more: bool,
     /// Whether any of them adds octets up.
     pub(super) measures_octets: bool,
     pub(super) trial: Trial,
@@ -123,7 +125,8 @@ pub(super) struct Found {
 pub(super) struct Claimed<'j, E> {
     /// The numbers of its cells.
     pub(super) cells: &'j mut [u32],
-    pub(super) known: &'j mut E,
+    /// What more is known of it, where that is asked for.
+    pub(super) known: Option<&'j mut E>,
 }
 
 impl<E: Copy + Default> Joints<E> {
@@ -150,7 +153,9 @@ impl<E: Copy + Default> Joints<E> {
         let places = sets * WAYS;
         self.sets = vec![Set::default(); sets];
         self.cells = vec![NOT_COUNTED; places * self.shape.datasets];
-        self.known = vec![E::default(); places];
+        if self.shape.knows_more {
+            self.known = vec![E::default(); places];
+        }
         if self.shape.measures_octets {
             self.octets = vec![0; places];
         }
@@ -249,7 +254,7 @@ impl<E: Copy + Default> Joints<E> {
         }
         spill_joint(joint, self.octets.get_mut(place), cells, spill);
         *joint = new;
-        let known = self.known.get_mut(place)?;
+        let known = self.known.get_mut(place);
         Some(Claimed { cells, known })
     }
 
@@ -269,8 +274,8 @@ impl<E: Copy + Default> Joints<E> {
             if let Some(from) = self.cells.get(from..from + self.shape.datasets) {
                 claimed.cells.copy_from_slice(from);
             }
-            if let Some(from) = self.known.get(place) {
-                *claimed.known = *from;
+            if let Some((to, from)) = claimed.known.zip(self.known.get(place)) {
+                *to = *from;
             }
             grown.move_octets(joint.hash, self.octets.get(place).copied());
         }
@@ -393,6 +398,7 @@ mod tests {
         Joints::new(Shape {
             limit,
             datasets: 1,
+            knows_more: true,
             measures_octets: true,
             trial: Trial::default(),
         })
@@ -414,7 +420,7 @@ mod tests {
         }
         if let Some(claimed) = joints.claim(hash, joint + 1, |row, sums| spill(cells, row, sums)) {
             claimed.cells.copy_from_slice(&[joint as u32]);
-            *claimed.known = joint + 2;
+            *claimed.known.expect("more") = joint + 2;
         }
         let sums = Sums {
             messages: weight,

@@ -131,8 +131,8 @@ impl Passage<'_> {
             spill(&group.steps, cells, sums, datasets);
         });
         let cells = claimed.map(|claimed| {
-            if self.way.route.reads_place {
-                *claimed.known = self.values.place(self.at);
+            if let Some(known) = claimed.known {
+                *known = self.values.place(self.at);
             }
             claimed.cells
         });
@@ -203,7 +203,8 @@ impl Passage<'_> {
             spill(&group.steps, cells, sums, datasets);
         });
         let cells = claimed.map(|claimed| {
-            for (told, indexer) in claimed.known.iter_mut().zip(&question.told) {
+            let told = claimed.known.into_iter().flatten();
+            for (told, indexer) in told.zip(&question.told) {
                 *told = self.values.key(*indexer, self.at);
             }
             claimed.cells

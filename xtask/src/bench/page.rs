@@ -62,12 +62,14 @@ fn about(name: &str) -> &'static str {
              packets, so those at a rate come in bursts. \
              What is sampled out at the full rate is what comes before a thread that slept has \
              looked. Each load has a daemon of its own; lag \
-             and pause are the longest since its start, its warm-up of two seconds included. CPU time \
+             and pause are the longest since its start, its warm-up of eight seconds included. It is attached as at a network card, by XDP in the \
+             driver. CPU time \
              is the scheduler's account of the daemon's threads, per message that was read; dnscap (writing a capture) stands beside for comparison."
         }
         "impact" => {
             "NSD under dnsperf at saturation, both on this machine, with nobody watching, with \
-             xdsc, and with other tools at the same interface. The watchers take turns; the ratio \
+             xdsc, and with other tools at the same interface. That is a veth, where xdsc takes TCX by \
+             itself, as XDP would copy each packet there. The watchers take turns; the ratio \
              of medians is what the server keeps of its queries per second. The latency is that \
              of a second client that asks 1000 times per second; a query without an answer counts \
              with the two seconds that it was waited for. `seen_share` is what a watcher says that \
@@ -81,9 +83,9 @@ fn about(name: &str) -> &'static str {
              budget is of the threads that read the rings (`drain_cores`); merging and scrapes come \
              on top. Totals are compared with what was sent. Each cell of the datasets is compared \
              with the truth, in standard deviations as `xdsc_ring_sampling_variance_total` states \
-             them; 95 % of them should be within 1.96: of some 80 cells, between 90 and 100 %, as \
-             each is a draw of its own (the messages of one TCP connection are not, so there is no TCP \
-             here). Records are lost only when a ring is full at its highest \
+             them; 95 % of them should be within 1.96. Two datasets have a cell for each of some 5900 \
+             networks, each a draw of its own (the messages of one TCP connection are not, so there \
+             is no TCP here). Records are lost only when a ring is full at its highest \
              sampling level. The recovery is the time from the flood's end until all is counted \
              again."
         }
@@ -184,7 +186,7 @@ const BARS: [Bar; 40] = [
     bar("overload", "CPUs to read the rings, of a budget of 0.03", |f| f.get("drain_cores"), AtMost(0.033)),
     bar("overload", "CPUs of the daemon, with merging and two scrapes", |f| f.get("daemon_cores"), AtMost(0.05)),
     bar("overload", "cells that are compared with the truth", |f| f.get("cells"), AtLeast(60.0)),
-    bar("overload", "share of them within 1.96 standard deviations", |f| f.get("within_95_percent"), AtLeast(0.9)),
+    bar("overload", "share of them within 1.96 standard deviations", |f| f.get("within_95_percent"), AtLeast(0.94)),
     bar("overload", "growth of memory", |f| f.get("rss_growth"), AtMost(1.05)),
     bar("overload", "recovery, s", |f| f.get("recovery_s"), AtMost(3.0)),
     bar("overload", "times that the control group stopped the daemon", |f| f.get("group_throttled"), AtLeast(1.0)),
@@ -192,7 +194,7 @@ const BARS: [Bar; 40] = [
     bar("overload", "share sampled out with the group", |f| f.get("sampled_share_group"), AtLeast(0.1)),
     bar("overload", "CPUs of the daemon, of 0.03 that the group has", |f| f.get("daemon_cores_group"), AtMost(0.033)),
     bar("overload", "cells that are compared with the group", |f| f.get("cells_group"), AtLeast(60.0)),
-    bar("overload", "share of them within 1.96 standard deviations", |f| f.get("within_95_percent_group"), AtLeast(0.9)),
+    bar("overload", "share of them within 1.96 standard deviations", |f| f.get("within_95_percent_group"), AtLeast(0.94)),
     bar("overload", "growth of memory with the group", |f| f.get("rss_growth_group"), AtMost(1.1)),
     bar("overload", "recovery with the group, s", |f| f.get("recovery_s_group"), AtMost(3.0)),
     bar("cardinality", "resident memory, MiB", |f| f.get("rss_mb"), AtMost(100.0)),

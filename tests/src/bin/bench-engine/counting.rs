@@ -22,7 +22,7 @@ use xdsc::{
 use crate::messages::Messages;
 
 /// Cells of a dataset between two hand-overs: the default of the daemon.
-const CELLS: usize = 32_768;
+const CELLS: usize = 20_480;
 /// Messages between two hand-overs where there are many: the daemon has them each
 /// second, and with each scrape.
 const OFTEN: usize = 100_000;

@@ -13,6 +13,26 @@ use integration_tests::{
     traffic::Exchange,
 };
 
+/// Two datasets that have a cell for each network. No message is in two cells of one,
+/// so these are sampled independently of each other, as a test of stated deviations
+/// wants them: most others count the same few parts of the messages again.
+pub(crate) const DATASETS: &str = "\
+[export]
+max_series = 60000
+
+[[dataset]]
+name = \"networks\"
+dimensions = [\"client_subnet\"]
+filters = [\"queries-only\", \"server-only\"]
+max_cells = 20000
+
+[[dataset]]
+name = \"answered_networks\"
+dimensions = [\"client_subnet\"]
+filters = [\"replies-only\", \"server-only\"]
+max_cells = 20000
+";
+
 /// What a family counts by, and of which messages.
 struct Kind {
     family: &'static str,
@@ -42,7 +62,7 @@ const fn queries(
 }
 
 #[rustfmt::skip]
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     queries("xdsc_dataset_transport_vs_qtype_messages_total", "qtype", |e| Some(qtype(e.qtype))),
     queries("xdsc_dataset_dns_ip_version_vs_qtype_messages_total", "ip_version", |e| {
         Some(if e.client.is_ipv4() { "4" } else { "6" }.to_owned())
@@ -52,7 +72,13 @@ const KINDS: [Kind; 8] = [
         Some(e.edns.map_or("none", |_| "0").to_owned())
     }),
     queries("xdsc_dataset_tld_messages_total", "tld", plain_tld),
-    queries("xdsc_dataset_client_subnet_messages_total", "client_subnet", |e| Some(subnet(e))),
+    queries("xdsc_dataset_networks_messages_total", "client_subnet", |e| Some(subnet(e))),
+    Kind {
+        family: "xdsc_dataset_answered_networks_messages_total",
+        label: "client_subnet",
+        direction: Direction::Response,
+        value: |e| Some(subnet(e)),
+    },
     Kind {
         family: "xdsc_dataset_client_addr_vs_rcode_messages_total",
         label: "rcode",

@@ -12,7 +12,7 @@ use integration_tests::{
 };
 
 use crate::{
-    estimates::{Estimates, Moment},
+    estimates::{DATASETS, Estimates, Moment},
     throttle::{Controller, Throttle, Version},
 };
 
@@ -67,8 +67,8 @@ impl Flood {
         duration: Duration,
     ) -> Result<Self> {
         let config = match hold {
-            Hold::Budget => format!("[ring]\ncpu_budget = {percent}\n"),
-            Hold::Group(_) => String::new(),
+            Hold::Budget => format!("[ring]\ncpu_budget = {percent}\n{DATASETS}"),
+            Hold::Group(_) => DATASETS.to_owned(),
         };
         let daemon = Daemon::start(network, &config)?;
         stage.run(Load::Paced(FLOOD), WARM_UP, daemon.pid())?;
