@@ -8,7 +8,8 @@ use xdsc::{
     export::{prometheus::openmetrics, snapshot::Snapshot},
     stats::{
         aggregate::{Aggregate, Limits, Moment},
-        plan::Plan,
+        builtin,
+        plan::{Plan, Rules},
     },
 };
 
@@ -36,8 +37,14 @@ pub(crate) fn merge_ms(plan: &Arc<Plan>, messages: &Messages, shards: usize) -> 
     Ok(begun.elapsed().as_secs_f64() * 1e3)
 }
 
-/// Milliseconds that the encoding of [`SERIES`] series takes.
-pub(crate) fn encoding_ms(plan: &Arc<Plan>, messages: &Messages) -> Result<f64> {
+/// Milliseconds that the encoding of [`SERIES`] series takes: of the default datasets,
+/// without bounds of their own.
+pub(crate) fn encoding_ms(messages: &Messages) -> Result<f64> {
+    let mut datasets = builtin::default();
+    for dataset in &mut datasets {
+        dataset.max_cells = None;
+    }
+    let plan = &Arc::new(Plan::new(datasets, Rules::default()));
     let limits = Limits {
         max_series: SERIES,
         max_cells: SERIES,
