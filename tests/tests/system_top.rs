@@ -9,6 +9,7 @@ use integration_tests::network::{
     client::{Load, Transport, kdig},
     daemon::{Daemon, binary, refusal},
     eventually, in_network,
+    kernel_objects::KernelObjects,
     screen::Screen,
     server::{Kind, NameServer},
 };
@@ -212,14 +213,14 @@ fn an_interface_is_watched_for_as_long_as_it_is_looked_at() -> Result<()> {
     in_network(|network| {
         let _server = NameServer::start(network, Kind::Nsd)?;
         let screen = start(network, SMALL, "--interface dns0 --sort total")?;
-        screen.shows(&[" dns0 ", "dns0 xdp_native", "dns0 tcx"])?;
+        screen.shows(&[" dns0 ", "dns0 tcx · dns0 tcx"])?;
         kdig(network, SERVER[0], &["www.example", "A"])?;
         screen.shows(&["A ", " 1 ", "NOERROR", " 1 "])?;
-        let link = || network.output(Side::Server, "ip", &["-details", "link", "show", "dns0"]);
-        ensure!(link()?.contains("xdp"), "{}", link()?);
+        let attached = KernelObjects::of(child(&screen)?.try_into()?)?;
+        ensure!(attached.links.len() == 2, "{attached:?}");
         screen.press(&["q"])?;
         is_over(&screen)?;
-        ensure!(!link()?.contains("xdp"), "{}", link()?);
+        attached.gone()?;
 
         // The same with lines, ended by a signal.
         let arguments = ["top", "--interface", "dns0"];
@@ -228,10 +229,11 @@ fn an_interface_is_watched_for_as_long_as_it_is_looked_at() -> Result<()> {
             ensure!(lines.log()?.contains("  queries "), "{}", lines.log()?);
             Ok(())
         })?;
-        ensure!(link()?.contains("xdp"), "{}", link()?);
+        let attached = KernelObjects::of(lines.pid())?;
+        ensure!(attached.links.len() == 2, "{attached:?}");
         let status = lines.end_by(Signal::SIGINT)?;
         ensure!(status.success(), "{status}: {}", lines.log()?);
-        ensure!(!link()?.contains("xdp"), "{}", link()?);
+        attached.gone()?;
         Ok(())
     })
 }

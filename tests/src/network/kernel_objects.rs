@@ -25,7 +25,11 @@ pub struct KernelObjects {
 }
 
 impl KernelObjects {
-    pub(super) fn of(pid: u32) -> Result<Self> {
+    /// Those that a process holds.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn of(pid: u32) -> Result<Self> {
         let mut objects = Self::default();
         for entry in fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fdinfo"))? {
             // Descriptors come and go while they are listed.
