@@ -174,7 +174,7 @@ fn settings(network: &Network, site: &str, port: u16) -> Result<String> {
     let folder = folder.display();
     Ok(format!(
         "node = \"{site}-{port}\"\nsite = \"{site}\"\n\
-         [probe]\nrun_time_stats = \"always\"\nservice_addresses = {services:?}\n\
+         [probe]\nxdp_mode = \"auto\"\nrun_time_stats = \"always\"\nservice_addresses = {services:?}\n\
          [statistics]\ndatasets = [\"all\"]\nzones = {zones:?}\n\
          [geoip]\ndatabases = [\"{folder}/country.mmdb\", \"{folder}/asn.mmdb\"]\n\
          [networks]\nfile = {networks:?}\n\

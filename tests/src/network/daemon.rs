@@ -24,7 +24,7 @@ use super::{
 const PORT: u16 = 9953;
 /// Unless a test says how to attach, it is as at a network card, where a veth has xdsc
 /// take another way by itself.
-const AS_AT_A_CARD: &str = "\n[probe]\nxdp_mode = \"native\"\n";
+const AS_AT_A_CARD: &str = "[probe]\nxdp_mode = \"native\"\n";
 const ANSWER: Duration = Duration::from_secs(5);
 /// What a client that knows nothing newer asks for.
 pub const CLASSIC: &str = "text/plain;version=0.0.4";
@@ -102,11 +102,7 @@ impl<'a> Daemon<'a> {
         port: u16,
         config: &str,
     ) -> Result<Self> {
-        let config = match config.contains("[probe]") {
-            true => config.to_owned(),
-            false => format!("{config}{AS_AT_A_CARD}"),
-        };
-        let config = network.file(&format!("xdsc-{port}.toml"), &config)?;
+        let config = network.file(&format!("xdsc-{port}.toml"), &attached(config))?;
         let address = format!("127.0.0.1:{port}");
         let binary = binary()?;
         let mut line = [prefix, &[binary.as_str()]].concat();
@@ -315,6 +311,17 @@ pub fn refusal(network: &Network, prefix: &[&str], arguments: &[&str]) -> Result
         status: output.status,
         said: String::from_utf8(output.stderr)?,
     })
+}
+
+/// A configuration with the way to attach, whether its table is there or not.
+fn attached(config: &str) -> String {
+    if config.contains("xdp_mode") {
+        config.to_owned()
+    } else if config.contains("[probe]\n") {
+        config.replacen("[probe]\n", AS_AT_A_CARD, 1)
+    } else {
+        format!("{config}\n{AS_AT_A_CARD}")
+    }
 }
 
 /// The binary that cargo has built beside this test, which lies in `deps/`, or

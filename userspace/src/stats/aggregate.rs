@@ -1,6 +1,6 @@
 //! All that was counted since the start, as the families of Prometheus show it.
 //!
-//! Shards hand their counts over every second or so; here they are added up,
+//! Shards hand their counts over every few seconds; here they are added up,
 //! in bounded memory whatever the traffic is. `family` decides which values have
 //! a cell, `value` how they are printed. The sum of a family is the exact number
 //! of messages of its dataset at all times, or of their octets.

@@ -274,7 +274,7 @@ pub(super) fn page(machine: &Machine, verified: &str, all: &[Printed]) -> String
         "# Performance\n\n\
          Written by `cargo xtask bench all` on {date}, on a machine of {cpus} CPUs ({processor}, \
          {memory} of memory) with Linux {kernel}. Figures of other machines differ, their ratios \
-         less so. Run it on a quiet machine; it takes some ten minutes.\n\n\
+         less so. Run it on a quiet machine; it takes some fifteen minutes.\n\n\
          ## Bars\n\n\
          | Benchmark | What | Figure | Bar | |\n|---|---|---:|---|---|\n"
     );

@@ -3,8 +3,9 @@
 //!
 //! NSD answers dnsperf over a cable, as fast as both can, on the same machine.
 //! The watchers take turns in every round, each round beginning with another one, so
-//! that what else the machine does hits all alike; what is told are medians, and ratios of them to nobody
-//! watching. A watcher that has seen nothing is no watcher: its turn fails.
+//! that what else the machine does hits all alike; what is told are medians, and ratios
+//! of them to nobody watching. A watcher that has seen nothing is no watcher: its turn
+//! fails.
 
 mod client;
 mod report;

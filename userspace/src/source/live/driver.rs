@@ -23,6 +23,8 @@ struct DriverInfo {
     lengths: [u32; 5],
 }
 
+/// C libraries disagree on its type.
+const COMMAND: libc::Ioctl = libc::SIOCETHTOOL as libc::Ioctl;
 /// ETHTOOL_GDRVINFO.
 const GET_DRIVER_INFO: u32 = 3;
 
@@ -56,7 +58,7 @@ pub(super) fn driver(interface: &str) -> io::Result<String> {
     }
     // SAFETY: the socket is open. The request holds a name that ends with 0 and the
     // address of an answer of the size that the command has; both outlive the call.
-    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
+    let answer = unsafe { libc::ioctl(socket.as_raw_fd(), COMMAND, &raw mut request) };
     if answer < 0 {
         return Err(io::Error::last_os_error());
     }
