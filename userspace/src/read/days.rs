@@ -157,8 +157,9 @@ impl DayReading {
         self.before = now;
         self.reading.shard.engine().exchange(&mut self.counts);
         for dataset in &self.counts.datasets {
-            for (_, rcode, count) in dataset.cells.iter() {
-                day.add_rcode(u16::try_from(rcode).unwrap_or(u16::MAX), count);
+            for cell in dataset.cells.iter() {
+                let [_, rcode] = cell.keys;
+                day.add_rcode(u16::try_from(rcode).unwrap_or(u16::MAX), cell.count);
             }
         }
         if let Some(clients) = &self.counts.sketches.clients {

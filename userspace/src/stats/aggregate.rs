@@ -247,7 +247,7 @@ impl Aggregate {
         // First the guard, so that the beginning of a flood is folded, too.
         let watched = watched.and_then(|at| families.get(at).zip(counts.datasets.get(at)));
         if let Some((family, table)) = watched {
-            family.watch(table, &counts.texts, guard);
+            family.watch(table, guard);
             guard.end_batch(Family::unseen(table));
         }
         for (family, table) in families.iter_mut().zip(&counts.datasets) {
@@ -256,7 +256,6 @@ impl Aggregate {
             }
             let mut at = At {
                 rules: plan.rules(),
-                texts: &counts.texts,
                 budget,
                 guard,
                 now_ns: moment.now_ns,

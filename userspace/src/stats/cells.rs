@@ -3,26 +3,32 @@
 //! A cell is found by its values, or by the number that it got when it came, which
 //! whoever counts the same cells again and again (`joints`) keeps. The probe by
 //! values is what costs, and it costs a cache miss where a dataset has many cells:
-//! so all that it needs stands in one place of 32 octets, whose address is known
-//! ([`Cells::spot`]) before it is needed. Open addressing with linear probing from one
-//! line of two places to the next, so that few probes leave a line of the cache; no
-//! tombstones: cells are only ever added, and all forgotten at once. When all is
-//! counted anew they can also stay, without a count: what comes in one interval
-//! mostly comes in the next, too.
+//! so all that it needs stands in one place of 16 octets, whose address is known
+//! ([`Cells::spot`]) before it is needed. The values themselves and their texts stand
+//! elsewhere, by the numbers of cells: they are written once, and read by whoever
+//! takes the counts. Open addressing with linear probing from one line of four places
+//! to the next, so that few probes leave a line of the cache; no tombstones: cells are
+//! only ever added, and all forgotten at once. When all is counted anew they can also
+//! stay, without a count: what comes in one interval mostly comes in the next, too.
 //!
-//! Places go by a hash of the two values, seeded so that nobody can choose names
-//! that collide.
+//! A place goes by a hash of 64 bits of the two values, seeded so that nobody can
+//! choose values that collide. Two cells of one hash would be counted as one: with a
+//! million cells, that is once in thirty million tables.
+
+use std::collections::BTreeMap;
 
 use crate::prefetch::prefetch;
 
 /// What stands for a value of an indexer: the number itself, or the hash of its
-/// text, which [`Texts`] keeps.
+/// text, which [`Cells::keep_text`] keeps.
 pub type Key = u64;
 
 /// Lines of an empty table.
-const SMALLEST: usize = 8;
+const SMALLEST: usize = 4;
 /// Places of a line.
-const WAYS: usize = 2;
+const WAYS: usize = 4;
+/// No cell has this hash.
+const FREE: u64 = 0;
 /// Cells stay while one of so many is used, or while there are few of them.
 const USED_OF: usize = 4;
 const SOME: usize = 16;
@@ -35,7 +41,13 @@ pub struct Cells {
     /// A power of two.
     lines: Box<[Line]>,
     /// Where cells are, by their numbers.
-    cells: Vec<u32>,
+    places: Vec<u32>,
+    /// Their values, likewise.
+    keys: Vec<[Key; 2]>,
+    /// The texts of their values, by dimension.
+    texts: [Texts; 2],
+    /// What is too much for a place, by the numbers of cells.
+    carried: BTreeMap<u32, u64>,
     limit: usize,
     /// So many of the first cells are of earlier intervals.
     kept: usize,
@@ -49,18 +61,18 @@ struct Line([Place; WAYS]);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
-    first: Key,
-    second: Key,
-    count: u64,
-    /// The number of the cell plus one; 0 marks a free place.
+    /// [`FREE`] marks a place without a cell.
+    hash: u64,
+    /// With what is carried; never 0 where something was counted.
+    count: u32,
+    /// The number of the cell.
     number: u32,
 }
 
 /// Where a cell is, or would be.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Spot {
-    first: Key,
-    second: Key,
+    keys: [Key; 2],
     hash: u64,
 }
 
@@ -75,13 +87,27 @@ pub enum Counted {
     Full,
 }
 
+/// A cell in which something was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// Its values.
+    pub keys: [Key; 2],
+    /// Messages, or octets; never 0.
+    pub count: u64,
+    /// Its number.
+    pub number: u32,
+}
+
 impl Cells {
     /// At most `limit` cells.
     #[must_use]
     pub fn new(limit: usize, seed: u64) -> Self {
         Self {
             lines: empty(SMALLEST),
-            cells: Vec::new(),
+            places: Vec::new(),
+            keys: Vec::new(),
+            texts: Default::default(),
+            carried: BTreeMap::new(),
             limit: limit.min(MOST),
             kept: 0,
             uncounted: 0,
@@ -98,11 +124,8 @@ impl Cells {
         if let Some(line) = self.lines.get(hash as usize & (self.lines.len() - 1)) {
             prefetch(line);
         }
-        Spot {
-            first,
-            second,
-            hash,
-        }
+        let keys = [first, second];
+        Spot { keys, hash }
     }
 
     /// Counts `weight` messages of a cell.
@@ -110,27 +133,25 @@ impl Cells {
     pub fn count(&mut self, spot: &Spot, weight: u64) -> Counted {
         let mask = self.lines.len() - 1;
         let mut at = spot.hash as usize & mask;
-        loop {
-            let line = self.lines.get_mut(at).into_iter();
-            for (way, place) in line.flat_map(|line| &mut line.0).enumerate() {
-                if place.number == 0 {
-                    return self.insert(at * WAYS + way, spot, weight);
-                }
-                if place.first == spot.first && place.second == spot.second {
-                    place.count += weight;
-                    return Counted::Known(place.number - 1);
-                }
+        while let Some(line) = self.lines.get_mut(at) {
+            if let Some(place) = line.find(spot.hash) {
+                let number = place.number;
+                place.add(weight, number, &mut self.carried);
+                return Counted::Known(number);
+            }
+            if let Some(free) = line.free() {
+                return self.insert(at * WAYS + free, spot, weight);
             }
             at = (at + 1) & mask;
         }
+        Counted::Full
     }
 
     /// Both in one.
     #[inline]
     pub fn add(&mut self, first: Key, second: Key, weight: u64) -> Counted {
         let spot = Spot {
-            first,
-            second,
+            keys: [first, second],
             hash: mix(first, second, self.seed),
         };
         self.count(&spot, weight)
@@ -139,30 +160,44 @@ impl Cells {
     /// Counts `weight` messages of the cell that has this number.
     #[inline]
     pub(super) fn add_to(&mut self, number: u32, weight: u64) {
-        let at = self.cells.get(number as usize);
+        let at = self.places.get(number as usize);
         if let Some(place) = at.and_then(|at| place_mut(&mut self.lines, *at as usize)) {
-            place.count += weight;
+            place.add(weight, number, &mut self.carried);
         }
+    }
+
+    /// Keeps the text of a new cell's value of a dimension, the last cell's only.
+    pub fn keep_text(&mut self, number: u32, dimension: usize, text: &[u8]) {
+        if let Some(texts) = self.texts.get_mut(dimension) {
+            texts.keep(number, text);
+        }
+    }
+
+    /// The texts of a cell's values; empty ones where a value has none.
+    #[must_use]
+    pub fn texts(&self, number: u32) -> [&[u8]; 2] {
+        self.texts.each_ref().map(|texts| texts.get(number))
     }
 
     #[cold]
     fn insert(&mut self, at: usize, spot: &Spot, weight: u64) -> Counted {
-        if self.cells.len() >= self.limit {
+        if self.places.len() >= self.limit {
             self.uncounted += weight;
             return Counted::Full;
         }
-        let number = self.cells.len() as u32;
-        self.cells.push(at as u32);
+        let number = self.places.len() as u32;
+        self.places.push(at as u32);
+        self.keys.push(spot.keys);
         if let Some(place) = place_mut(&mut self.lines, at) {
             *place = Place {
-                first: spot.first,
-                second: spot.second,
-                count: weight,
-                number: number + 1,
+                hash: spot.hash,
+                count: 0,
+                number,
             };
+            place.add(weight, number, &mut self.carried);
         }
         // Up to five eighths full: few probes leave their line.
-        if self.cells.len() * 8 > self.lines.len() * WAYS * 5 {
+        if self.places.len() * 8 > self.lines.len() * WAYS * 5 {
             self.grow();
         }
         Counted::New(number)
@@ -173,54 +208,52 @@ impl Cells {
         let mask = grown.len() - 1;
         let old = std::mem::replace(&mut self.lines, grown);
         let moved = old.iter().flat_map(|line| &line.0);
-        for moved in moved.filter(|place| place.number != 0) {
-            let mut at = (mix(moved.first, moved.second, self.seed) as usize & mask) * WAYS;
+        for moved in moved.filter(|place| place.hash != FREE) {
+            let mut at = (moved.hash as usize & mask) * WAYS;
             while let Some(place) = place_mut(&mut self.lines, at) {
-                if place.number == 0 {
+                if place.hash == FREE {
                     *place = *moved;
                     break;
                 }
                 at = (at + 1) & (mask * WAYS + WAYS - 1);
             }
-            if let Some(cell) = self.cells.get_mut(moved.number as usize - 1) {
-                *cell = at as u32;
+            if let Some(place) = self.places.get_mut(moved.number as usize) {
+                *place = at as u32;
             }
         }
     }
 
-    /// The places of cells, in the order of their coming.
-    fn places(&self) -> impl Iterator<Item = &Place> {
-        let lines = |at: &u32| self.lines.get(*at as usize / WAYS);
-        let places = self
-            .cells
-            .iter()
-            .map(move |at| (lines(at), *at as usize % WAYS));
-        places.filter_map(|(line, way)| line.and_then(|line| line.0.get(way)))
-    }
-
-    /// The cells in which something was counted, and their counts, in the order of
-    /// their coming.
-    pub fn iter(&self) -> impl Iterator<Item = (Key, Key, u64)> {
-        let counted = self.places().filter(|place| place.count != 0);
-        counted.map(|place| (place.first, place.second, place.count))
+    /// The cells in which something was counted, in the order of their coming.
+    pub fn iter(&self) -> impl Iterator<Item = Cell> {
+        let cells = (0..).zip(self.places.iter().zip(&self.keys));
+        cells.filter_map(|(number, (at, keys))| {
+            let line = self.lines.get(*at as usize / WAYS)?;
+            let place = line.0.get(*at as usize % WAYS)?;
+            let carried = || self.carried.get(&number).copied().unwrap_or(0);
+            (place.count != 0).then(|| Cell {
+                keys: *keys,
+                count: u64::from(place.count) + carried(),
+                number,
+            })
+        })
     }
 
     /// How many there are, those included that were kept and count nothing yet.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.cells.len()
+        self.places.len()
     }
 
     /// Whether there is no cell.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.places.is_empty()
     }
 
     /// Whether three quarters of the room for new cells are taken.
     #[must_use]
     pub const fn is_crowded(&self) -> bool {
-        (self.cells.len() - self.kept) * 4 >= (self.limit - self.kept) * 3
+        (self.places.len() - self.kept) * 4 >= (self.limit - self.kept) * 3
     }
 
     /// Counts messages that found no cell.
@@ -234,29 +267,40 @@ impl Cells {
         self.uncounted
     }
 
-    /// Forgets everything, but keeps its room where that was needed.
-    pub fn clear(&mut self) {
-        let needed = self.cells.len().next_power_of_two().max(SMALLEST);
-        if self.lines.len() > needed * 4 {
-            self.lines = empty(needed);
-            self.cells = Vec::new();
-        } else if !self.cells.is_empty() {
-            self.lines.fill(Line::default());
-            self.cells.clear();
-        }
-        self.kept = 0;
-        self.uncounted = 0;
+    /// Lines that so many cells need, to be counted again.
+    fn lines_needed(&self) -> usize {
+        (self.places.len() / 2).next_power_of_two().max(SMALLEST)
     }
 
-    /// The values of all cells, whether something was counted in them or not.
-    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
-        self.places().flat_map(|place| [place.first, place.second])
+    /// Whether there was room for far more cells than came.
+    fn has_room_to_give(&self) -> bool {
+        self.lines.len() > self.lines_needed() * 4
+    }
+
+    /// Forgets everything, but keeps its room where that was needed.
+    pub fn clear(&mut self) {
+        if self.has_room_to_give() {
+            self.lines = empty(self.lines_needed());
+            self.places = Vec::new();
+            self.keys = Vec::new();
+        } else if !self.places.is_empty() {
+            self.lines.fill(Line::default());
+            self.places.clear();
+            self.keys.clear();
+        }
+        for texts in &mut self.texts {
+            texts.clear();
+        }
+        self.carried.clear();
+        self.kept = 0;
+        self.uncounted = 0;
     }
 
     /// Counts anew: the cells stay, with their numbers, if they leave a quarter of the
     /// room to new ones, and if not too many of them have gone out of use. If not, all are
     /// forgotten, and likewise if they crowd the table, as what does so in a flood
-    /// never comes again. Whether they stay.
+    /// never comes again, or if a flood has left the table far too large. Whether they
+    /// stay.
     pub(super) fn begin_anew(&mut self) -> bool {
         let mut used = 0;
         for place in self.lines.iter_mut().flat_map(|line| &mut line.0) {
@@ -265,10 +309,12 @@ impl Cells {
         }
         let stay = self.uncounted == 0
             && !self.is_crowded()
-            && self.cells.len() * 4 <= self.limit * 3
-            && self.cells.len() <= used.max(SOME) * USED_OF;
+            && self.places.len() * 4 <= self.limit * 3
+            && self.places.len() <= used.max(SOME) * USED_OF
+            && !self.has_room_to_give();
         if stay {
-            self.kept = self.cells.len();
+            self.carried.clear();
+            self.kept = self.places.len();
         } else {
             self.clear();
         }
@@ -278,7 +324,47 @@ impl Cells {
     /// Octets of memory.
     #[must_use]
     pub fn memory(&self) -> usize {
-        size_of_val(&*self.lines) + self.cells.capacity() * size_of::<u32>()
+        size_of_val(&*self.lines)
+            + self.places.capacity() * size_of::<u32>()
+            + self.keys.capacity() * size_of::<[Key; 2]>()
+            + self.texts.iter().map(Texts::memory).sum::<usize>()
+    }
+}
+
+impl Line {
+    /// The place of a hash. All are looked at: which of them it is cannot be
+    /// predicted, and a jump that goes wrong costs more than the others.
+    #[inline(always)]
+    fn find(&mut self, hash: u64) -> Option<&mut Place> {
+        let ways = (0..).zip(&self.0);
+        let found = ways.fold(0_u32, |found, (way, place)| {
+            found | u32::from(place.hash == hash) << way
+        });
+        self.0.get_mut(found.trailing_zeros() as usize)
+    }
+
+    /// The first one without a cell.
+    fn free(&self) -> Option<usize> {
+        self.0.iter().position(|place| place.hash == FREE)
+    }
+}
+
+impl Place {
+    /// Counts `weight` messages of the cell that has this number.
+    #[inline(always)]
+    fn add(&mut self, weight: u64, number: u32, carried: &mut BTreeMap<u32, u64>) {
+        match u32::try_from(weight).map(|weight| self.count.checked_add(weight)) {
+            Ok(Some(sum)) => self.count = sum,
+            _ => self.carry(weight, number, carried),
+        }
+    }
+
+    #[cold]
+    fn carry(&mut self, weight: u64, number: u32, carried: &mut BTreeMap<u32, u64>) {
+        // One of them stays, which marks the cell as used.
+        let sum = u64::from(self.count) + weight;
+        *carried.entry(number).or_insert(0) += sum - 1;
+        self.count = 1;
     }
 }
 
@@ -296,10 +382,11 @@ fn place_mut(lines: &mut [Line], at: usize) -> Option<&mut Place> {
 #[inline(always)]
 const fn mix(first: Key, second: Key, seed: u64) -> u64 {
     // Neither factor may be 0 for the values of a flat dataset, whatever the seed.
-    fold(
+    let hash = fold(
         first ^ seed ^ 0xa076_1d64_78bd_642f,
         second ^ 0x9e37_79b9_7f4a_7c15,
-    )
+    );
+    if hash == FREE { !FREE } else { hash }
 }
 
 #[inline(always)]
@@ -308,83 +395,45 @@ pub(super) const fn fold(a: u64, b: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The texts of keys that are hashes.
+/// The texts of one dimension, by the numbers of cells.
 #[derive(Clone, Debug, Default)]
-pub struct Texts {
-    /// Where each is in `octets`, and its length in the lowest 16 bits.
-    places: hashbrown::HashMap<Key, u64, BuildIdentity>,
+struct Texts {
+    /// Where each ends in `octets`.
+    ends: Vec<usize>,
     octets: Vec<u8>,
 }
 
-/// The keys are hashes already.
-type BuildIdentity = std::hash::BuildHasherDefault<Identity>;
-
-/// Hands a key on as its own hash.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Identity(u64);
-
-impl std::hash::Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
-}
-
 impl Texts {
-    /// Keeps the text of a key, of up to 65,535 octets.
-    pub fn keep(&mut self, key: Key, text: &[u8]) {
-        let octets = &mut self.octets;
-        self.places.entry(key).or_insert_with(|| {
-            let text = text.get(..usize::from(u16::MAX)).unwrap_or(text);
-            let at = octets.len() as u64;
-            octets.extend_from_slice(text);
-            at << 16 | text.len() as u64
-        });
+    /// Keeps the text of a cell that came after all others that have one here.
+    fn keep(&mut self, number: u32, text: &[u8]) {
+        let cells = number as usize;
+        debug_assert!(self.ends.len() <= cells, "texts in the order of cells");
+        self.ends.resize(cells, self.octets.len());
+        self.octets.extend_from_slice(text);
+        self.ends.push(self.octets.len());
     }
 
-    /// The text of a key.
-    #[must_use]
-    pub fn get(&self, key: Key) -> Option<&[u8]> {
-        let place = *self.places.get(&key)?;
-        let len = (place & 0xffff) as usize;
-        self.octets.get((place >> 16) as usize..)?.get(..len)
-    }
-
-    /// Keeps the texts of these keys only, and their room where that was needed.
-    pub(super) fn retain(&mut self, keys: impl Iterator<Item = Key>) {
-        let mut kept = Self::default();
-        for key in keys {
-            if let Some(text) = self.get(key) {
-                kept.keep(key, text);
-            }
-        }
-        self.clear();
-        self.octets.extend_from_slice(&kept.octets);
-        self.places.extend(kept.places);
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.places.len()
+    fn get(&self, number: u32) -> &[u8] {
+        let at = number as usize;
+        let end = self.ends.get(at);
+        let start = at
+            .checked_sub(1)
+            .map_or(Some(&0), |before| self.ends.get(before));
+        let range = start.zip(end).map_or(0..0, |(start, end)| *start..*end);
+        self.octets.get(range).unwrap_or(&[])
     }
 
     /// Forgets all texts, but keeps their room where that was needed.
-    pub fn clear(&mut self) {
-        self.places.shrink_to(self.places.len() * 2);
-        self.places.clear();
+    fn clear(&mut self) {
+        self.ends.shrink_to(self.ends.len() * 2);
+        self.ends.clear();
         self.octets.shrink_to(self.octets.len() * 2);
         self.octets.clear();
     }
 
     /// Octets of memory.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        self.octets.capacity() + self.places.allocation_size()
+    const fn memory(&self) -> usize {
+        self.octets.capacity() + self.ends.capacity() * size_of::<usize>()
     }
 }
 
@@ -397,7 +446,8 @@ mod tests {
     use super::*;
 
     fn counts(cells: &Cells) -> HashMap<(Key, Key), u64> {
-        cells.iter().map(|(a, b, count)| ((a, b), count)).collect()
+        let cells = cells.iter();
+        cells.map(|cell| (cell.keys.into(), cell.count)).collect()
     }
 
     proptest! {
@@ -450,7 +500,6 @@ mod tests {
         assert_eq!(cells.add(4, 0, 1), Counted::New(4));
         let counted = HashMap::from([((3, 0), 5), ((1, 0), 2), ((4, 0), 1)]);
         assert_eq!(counts(&cells), counted);
-        assert_eq!(cells.keys().count(), 2 * 5);
     }
 
     #[test]
@@ -530,14 +579,64 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_kept_once() {
-        let mut texts = Texts::default();
-        texts.keep(1, b"com");
-        texts.keep(2, b"");
-        texts.keep(1, b"com");
-        assert_eq!(texts.get(1), Some(&b"com"[..]));
-        assert_eq!(texts.get(2), Some(&b""[..]));
-        assert_eq!(texts.get(3), None);
-        assert_eq!(texts.octets.len(), 3);
+    fn cells_of_two_dimensions_are_told_apart() {
+        for seed in [0, 1, u64::MAX, 0x2545_f491_4f6c_dd1d] {
+            let mut cells = Cells::new(usize::MAX, seed);
+            for first in 0..1_000 {
+                for second in 0..300 {
+                    cells.add(first, second, 1);
+                    cells.add(first << 48, second << 40, 1);
+                    cells.add(u64::MAX - first, second, 1);
+                }
+            }
+            // The first of all is there twice.
+            assert_eq!(cells.len(), 3 * 300_000 - 1, "{seed}");
+        }
+    }
+
+    #[test]
+    fn counts_may_be_more_than_places_hold() {
+        let mut cells = Cells::new(usize::MAX, 7);
+        let most = u64::from(u32::MAX);
+        for (key, weights) in [
+            (0, &[most, 1, 1][..]),
+            (1, &[5, most + 1]),
+            (2, &[most + 1]),
+            (3, &[most]),
+        ] {
+            for weight in weights {
+                cells.add(key, 0, *weight);
+            }
+        }
+        cells.add_to(3, 3 * most);
+        let counted = [(0, most + 2), (1, most + 6), (2, most + 1), (3, 4 * most)];
+        let counted = counted.map(|(key, count)| ((key, 0), count));
+        assert_eq!(counts(&cells), HashMap::from(counted));
+        assert!(cells.begin_anew());
+        assert!(counts(&cells).is_empty());
+        cells.add(2, 0, 1);
+        assert_eq!(counts(&cells), HashMap::from([((2, 0), 1)]));
+    }
+
+    #[test]
+    fn texts_are_those_of_their_cells() {
+        let mut cells = Cells::new(usize::MAX, 7);
+        let texts: [[&[u8]; 2]; 4] = [[b"", b"com"], [b"", b""], [b"a", b"b"], [b"", b"net"]];
+        for (number, texts) in (0..).zip(texts) {
+            cells.add(u64::from(number), 0, 1);
+            for (dimension, text) in texts.into_iter().enumerate() {
+                if !text.is_empty() {
+                    cells.keep_text(number, dimension, text);
+                }
+            }
+        }
+        for (number, texts) in (0..).zip(texts) {
+            assert_eq!(cells.texts(number), texts);
+        }
+        assert_eq!(cells.texts(4), [b""; 2]);
+        assert!(cells.begin_anew());
+        assert_eq!(cells.texts(3), texts[3]);
+        cells.clear();
+        assert_eq!(cells.texts(0), [b""; 2]);
     }
 }

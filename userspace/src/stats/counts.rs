@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    cells::{Cells, Counted, Key, Spot, Texts},
+    cells::{Cells, Counted, Key, Spot},
     dataset::Measure,
     joints::{Joints, NOT_COUNTED, Shape, Sums, Trial, UNCOUNTED},
     label::{Style, label},
@@ -16,16 +16,11 @@ use super::{
     values::PlaceKeys,
 };
 
-/// So many texts are kept, whether they are of use or not.
-const SOME_TEXTS: usize = 1024;
-
 /// What datasets have counted, cell by cell.
 #[derive(Clone, Debug)]
 pub struct Counts {
     /// By dataset, in the order of the plan.
     pub datasets: Vec<DatasetCounts>,
-    /// The texts of keys.
-    pub texts: Texts,
     /// Different clients, and names of zones, where the plan wants them.
     pub sketches: Sketches,
     /// Of queries and of responses; what was handed over has none in them.
@@ -69,7 +64,6 @@ impl Counts {
         };
         Self {
             datasets: plan.datasets.iter().map(empty).collect(),
-            texts: Texts::default(),
             sketches: Sketches::new(plan.counts_distinct.then_some(plan.client_key)),
             joints: [&plan.queries, &plan.responses]
                 .map(|way| WayJoints::new(&way.route, plan.joints)),
@@ -102,18 +96,14 @@ impl Counts {
 
     /// Adds what was counted by the same datasets.
     pub fn add(&mut self, other: &Self) {
-        let Self {
-            datasets, texts, ..
-        } = self;
-        for (ours, theirs) in datasets.iter_mut().zip(&other.datasets) {
+        for (ours, theirs) in self.datasets.iter_mut().zip(&other.datasets) {
             ours.total += theirs.total;
             ours.cells.add_uncounted(theirs.cells.uncounted());
-            for (first, second, count) in theirs.cells.iter() {
-                if let Counted::New(_) = ours.cells.add(first, second, count) {
-                    for key in [first, second] {
-                        if let Some(text) = other.texts.get(key) {
-                            texts.keep(key, text);
-                        }
+            for cell in theirs.cells.iter() {
+                let [first, second] = cell.keys;
+                if let Counted::New(number) = ours.cells.add(first, second, cell.count) {
+                    for (dimension, text) in theirs.cells.texts(cell.number).iter().enumerate() {
+                        ours.cells.keep_text(number, dimension, text);
                     }
                 }
             }
@@ -125,10 +115,7 @@ impl Counts {
     #[must_use]
     pub fn tables(&self, plan: &Plan, style: Style) -> Vec<Table> {
         let datasets = plan.datasets.iter().zip(&self.datasets);
-        let printed = |indexer, key| {
-            let text = self.texts.get(key).unwrap_or(&[]);
-            Some(label(indexer, key, text, &plan.rules, style))
-        };
+        let printed = |indexer, key, text: &_| Some(label(indexer, key, text, &plan.rules, style));
         let tables = datasets.map(|(dataset, counts)| Table {
             dataset: Arc::clone(dataset),
             total: counts.total,
@@ -157,16 +144,6 @@ impl Counts {
         for joints in &mut self.joints {
             joints.begin_anew(|step| stay.get(step.dataset as usize) == Some(&true));
         }
-        let cells: usize = self
-            .datasets
-            .iter()
-            .map(|dataset| dataset.cells.len())
-            .sum();
-        if self.texts.len() > (2 * cells).max(SOME_TEXTS) {
-            let datasets = self.datasets.iter();
-            self.texts
-                .retain(datasets.flat_map(|dataset| dataset.cells.keys()));
-        }
     }
 
     /// Forgets what was counted, but keeps its room where that was needed.
@@ -177,7 +154,6 @@ impl Counts {
             dataset.records = 0;
             dataset.cells.clear();
         }
-        self.texts.clear();
         self.sketches.clear();
         self.forget_joints();
     }

@@ -22,7 +22,7 @@ use crate::enrich::locator::Caches;
 
 pub use super::counts::{Counts, DatasetCounts};
 use super::{
-    cells::{Counted, Key, Texts},
+    cells::{Counted, Key},
     counts::joints_of,
     dataset::{Dataset, Indexer},
     known_names::KnownNames,
@@ -144,7 +144,6 @@ impl Engine {
             },
             hashes: &waiting.hashes,
             datasets: &mut counts.datasets,
-            texts: &mut counts.texts,
             sketches: &mut counts.sketches,
             values,
         };
@@ -177,18 +176,11 @@ impl Engine {
                 continue;
             };
             let amount = waiting.message.amount(step.measure);
-            if let Counted::New(_) = dataset.count(&asked.spot, amount) {
-                let observed = waiting.observed();
+            if let Counted::New(cell) = dataset.count(&asked.spot, amount) {
+                let observed = &waiting.observed();
                 let rules = &plan.rules;
                 values.begin();
-                values.keep_texts(
-                    step,
-                    At {
-                        observed: &observed,
-                        rules,
-                    },
-                    &mut counts.texts,
-                );
+                values.keep_texts(step, At { observed, rules }, cell, &mut dataset.cells);
             }
         }
         waiting.spots.clear();
@@ -240,7 +232,7 @@ impl Engine {
                         dataset,
                         &counts.cells,
                         limit(dataset, style, self.plan.rules.compat),
-                        |indexer, key| self.printed(indexer, key, &self.counts.texts, style),
+                        |indexer, key, text| self.printed(indexer, key, text, style),
                     ),
                 },
             }
@@ -254,12 +246,12 @@ impl Engine {
             dataset: Arc::clone(dataset),
             total: timed.total(),
             uncounted: timed.uncounted(),
-            rows: timed.rows(|row, texts| self.printed(indexer, row, texts, style)),
+            rows: timed.rows(|row, text| self.printed(indexer, row, text, style)),
         }
     }
 
     /// A value as it is printed; none for what DSC never prints.
-    fn printed(&self, indexer: Indexer, key: Key, texts: &Texts, style: Style) -> Option<Vec<u8>> {
+    fn printed(&self, indexer: Indexer, key: Key, text: &[u8], style: Style) -> Option<Vec<u8>> {
         if self.plan.rules.compat == Compat::Dsc {
             match indexer {
                 Indexer::DnsSportRange if key == 0 => return None,
@@ -273,7 +265,6 @@ impl Engine {
                 _ => {}
             }
         }
-        let text = texts.get(key).unwrap_or(&[]);
         Some(label(indexer, key, text, &self.plan.rules, style))
     }
 

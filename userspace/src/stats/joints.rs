@@ -184,14 +184,10 @@ impl<E: Copy + Default> Joints<E> {
         }
         let hash = hash.max(1);
         let at = self.set_of(hash);
-        let Set([first, second]) = self.sets.get_mut(at)?;
-        let (joint, way) = if first.hash == hash {
-            (first, 0)
-        } else if second.hash == hash {
-            (second, 1)
-        } else {
-            return None;
-        };
+        let Set(set) = self.sets.get_mut(at)?;
+        // Which of the two it is cannot be predicted: no jump goes by it.
+        let way = usize::from(set[1].hash == hash);
+        let joint = set.get_mut(way).filter(|joint| joint.hash == hash)?;
         self.tried.hits += 1;
         let found = Found {
             note: joint.note,

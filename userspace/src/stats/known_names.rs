@@ -19,6 +19,8 @@ use crate::prefetch::prefetch;
 const MOST: usize = 1 << 17;
 /// Sets of an empty table.
 const SMALLEST: usize = 64;
+/// One lookup in so many brings its name to the front.
+const REORDER: u32 = 8;
 /// Values of a name that are kept.
 pub(super) const TOLD: usize = 2;
 
@@ -69,6 +71,7 @@ impl Wanted {
 pub(super) struct KnownNames {
     sets: Vec<Set>,
     used: usize,
+    lookups: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,6 +104,7 @@ impl KnownNames {
         Self {
             sets: vec![Set::default(); SMALLEST],
             used: 0,
+            lookups: 0,
         }
     }
 
@@ -123,13 +127,15 @@ impl KnownNames {
         let hash = hash.max(1);
         let at = self.set_of(hash);
         let Set(set) = self.sets.get_mut(at)?;
-        if set[0].hash != hash {
-            if set[1].hash != hash {
-                return None;
-            }
-            set.swap(0, 1);
+        // Which of the two it is cannot be predicted: no jump goes by it. So the one
+        // that comes more often is brought to the front with some lookups only.
+        let mut way = usize::from(set[1].hash == hash);
+        self.lookups = self.lookups.wrapping_add(1);
+        if self.lookups.is_multiple_of(REORDER) {
+            set.swap(0, way);
+            way = 0;
         }
-        set.first()
+        set.get(way).filter(|known| known.hash == hash)
     }
 
     /// Keeps what is known of a name.

@@ -4,7 +4,7 @@
 use dns_wire::counters::Role;
 
 use super::{
-    cells::{Counted, Spot, Texts},
+    cells::{Counted, Spot},
     counts::{DatasetCounts, WayJoints, spill},
     dataset::Indexer,
     joints::{NOT_COUNTED, UNCOUNTED},
@@ -27,7 +27,6 @@ pub(super) struct Passage<'m> {
     pub(super) at: At<'m>,
     pub(super) hashes: &'m Hashes,
     pub(super) datasets: &'m mut [DatasetCounts],
-    pub(super) texts: &'m mut Texts,
     pub(super) sketches: &'m mut Sketches,
     pub(super) values: &'m mut Values,
 }
@@ -293,7 +292,8 @@ impl Passage<'_> {
         match dataset.count(spot, self.at.observed.amount(step.measure)) {
             Counted::Known(cell) => cell,
             Counted::New(cell) => {
-                self.values.keep_texts(step, self.at, self.texts);
+                let cells = &mut dataset.cells;
+                self.values.keep_texts(step, self.at, cell, cells);
                 cell
             }
             Counted::Full => UNCOUNTED,

@@ -4,7 +4,7 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use super::{
-    cells::{Cells, Key},
+    cells::{self, Cells, Key},
     dataset::{Dataset, Indexer},
     label::Style,
     plan::Compat,
@@ -95,21 +95,21 @@ pub(super) fn rows(
     dataset: &Dataset,
     cells: &Cells,
     limit: usize,
-    printed: impl Fn(Indexer, Key) -> Option<Vec<u8>>,
+    printed: impl Fn(Indexer, Key, &[u8]) -> Option<Vec<u8>>,
 ) -> Vec<Row> {
     let [first, second] = &dataset.dimensions;
-    let mut cells: Vec<_> = cells.iter().collect();
-    cells.sort_unstable_by_key(|(row, ..)| *row);
-    let rows = cells.chunk_by_mut(|(one, ..), (other, ..)| one == other);
-    let rows = rows.filter_map(|cells| {
-        let (row, ..) = *cells.first()?;
-        let value = printed(first.indexer, row)?;
-        let skipped = leave_out(cells, limit);
-        let shown = cells.len() - skipped.cells as usize;
-        let shown = cells.get(..shown).unwrap_or(&[]).iter();
-        let shown = shown.filter_map(|(_, key, count)| {
-            let value = printed(second.indexer, *key)?;
-            let count = *count;
+    let mut counted: Vec<_> = cells.iter().collect();
+    counted.sort_unstable_by_key(|cell| cell.keys[0]);
+    let rows = counted.chunk_by_mut(|one, other| one.keys[0] == other.keys[0]);
+    let rows = rows.filter_map(|row| {
+        let one = row.first()?;
+        let value = printed(first.indexer, one.keys[0], cells.texts(one.number)[0])?;
+        let skipped = leave_out(row, limit);
+        let shown = row.len() - skipped.cells as usize;
+        let shown = row.get(..shown).unwrap_or(&[]).iter();
+        let shown = shown.filter_map(|cell| {
+            let value = printed(second.indexer, cell.keys[1], cells.texts(cell.number)[1])?;
+            let count = cell.count;
             Some(Cell { value, count })
         });
         let cells = shown.collect();
@@ -123,15 +123,15 @@ pub(super) fn rows(
 }
 
 /// Brings the biggest cells to the front; what is behind the limit.
-fn leave_out(cells: &mut [(Key, Key, u64)], limit: usize) -> Skipped {
+fn leave_out(cells: &mut [cells::Cell], limit: usize) -> Skipped {
     if cells.len() <= limit {
         return Skipped::default();
     }
-    cells.select_nth_unstable_by_key(limit, |(_, key, count)| (Reverse(*count), *key));
+    cells.select_nth_unstable_by_key(limit, |cell| (Reverse(cell.count), cell.keys[1]));
     let rest = cells.get(limit..).unwrap_or(&[]);
     Skipped {
         cells: rest.len() as u64,
-        messages: rest.iter().map(|(_, _, count)| count).sum(),
+        messages: rest.iter().map(|cell| cell.count).sum(),
     }
 }
 
@@ -170,9 +170,14 @@ mod tests {
 
     #[test]
     fn files_tell_the_biggest_cells_and_add_up_the_rest() {
-        let mut cells: Vec<_> = (0..100).map(|key| (0, key, 1 + key % 10)).collect();
+        let cell = |number| cells::Cell {
+            keys: [0, u64::from(number)],
+            count: 1 + u64::from(number) % 10,
+            number,
+        };
+        let mut cells: Vec<_> = (0..100).map(cell).collect();
         let skipped = leave_out(&mut cells, 10);
-        assert!(cells[..10].iter().all(|(_, _, count)| *count == 10));
+        assert!(cells[..10].iter().all(|cell| cell.count == 10));
         // A hundred cells count 550, the ten biggest of them 100.
         assert_eq!((skipped.cells, skipped.messages), (90, 450));
         assert_eq!(leave_out(&mut cells, 100), Skipped::default());

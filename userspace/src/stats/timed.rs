@@ -1,10 +1,10 @@
 //! The dataset of response times, of messages that come in the order of their
 //! time: from captures. Live, `pairing` measures them.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, HashMap, HashSet, btree_map::Entry};
 
 use super::{
-    cells::{Key, Texts},
+    cells::Key,
     observed::Observed,
     plan::{Plan, Step},
     response_time::{ResponseTime, ResponseTimes},
@@ -18,7 +18,7 @@ pub(super) struct Timed {
     times: ResponseTimes<Key>,
     counts: BTreeMap<(Key, ResponseTime), u64>,
     /// The texts of rows: a query may end in another interval than it began.
-    texts: Texts,
+    texts: HashMap<Key, Box<[u8]>>,
     /// So many cells at most.
     limit: usize,
     uncounted: u64,
@@ -31,7 +31,7 @@ impl Timed {
             step: plan.timed?,
             times: ResponseTimes::new(plan.times),
             counts: BTreeMap::new(),
-            texts: Texts::default(),
+            texts: HashMap::new(),
             limit: cells,
             uncounted: 0,
         })
@@ -57,7 +57,10 @@ impl Timed {
         if row == SKIP {
             return;
         }
-        values.keep_text(self.step.first, at, &mut self.texts);
+        let texts = &mut self.texts;
+        values.show_text(self.step.first, at, |text| {
+            texts.entry(row).or_insert_with(|| text.into());
+        });
         if let Some(value) = self.times.observe(at.observed, row) {
             self.count(row, value, at.observed.weight);
         }
@@ -85,25 +88,21 @@ impl Timed {
     pub(super) fn clear(&mut self) {
         self.counts.clear();
         self.uncounted = 0;
-        let mut texts = Texts::default();
-        for row in self.times.rows() {
-            if let Some(text) = self.texts.get(*row) {
-                texts.keep(*row, text);
-            }
-        }
-        self.texts = texts;
+        let waiting: HashSet<_> = self.times.rows().collect();
+        self.texts.retain(|row, _| waiting.contains(row));
     }
 
     /// What was counted, with rows as they are `printed`, and what of it found no
     /// room.
-    pub(super) fn rows(&self, printed: impl Fn(Key, &Texts) -> Option<Vec<u8>>) -> Vec<Row> {
+    pub(super) fn rows(&self, printed: impl Fn(Key, &[u8]) -> Option<Vec<u8>>) -> Vec<Row> {
         let rows = self.counts.iter().filter_map(|((row, value), count)| {
             let cell = Cell {
                 value: value.label().into_bytes(),
                 count: *count,
             };
+            let text = self.texts.get(row).map_or(&[][..], |text| &**text);
             Some(Row {
-                value: printed(*row, &self.texts)?,
+                value: printed(*row, text)?,
                 cells: vec![cell],
                 skipped: Skipped::default(),
             })

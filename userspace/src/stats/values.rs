@@ -20,7 +20,7 @@ use dns_wire::{
 
 use super::{
     atoms::Words,
-    cells::{Key, Texts},
+    cells::{Cells, Key},
     classify::{Traits, classify, classify_as_dsc},
     dataset::{Indexer, Predicate},
     known_names::{self, Known, Wanted},
@@ -362,22 +362,22 @@ impl Values {
         self.hasher.words(words)
     }
 
-    /// Keeps the text of a value, if its key is a hash.
-    pub(super) fn keep_text(&mut self, indexer: Indexer, at: At<'_>, texts: &mut Texts) {
-        let key = self.key(indexer, at);
+    /// Shows the text of a value, if its key is a hash.
+    pub(super) fn show_text(&mut self, indexer: Indexer, at: At<'_>, show: impl FnOnce(&[u8])) {
         if let Some(octets) = Self::address_text(indexer, at) {
-            debug_assert!(key & IPV6 != 0);
-            texts.keep(key, &octets);
+            debug_assert!(self.key(indexer, at) & IPV6 != 0);
+            show(&octets);
         } else if let Some(text) = self.text(indexer, at) {
-            texts.keep(key, text);
+            show(text);
         }
     }
 
-    /// Those of a dataset.
+    /// Keeps the texts of a new cell.
     #[cold]
-    pub(super) fn keep_texts(&mut self, step: &Step, at: At<'_>, texts: &mut Texts) {
-        self.keep_text(step.first, at, texts);
-        self.keep_text(step.second, at, texts);
+    pub(super) fn keep_texts(&mut self, step: &Step, at: At<'_>, cell: u32, cells: &mut Cells) {
+        for (dimension, indexer) in [step.first, step.second].into_iter().enumerate() {
+            self.show_text(indexer, at, |text| cells.keep_text(cell, dimension, text));
+        }
     }
 
     /// A value of the message at hand that is known already.

@@ -44,6 +44,7 @@ fn values_from_packets_are_escaped() -> fmt::Result {
     use crate::stats::{
         aggregate::{Aggregate, Limits, Moment, Report},
         builtin,
+        cells::Counted,
         engine::Counts,
         plan::{Plan, Rules},
     };
@@ -51,10 +52,13 @@ fn values_from_packets_are_escaped() -> fmt::Result {
     let plan = std::sync::Arc::new(plan);
     let mut counts = Counts::new(&plan, 100, 1);
     let hostile = b"\x0da\"b\nc\\d{}\xff\x00,=\x05other\x00";
-    counts.texts.keep(7, hostile);
     for dataset in &mut counts.datasets {
         dataset.total = 1;
-        dataset.cells.add(7, 7, 1);
+        if let Counted::New(cell) = dataset.cells.add(7, 7, 1) {
+            for dimension in 0..2 {
+                dataset.cells.keep_text(cell, dimension, hostile);
+            }
+        }
     }
     let mut aggregate = Aggregate::new(plan, Limits::default(), 1);
     aggregate.merge(&counts, Moment::default());

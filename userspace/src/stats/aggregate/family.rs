@@ -17,7 +17,7 @@ use super::{
     value::{OTHER_VALUE, folded, value},
 };
 use crate::stats::{
-    cells::{Key, Texts},
+    cells::{Cell as Counted, Key},
     dataset::{Dataset, Indexer, Measure},
     engine::DatasetCounts,
     flood::{Folded, Guard, is_name},
@@ -53,7 +53,7 @@ pub(super) struct Family {
     replaced: VecDeque<u64>,
     pub(super) counts: FamilyCounts,
     /// Where a batch is sorted.
-    batch: Vec<(Key, Key, u64)>,
+    batch: Vec<Counted>,
 }
 
 /// What is counted of a family beside its cells.
@@ -79,7 +79,6 @@ struct Cell {
 /// What a batch is counted with.
 pub(super) struct At<'a> {
     pub(super) rules: &'a Rules,
-    pub(super) texts: &'a Texts,
     pub(super) budget: &'a mut Budget,
     pub(super) guard: &'a mut Guard,
     pub(super) now_ns: u64,
@@ -87,8 +86,9 @@ pub(super) struct At<'a> {
 
 /// One value on its way into a cell.
 #[derive(Clone, Debug)]
-struct Place {
+struct Place<'a> {
     pair: Pair,
+    texts: [&'a [u8]; 2],
     /// The zone that the random names of a dimension are folded into.
     folded: [Option<Vec<u8>>; 2],
 }
@@ -117,16 +117,16 @@ impl Family {
     }
 
     /// Shows the names that have no cell to the guard.
-    pub(super) fn watch(&self, counts: &DatasetCounts, texts: &Texts, guard: &mut Guard) {
+    pub(super) fn watch(&self, counts: &DatasetCounts, guard: &mut Guard) {
         let weight = weight(counts);
-        for (first, second, count) in counts.cells.iter() {
-            if self.index.contains_key(&(first, second)) {
+        for cell in counts.cells.iter() {
+            if self.index.contains_key(&Pair::from(cell.keys)) {
                 continue;
             }
-            for (dimension, key) in [first, second].into_iter().enumerate() {
+            let names = cell.keys.into_iter().zip(counts.cells.texts(cell.number));
+            for (dimension, (key, name)) in names.enumerate() {
                 if is_name(self.indexer(dimension)) {
-                    let name = texts.get(key).unwrap_or(&[]);
-                    guard.watch(name, key, (count / weight).max(1));
+                    guard.watch(name, key, (cell.count / weight).max(1));
                 }
             }
         }
@@ -154,11 +154,16 @@ impl Family {
         batch.extend(counts.cells.iter());
         // The biggest ones choose first.
         if batch.len() > self.cap {
-            batch.select_nth_unstable_by(self.cap, |a, b| b.2.cmp(&a.2));
+            batch.select_nth_unstable_by(self.cap, |a, b| b.count.cmp(&a.count));
         }
         let is_crowded = batch.len() > self.cap / 2;
-        for (first, second, count) in &batch {
-            self.count((*first, *second), *count, is_crowded, at);
+        for cell in &batch {
+            let place = Place {
+                pair: cell.keys.into(),
+                texts: counts.cells.texts(cell.number),
+                folded: [None, None],
+            };
+            self.count(&place, cell.count, is_crowded, at);
         }
         if batch.capacity() > 4 * batch.len() {
             batch.shrink_to(2 * batch.len());
@@ -207,7 +212,7 @@ impl Family {
             + self.by_labels.allocation_size()
             + self.cells.capacity() * size_of::<Option<Cell>>()
             + self.cells.len() * 2 * TEXT
-            + self.batch.capacity() * size_of::<(Key, Key, u64)>()
+            + self.batch.capacity() * size_of::<Counted>()
     }
 
     pub(super) fn table(&self) -> Table {
@@ -235,20 +240,16 @@ impl Family {
         }
     }
 
-    fn count(&mut self, pair: Pair, count: u64, is_crowded: bool, at: &mut At<'_>) {
-        let place = Place {
-            pair,
-            folded: [None, None],
-        };
-        if self.take(&place, count, is_crowded, at) {
+    fn count(&mut self, place: &Place<'_>, count: u64, is_crowded: bool, at: &mut At<'_>) {
+        if self.take(place, count, is_crowded, at) {
             return;
         }
-        if let Some(place) = self.folded(&place, at)
+        if let Some(place) = self.folded(place, at)
             && self.take(&place, count, is_crowded, at)
         {
             return;
         }
-        if let Some(place) = self.first_with_other(pair)
+        if let Some(place) = self.first_with_other(place)
             && self.take(&place, count, is_crowded, at)
         {
             return;
@@ -257,7 +258,7 @@ impl Family {
     }
 
     /// Counts in the value's cell, or makes one if it is worth it.
-    fn take(&mut self, place: &Place, count: u64, is_crowded: bool, at: &mut At<'_>) -> bool {
+    fn take(&mut self, place: &Place<'_>, count: u64, is_crowded: bool, at: &mut At<'_>) -> bool {
         if let Some(cell) = self.index.get(&place.pair) {
             self.add(*cell, count, count as f64, at.now_ns);
             return true;
@@ -298,7 +299,7 @@ impl Family {
     ///
     /// Only the value that a cell was made for is remembered: of those that are
     /// printed alike there may be any number.
-    fn cell_of(&mut self, place: &Place, recent: f64, at: &mut At<'_>) -> Option<usize> {
+    fn cell_of(&mut self, place: &Place<'_>, recent: f64, at: &mut At<'_>) -> Option<usize> {
         let is_full = self.used() >= self.cap || !at.budget.has_room();
         if is_full && !self.could_replace(recent, at.now_ns) {
             return None;
@@ -375,14 +376,12 @@ impl Family {
     }
 
     /// The same with a random name's zone instead of the name.
-    fn folded(&self, place: &Place, at: &mut At<'_>) -> Option<Place> {
-        let (first, second) = place.pair;
+    fn folded<'a>(&self, place: &Place<'a>, at: &mut At<'_>) -> Option<Place<'a>> {
         let mut general = place.clone();
-        for (dimension, key) in [first, second].into_iter().enumerate() {
+        for (dimension, name) in place.texts.into_iter().enumerate() {
             if !is_name(self.indexer(dimension)) {
                 continue;
             }
-            let name = at.texts.get(key).unwrap_or(&[]);
             let Some(Folded { key, zone }) = at.guard.fold(name) else {
                 continue;
             };
@@ -398,29 +397,27 @@ impl Family {
     }
 
     /// The first value, where there are few of them, with all others.
-    fn first_with_other(&self, (first, _): Pair) -> Option<Place> {
+    fn first_with_other<'a>(&self, place: &Place<'a>) -> Option<Place<'a>> {
         let suits = !self.dataset.is_flat() && has_few_values(self.indexer(0));
         suits.then_some(Place {
-            pair: (first, OTHER),
+            pair: (place.pair.0, OTHER),
+            texts: [place.texts[0], &[]],
             folded: [None, None],
         })
     }
 
-    fn labels(&self, place: &Place, at: &At<'_>) -> [Arc<str>; 2] {
+    fn labels(&self, place: &Place<'_>, at: &At<'_>) -> [Arc<str>; 2] {
+        let print = |dimension, key, text, zone: &Option<Vec<u8>>| match zone {
+            Some(zone) => folded(zone, at.rules),
+            None => value(self.indexer(dimension), key, text, at.rules),
+        };
         let Place {
             pair,
-            folded: zones,
+            texts,
+            folded: [first, second],
         } = place;
-        let [first, second] = zones;
-        let print = |dimension, key, zone: &Option<Vec<u8>>| {
-            let text = at.texts.get(key).unwrap_or(&[]);
-            match zone {
-                Some(zone) => folded(zone, at.rules),
-                None => value(self.indexer(dimension), key, text, at.rules),
-            }
-        };
-        let first: Arc<str> = print(0, pair.0, first).into();
-        let second: Arc<str> = print(1, pair.1, second).into();
+        let first: Arc<str> = print(0, pair.0, texts[0], first).into();
+        let second: Arc<str> = print(1, pair.1, texts[1], second).into();
         [first, second]
     }
 

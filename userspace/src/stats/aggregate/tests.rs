@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     names::text,
     stats::{
+        cells::Counted,
         dataset::{Dimension, Layer, Measure},
         plan::Rules,
         sketches::ClientKey,
@@ -77,9 +78,16 @@ impl Bench {
     }
 
     fn number(&mut self, first: u64, second: u64, messages: u64) {
+        self.text(first, second, &[], messages);
+    }
+
+    /// With the text of the second value.
+    fn text(&mut self, first: u64, second: u64, text: &[u8], messages: u64) {
         let table = &mut self.counts.datasets[0];
         table.total += messages;
-        table.cells.add(first, second, messages);
+        if let Counted::New(cell) = table.cells.add(first, second, messages) {
+            table.cells.keep_text(cell, 1, text);
+        }
     }
 
     fn name(&mut self, name: &str, messages: u64) {
@@ -87,8 +95,7 @@ impl Bench {
         let key = wire.iter().fold(SEED, |key, octet| {
             crate::stats::distinct::spread(key ^ u64::from(*octet)) >> 1
         });
-        self.counts.texts.keep(key, &wire);
-        self.number(0, key, messages);
+        self.text(0, key, &wire, messages);
     }
 
     fn hand_over(&mut self, second: u64) -> Table {
@@ -297,11 +304,8 @@ fn values_that_print_alike_share_a_cell() {
     let text = dataset("subnet", [Indexer::Null, Indexer::EdnsEcsSubnet], None);
     let mut bench = Bench::new(vec![text], Limits::default());
     // What has neither 4 octets nor 16 is no address, and printed as `::`.
-    for (key, octets) in [(1, &[1, 2, 3][..]), (2, &[1, 2, 3, 4, 5])] {
-        bench.counts.texts.keep(key, octets);
-    }
-    bench.number(0, 1, 2);
-    bench.number(0, 2, 3);
+    bench.text(0, 1, &[1, 2, 3], 2);
+    bench.text(0, 2, &[1, 2, 3, 4, 5], 3);
     let table = bench.hand_over(0);
     assert_eq!(table.cells.len(), 1);
     assert_eq!(table.cells[0].count, 5);
@@ -314,8 +318,7 @@ fn values_that_print_alike_are_not_all_remembered() {
     for second in 0..1000 {
         for n in 0..20_u16 {
             let key = second * 20 + u64::from(n);
-            bench.counts.texts.keep(key, &key.to_be_bytes());
-            bench.number(0, key, 1);
+            bench.text(0, key, &key.to_be_bytes(), 1);
         }
         bench.hand_over(second);
     }
