@@ -337,10 +337,10 @@ impl Line {
     #[inline(always)]
     fn find(&mut self, hash: u64) -> Option<&mut Place> {
         let ways = (0..).zip(&self.0);
-        let found = ways.fold(0_u32, |found, (way, place)| {
-            found | u32::from(place.hash == hash) << way
+        let way = ways.fold(0, |found, (way, place)| {
+            found + way * usize::from(place.hash == hash)
         });
-        self.0.get_mut(found.trailing_zeros() as usize)
+        self.0.get_mut(way).filter(|place| place.hash == hash)
     }
 
     /// The first one without a cell.

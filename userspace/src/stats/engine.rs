@@ -167,20 +167,21 @@ impl Engine {
             return;
         }
         waiting.stage = Stage::Counted;
-        let direct = &plan.way(&waiting.message).route.direct;
         for asked in &waiting.spots {
-            let Some(Direct { step, .. }) = direct.get(asked.direct as usize) else {
+            let Some(dataset) = counts.datasets.get_mut(asked.dataset as usize) else {
                 continue;
             };
-            let Some(dataset) = counts.datasets.get_mut(step.dataset as usize) else {
-                continue;
-            };
-            let amount = waiting.message.amount(step.measure);
-            if let Counted::New(cell) = dataset.count(&asked.spot, amount) {
+            if let Counted::New(cell) = dataset.count(&asked.spot, asked.amount) {
                 let observed = &waiting.observed();
-                let rules = &plan.rules;
-                values.begin();
-                values.keep_texts(step, At { observed, rules }, cell, &mut dataset.cells);
+                let at = At {
+                    observed,
+                    rules: &plan.rules,
+                };
+                let direct = &plan.way(observed).route.direct;
+                if let Some(Direct { step, .. }) = direct.get(asked.direct as usize) {
+                    values.begin();
+                    values.keep_texts(step, at, cell, &mut dataset.cells);
+                }
             }
         }
         waiting.spots.clear();

@@ -5,8 +5,8 @@
 //! outlives what is counted, serves queries and responses alike, and is forgotten
 //! when tables are replaced: a name may have another customer then. The table has a
 //! bound, and two places for a hash, which share a cache line: a name that is met
-//! again goes to the first of them, one that is new to the second. So a flood of
-//! names leaves those that come often alone.
+//! again and again goes to the first of them, one that is new to the second if the
+//! first is taken. So a flood of names leaves those that come often alone.
 
 use super::{
     cells::Key,
@@ -144,9 +144,10 @@ impl KnownNames {
             self.grow();
         }
         let at = self.set_of(known.hash);
-        if let Some(Set([_, second])) = self.sets.get_mut(at) {
-            self.used += usize::from(second.hash == 0);
-            *second = known;
+        if let Some(Set([first, second])) = self.sets.get_mut(at) {
+            let place = if first.hash == 0 { first } else { second };
+            self.used += usize::from(place.hash == 0);
+            *place = known;
         }
     }
 

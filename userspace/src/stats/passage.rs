@@ -253,22 +253,28 @@ impl Passage<'_> {
                 break;
             };
             passing &= passing - 1;
-            spots.extend(self.ask_for(at, &one.step, one.undecided));
+            self.ask_for(at, &one.step, one.undecided, spots);
         }
-        for (at, one) in (0..).zip(direct).skip(64) {
-            spots.extend(self.ask_for(at, &one.step, one.step.required));
+        for (at, one) in (64..).zip(direct.get(64..).unwrap_or(&[])) {
+            self.ask_for(at, &one.step, one.step.required, spots);
         }
     }
 
     /// Asks for its cell in a dataset that is counted directly, if it passes the
     /// filters that no group decides on.
     #[inline(always)]
-    fn ask_for(&mut self, direct: u32, step: &Step, undecided: u64) -> Option<Asked> {
+    fn ask_for(&mut self, direct: u32, step: &Step, undecided: u64, spots: &mut Vec<Asked>) {
         if !self.values.pass(undecided, self.way, self.at) {
-            return None;
+            return;
         }
-        let spot = self.spot(step)?;
-        Some(Asked { direct, spot })
+        if let Some(spot) = self.spot(step) {
+            spots.push(Asked {
+                direct,
+                dataset: step.dataset,
+                amount: self.at.observed.amount(step.measure),
+                spot,
+            });
+        }
     }
 
     /// Its cell in a dataset whose filters it passes, if it has values there.

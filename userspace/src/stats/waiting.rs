@@ -37,6 +37,10 @@ pub(super) struct Waiting {
 pub(super) struct Asked {
     /// Of the datasets of its way that are counted directly, this one.
     pub(super) direct: u32,
+    /// The same among all.
+    pub(super) dataset: u32,
+    /// What is to be added.
+    pub(super) amount: u64,
     pub(super) spot: Spot,
 }
 

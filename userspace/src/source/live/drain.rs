@@ -54,8 +54,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a thread lays its numbers out unasked.
 const INTERVAL_NS: u64 = 1_000_000_000;
-/// How often it hands over what its datasets have counted, unasked: seldom, as what
-/// is known of messages that are alike is learned anew each time.
+/// How often it hands over what its datasets have counted, unasked: seldom, as all
+/// sums of messages that are alike are brought to their cells each time.
 const HAND_OVER_NS: u64 = 3 * INTERVAL_NS;
 /// How often the threads' counts are collected unasked.
 const COLLECT: Duration = Duration::from_millis(500);
