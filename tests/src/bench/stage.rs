@@ -25,8 +25,9 @@ use crate::{
     traffic::{Exchange, Profile, Traffic},
 };
 
-/// Different exchanges.
+/// Different exchanges, everyday and in a flood of random clients and names.
 const TEMPLATES: usize = 16_384;
+const RANDOM_TEMPLATES: usize = 262_144;
 /// How often the generator is called at a chosen rate, at most.
 const TICK: Duration = Duration::from_millis(2);
 /// Packets per call at full rate.
@@ -123,6 +124,8 @@ impl Account {
 /// The cables and the generators.
 pub struct Stage<'a> {
     network: &'a Network,
+    /// The MAC address that responses are sent on by.
+    router: [u8; 6],
     exchanges: Vec<Exchange>,
     sender: Sender,
     /// Keeps the program at the interfaces that need one.
@@ -145,20 +148,8 @@ impl<'a> Stage<'a> {
     pub fn new(network: &'a Network, seed: u64) -> Result<Self> {
         network.add_second_cable()?;
         let router = cables::forward(network)?;
-        let (mut queries, mut responses, mut exchanges) = (Vec::new(), Vec::new(), Vec::new());
-        for mut exchange in Traffic::new(Profile::Everyday, seed, 1_000) {
-            exchange.tcp = false;
-            exchange.response_after_ns = exchange.response_after_ns.or(Some(1));
-            let both = Template::query(&exchange).zip(Template::response(&exchange, router));
-            if let Some((query, response)) = both {
-                queries.push(query);
-                responses.push(response);
-                exchanges.push(exchange);
-            }
-            if exchanges.len() == TEMPLATES {
-                break;
-            }
-        }
+        let traffic = Traffic::new(Profile::Everyday, seed, 1_000);
+        let (exchanges, [queries, responses]) = generators(traffic, TEMPLATES, router)?;
         let mut passing = Passing::load()?;
         network.within(Side::Server, || passing.attach(INTERFACES[1]))?;
         for interface in CLIENT_INTERFACES {
@@ -166,10 +157,11 @@ impl<'a> Stage<'a> {
         }
         Ok(Self {
             network,
+            router,
             exchanges,
             sender: Sender {
-                queries: Generator::load(&queries)?,
-                responses: Generator::load(&responses)?,
+                queries,
+                responses,
                 interfaces: [
                     cables::interface_index(network, CLIENT_INTERFACES[0])?,
                     cables::interface_index(network, CLIENT_INTERFACES[1])?,
@@ -177,6 +169,23 @@ impl<'a> Stage<'a> {
             },
             _passing: passing,
         })
+    }
+
+    /// From here on each exchange has a client and a name of its own: so many that no
+    /// table of the daemon's holds them.
+    ///
+    /// # Errors
+    /// When the kernel does not allow it.
+    pub fn flood(&mut self, seed: u64) -> Result<()> {
+        let traffic = Traffic::new(Profile::Flood, seed, 1_000);
+        let (exchanges, [queries, responses]) = generators(traffic, RANDOM_TEMPLATES, self.router)?;
+        self.exchanges = exchanges;
+        self.sender = Sender {
+            queries,
+            responses,
+            interfaces: self.sender.interfaces,
+        };
+        Ok(())
     }
 
     /// Sends for so long, and tells what that cost the process of this number.
@@ -224,6 +233,30 @@ impl<'a> Stage<'a> {
                 (exchange, sent)
             })
     }
+}
+
+/// So many exchanges over UDP, and the generators of their queries and responses.
+fn generators(
+    traffic: Traffic,
+    count: usize,
+    router: [u8; 6],
+) -> Result<(Vec<Exchange>, [Generator; 2])> {
+    let (mut queries, mut responses, mut exchanges) = (Vec::new(), Vec::new(), Vec::new());
+    for mut exchange in traffic {
+        exchange.tcp = false;
+        exchange.response_after_ns = exchange.response_after_ns.or(Some(1));
+        let both = Template::query(&exchange).zip(Template::response(&exchange, router));
+        if let Some((query, response)) = both {
+            queries.push(query);
+            responses.push(response);
+            exchanges.push(exchange);
+        }
+        if exchanges.len() == count {
+            break;
+        }
+    }
+    let generators = [Generator::load(&queries)?, Generator::load(&responses)?];
+    Ok((exchanges, generators))
 }
 
 impl Sender {

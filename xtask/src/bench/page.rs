@@ -160,7 +160,7 @@ const fn bar(
 use Bound::{AtLeast, AtMost};
 
 #[rustfmt::skip]
-const BARS: [Bar; 40] = [
+const BARS: [Bar; 42] = [
     bar("probe", "delivered IPv4 query, ns above the empty program", |f| f.above_empty("ipv4_query_ns"), AtMost(45.0)),
     bar("probe", "the same, as a share of the kernel's ring buffer", |f| Some(1.0 / f.get("ringbuf_ratio_above_empty")?), AtMost(1.0 / 3.0)),
     bar("probe", "handing a record over, likewise", |f| Some(f.get("part_hand_over_ns")? / f.get("part_ringbuf_hand_over_ns")?), AtMost(1.0 / 3.0)),
@@ -180,6 +180,8 @@ const BARS: [Bar; 40] = [
     bar("live", "us of a CPU per message at 100,000 per second, full set", |f| f.get("daemon_us_per_msg_100k"), AtMost(0.3)),
     bar("live", "longest pause of a drain thread to hand over, ms of a CPU, full set", |f| f.get("pause_ms"), AtMost(1.0)),
     bar("live", "resident memory at most, MiB, default configuration", |f| f.get("peak_mb_default"), AtMost(100.0)),
+    bar("live", "the same in a flood of random clients and names", |f| f.get("peak_mb_random"), AtMost(100.0)),
+    bar("live", "totals exact in that flood", |f| f.get("totals_exact_random"), AtLeast(1.0)),
     bar("impact", "share of the server's queries per second that is left", |f| f.get("xdsc_ratio"), AtLeast(0.98)),
     bar("overload", "totals exact (1 or 0)", |f| f.get("totals_exact"), AtLeast(1.0)),
     bar("overload", "share sampled out, for it to be an overload", |f| f.get("sampled_share"), AtLeast(0.1)),

@@ -50,11 +50,12 @@ impl Line {
             ..
         } = self;
         let microseconds = rounded(self.microseconds(), 3);
-        let suffix = match *set {
-            "full" => String::new(),
-            other => format!("_{other}"),
+        let suffix = match (*set, *name) {
+            (_, "random") => "_random".to_owned(),
+            ("full", _) => String::new(),
+            (other, _) => format!("_{other}"),
         };
-        if *name != "all" {
+        if !matches!(*name, "all" | "random") {
             figures.insert(format!("daemon_us_per_msg_{name}{suffix}"), microseconds);
             let lost = account.lost + account.sampled_out;
             figures.insert(format!("missing_{name}{suffix}"), json!(lost));

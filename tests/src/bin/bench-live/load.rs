@@ -51,6 +51,8 @@ pub(crate) const LOADS: [(Load, &str); 4] = [
     (Load::Paced(500_000), "500k"),
     (Load::Full, "all"),
 ];
+/// That of random clients and names.
+pub(crate) const RANDOM: (Load, &str) = (Load::Full, "random");
 
 /// Sends a load for so long, after a warm-up by the same.
 pub(crate) fn measure(

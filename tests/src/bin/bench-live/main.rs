@@ -2,8 +2,10 @@
 //! takes of the processor, what it leaves out, and whether its totals are exact.
 //!
 //! Queries and responses at chosen rates, then everything that the generator makes,
-//! queries only; with the default datasets, then with all of them. Each load has
-//! a daemon of its own, since what it tells of delays are the longest of a minute.
+//! queries only; with the default datasets, then with all of them. In the end a flood
+//! of queries of which each has a client and a name of its own, for memory's sake.
+//! Each load has a daemon of its own, since what it tells of delays are the longest of
+//! a minute.
 
 mod dnscap;
 mod line;
@@ -33,7 +35,7 @@ fn main() -> Result<()> {
         [] => (SECONDS, None),
         [seconds] => (seconds.parse()?, None),
         [seconds, set] => (seconds.parse()?, Some(set.clone())),
-        _ => bail!("usage: bench-live [SECONDS [default|full|dnscap]]"),
+        _ => bail!("usage: bench-live [SECONDS [default|full|all|random|dnscap]]"),
     };
     let is_wanted = |set: &str| only.as_ref().is_none_or(|only| only == set);
     let duration = Duration::from_secs(seconds);
@@ -53,6 +55,13 @@ fn main() -> Result<()> {
             let beside = Beside::measure(network, &mut stage, duration)?;
             writeln!(out, "{beside}")?;
             beside.note(&mut figures);
+        }
+        if is_wanted("random") {
+            stage.flood(SEED)?;
+            let [default, ..] = &load::SETS;
+            let line = load::measure(network, &mut stage, default, load::RANDOM, duration)?;
+            writeln!(out, "{line}")?;
+            line.note(&mut figures);
         }
         writeln!(out, "{}", json!({ "bench": "live", "figures": figures }))?;
         Ok(())
