@@ -44,8 +44,9 @@ fn about(name: &str) -> &'static str {
              response has, too (`flood`). `full` are the 34 datasets of DSC's sample \
              configuration; the engine alone counts 32 of them, all but `response_time` and \
              `direction_vs_ipproto`, which want pairs of messages and packets. `direct` counts \
-             each message in each dataset by itself. `read` adds the parsing of a capture and the \
-             printing of a minute."
+             each message in each dataset by itself; `none` holds and hashes it only; `cached` has \
+             so few different messages that all that is known of them stays in the caches. `read` \
+             adds the parsing of a capture and the printing of a minute."
         }
         "enrich" => {
             "What a message costs more when countries, autonomous systems, networks and customers \
@@ -205,6 +206,103 @@ const BARS: [Bar; 42] = [
     bar("cardinality", "error of the number of names, in stated deviations", |f| Some(f.get("names_error")? / f.get("names_error_stated")?), AtMost(3.0)),
 ];
 
+/// What the profiles say of bars that are missed on some machines: the bar by its name,
+/// and why, as far as the figures tell.
+type Reason = (&'static str, fn(&Figures<'_>) -> Option<String>);
+
+const REASONS: [Reason; 8] = [
+    ("the same, as a share of the kernel's ring buffer", |f| {
+        let baseline = f.above_empty("ipv4_query_ringbuf_ns")?;
+        let alike = ["part_port_test_ns", "part_counting_ns", "part_building_ns"];
+        let alike = alike.iter().map(|part| f.get(part)).sum::<Option<f64>>()?;
+        Some(format!(
+            "Until the record is handed over both programs do the same: {} of the baseline's {} ns. \
+             Handed over for nothing, the share would still be {}. What is xdsc's own, the handing \
+             over, takes {} ns instead of {}.",
+            shown(alike),
+            shown(baseline),
+            shown(alike / baseline),
+            shown(f.get("part_hand_over_ns")?),
+            shown(f.get("part_ringbuf_hand_over_ns")?)
+        ))
+    }),
+    ("default set, likewise", |f| {
+        let ns = |key| Some(1e3 / f.get(key)?);
+        Some(format!(
+            "Of {} ns per message {} are for holding and hashing it, {} more would be saved if memory \
+             cost nothing (`default_cached_mps`), and the rest are instructions: callgrind counts \
+             some 1,380 of them. A fifth asks for the 2.7 cells of each message that no joint \
+             counts, as they depend on whole names, second-level domains, ports, or networks and \
+             classes together; a seventh counts in them; a seventh each hashes the atoms of the \
+             message, and looks its joints and its name up; a tenth copies it; the rest computes \
+             values, is about what is new, and brings sums to cells in the end. The bar allows \
+             83 ns. The default set has whole names and second-level domains of queries, which the \
+             full one has not, and so is the slower one. `valgrind --tool=callgrind \
+             --toggle-collect='*Counting*count*' bench-engine --count default few 4` \
+             shows it.",
+            shown(ns("default_mps")?),
+            shown(ns("none_mps")?),
+            shown(ns("default_mps")? - ns("default_cached_mps")?),
+        ))
+    }),
+    ("time per message, as a multiple of the plain one's", |f| {
+        let (plain, enriched) = (f.get("plain_ns")?, f.get("enriched_ns")?);
+        Some(format!(
+            "Eleven datasets more take {} ns more, {} ns each; what they are a multiple of has become \
+             cheaper since the bar was set.",
+            shown(enriched - plain),
+            shown((enriched - plain) / 11.0)
+        ))
+    }),
+    ("packets per second that were made", |f| {
+        Some(format!(
+            "It is the generator's rate, on a CPU that it shares with the daemon's threads: the daemon \
+             needs {} of the two CPUs at it, lost {} records, and its totals are exact.",
+            shown(f.get("daemon_cores_default")?),
+            shown(f.get("lost_default")?)
+        ))
+    }),
+    ("records missing at 500,000 messages per second", |_| {
+        Some(
+            "None is lost; they are sampled out where the drain thread was kept from running for \
+             longer than a ring has room, as on a machine whose CPUs others use, too."
+                .to_owned(),
+        )
+    }),
+    (
+        "us of a CPU per message at 100,000 per second, full set",
+        |f| {
+            Some(format!(
+                "The same daemon needs {} us at the full rate. At 100,000 messages per second it wakes \
+             up for a thousand of them, with other programs' memory in the caches: half of its time \
+             is the engine's, an eighth the pairing's, a tenth the collector's and the page's.",
+                shown(f.get("daemon_us_per_msg")?)
+            ))
+        },
+    ),
+    (
+        "share of the server's queries per second that is left",
+        |f| {
+            let (base, xdsc) = (f.get("base_qps")?, f.get("xdsc_us_per_msg")?);
+            // Two messages per query, and two CPUs that are both busy.
+            let query = 2e6 / base;
+            Some(format!(
+                "Of {} us of both CPUs per query the daemon takes {}, for two messages; the two programs \
+             take some 0.1 to 0.2. Runs differ by more than what is missing.",
+                shown(query),
+                shown(2.0 * xdsc)
+            ))
+        },
+    ),
+    ("UDP that is not DNS, ns above the empty program", |_| {
+        Some(
+            "It is a handful of instructions, five to eight ns on a quiet machine. Where others use the \
+             machine, too, turns of the empty program itself differ by more than what is missing."
+                .to_owned(),
+        )
+    }),
+];
+
 /// Where it was measured, and when.
 pub(super) struct Machine {
     processor: String,
@@ -263,6 +361,17 @@ fn judged(all: &[Printed]) -> impl Iterator<Item = (&'static Bar, Option<f64>)> 
     })
 }
 
+/// The bars that were missed, and why.
+fn reasons(all: &[Printed]) -> impl Iterator<Item = (&'static Bar, String)> {
+    let missed =
+        judged(all).filter(|(bar, figure)| figure.is_some_and(|figure| !bar.bound.holds(figure)));
+    missed.filter_map(|(bar, _)| {
+        let (_, why) = REASONS.iter().find(|(what, _)| *what == bar.what)?;
+        let printed = all.iter().find(|printed| printed.name == bar.bench)?;
+        Some((bar, why(&Figures(&printed.figures))?))
+    })
+}
+
 /// The page; what the verifier says of the programs is told as it is.
 pub(super) fn page(machine: &Machine, verified: &str, all: &[Printed]) -> String {
     let Machine {
@@ -295,6 +404,13 @@ pub(super) fn page(machine: &Machine, verified: &str, all: &[Printed]) -> String
             figure.map_or_else(|| "-".to_owned(), shown),
             bar.bound.text()
         );
+    }
+    let reasons: Vec<_> = reasons(all).collect();
+    if !reasons.is_empty() {
+        page.push_str("\n## Why bars are missed\n\n");
+        for (bar, reason) in reasons {
+            let _ = writeln!(page, "- **{}: {}.** {reason}", bar.bench, bar.what);
+        }
     }
     // Writing to a String cannot fail.
     let _ = write!(
@@ -352,6 +468,24 @@ mod tests {
         assert!(text.ends_with("0.9, at least 0.98"), "{text}");
         let absent = missed(&[printed("impact", &[])]).join("");
         assert!(absent.contains("not measured"), "{absent}");
+    }
+
+    #[test]
+    fn bars_that_are_missed_have_their_reason_told() {
+        assert!(
+            REASONS
+                .iter()
+                .all(|(what, _)| BARS.iter().any(|bar| bar.what == *what))
+        );
+        let figures = [("ratio", 1.5), ("plain_ns", 200.0), ("enriched_ns", 310.0)];
+        let told: Vec<_> = reasons(&[printed("enrich", &figures)]).collect();
+        let [(bar, reason)] = &told[..] else {
+            panic!("{} reasons", told.len());
+        };
+        assert_eq!(bar.bench, "enrich");
+        assert!(reason.contains("110 ns more, 10 ns each"), "{reason}");
+        let met = [("ratio", 1.2), ("plain_ns", 200.0), ("enriched_ns", 240.0)];
+        assert_eq!(reasons(&[printed("enrich", &met)]).count(), 0);
     }
 
     #[test]

@@ -11,6 +11,10 @@
 //! same takes if every message is counted in each dataset by itself (`direct`), and
 //! what each dataset adds to the default set.
 //!
+//! What bounds it is told by two more: nothing but holding and hashing messages
+//! (`none`), and everything with so few different messages that all that is known of
+//! them stays in the caches (`cached`).
+//!
 //! The full set is that of DSC's sample configuration. Of its 34 datasets the
 //! engine alone counts 32: `response_time` is counted where captures are read, and
 //! `direction_vs_ipproto` of packets.
@@ -62,6 +66,8 @@ use crate::{
 const ROUNDS: usize = 5;
 /// Turns of each default dataset, of the readings, and of what is beside.
 const FEWER_ROUNDS: usize = 3;
+/// Different messages of which all that is known stays in the caches.
+const IN_CACHES: usize = 20_000;
 /// Messages of the reading that is watched for its memory, and with `--long`.
 const SHORT: [u64; 2] = [2_000_000, 10_000_000];
 const LONG: [u64; 2] = [10_000_000, 100_000_000];
@@ -165,6 +171,7 @@ fn engines(report: &mut Report) -> Result<()> {
     }
     let messages = of_few.context("the traffic of few clients")?;
     let plan = Arc::new(Set::Default.plan()?);
+    bounds(report, &messages)?;
     each_dataset(report, &messages)?;
     threads(report, &plan, &messages)?;
     for shards in SHARDS {
@@ -205,6 +212,32 @@ fn sets(report: &mut Report, messages: &Messages, key: &str) -> Result<()> {
     let pause = full.context("the full set")?.pause;
     let key = format!("pause_{key}").replace("mps", "ms");
     report.figure(&key, pause.as_secs_f64() * 1e3, 3);
+    Ok(())
+}
+
+/// What is left where little is counted, and where memory costs little.
+fn bounds(report: &mut Report, messages: &Messages) -> Result<()> {
+    let first = messages.first(IN_CACHES);
+    let mut runs = Vec::new();
+    for (set, key, messages) in [
+        (Set::None, "none_mps", messages),
+        (Set::Default, "default_cached_mps", &first),
+        (Set::Full, "full_cached_mps", &first),
+    ] {
+        let run = Run::new(key.to_owned(), &set.plan()?.into(), HandOver::Once);
+        runs.push((run, messages));
+    }
+    for round in 0..=ROUNDS {
+        for (run, messages) in &mut runs {
+            let taken = run.counting.count(messages, run.hand_over)?;
+            if round > 0 {
+                run.samples.push(taken.mps());
+            }
+        }
+    }
+    for (run, _) in &runs {
+        report.samples(&run.key, &run.samples);
+    }
     Ok(())
 }
 

@@ -49,6 +49,12 @@ impl Messages {
         Ok(Self(messages))
     }
 
+    /// As many, but the first ones again and again.
+    pub(crate) fn first(&self, many: usize) -> Self {
+        let first = self.0.iter().take(many);
+        Self(first.cycle().take(self.0.len()).copied().collect())
+    }
+
     /// So many at a time.
     pub(crate) fn chunks(&self, many: usize) -> impl Iterator<Item = &[Observed<'static>]> {
         self.0.chunks(many)
