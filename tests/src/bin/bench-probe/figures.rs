@@ -64,6 +64,14 @@ impl Figures {
             ("part_hand_over_ns", ours - built),
             ("part_ringbuf_hand_over_ns", theirs - built),
         ];
+        let quiet = [
+            ("quiet_non_dns_udp_ns", "non_dns_udp_ns"),
+            ("quiet_counting_only_ns", "counting_only_ns"),
+            ("quiet_ipv4_query_ns", "ipv4_query_ns"),
+        ];
+        let empty = self.low("empty_ns");
+        let quiet = quiet.map(|(key, case)| (key, self.low(case) - empty));
+        self.further.extend(quiet);
     }
 
     /// Packets per second.
@@ -78,10 +86,17 @@ impl Figures {
     }
 
     fn median(&self, key: &str) -> f64 {
-        self.cases
-            .iter()
-            .find(|case| case.key == key)
-            .map_or(f64::NAN, |case| case.median)
+        self.of(key, |case| case.median)
+    }
+
+    /// When the machine is left alone, as far as it is.
+    fn low(&self, key: &str) -> f64 {
+        self.of(key, |case| case.low)
+    }
+
+    fn of(&self, key: &str, value: impl Fn(&Figure) -> f64) -> f64 {
+        let case = self.cases.iter().find(|case| case.key == key);
+        case.map_or(f64::NAN, value)
     }
 
     pub(crate) fn table(&self, out: &mut impl io::Write) -> io::Result<()> {
