@@ -60,7 +60,9 @@ fn about(name: &str) -> &'static str {
              queries and responses per second together; `all` is queries only, as many as are \
              made. `full` are the datasets of DSC's sample configuration that need no further \
              file, `all` every built-in one of which that holds, but for `client`, since clients \
-             are shown as prefixes by default. The kernel takes some 25 ms to end a series of \
+             are shown as prefixes by default. `random` is a flood of queries as fast as they are \
+             made, in which 262,144 clients and names take turns, so that no table holds them. The \
+             kernel takes some 25 ms to end a series of \
              packets, so those at a rate come in bursts. \
              What is sampled out at the full rate is what comes before a thread that slept has \
              looked. Each load has a daemon of its own; lag \
@@ -404,7 +406,7 @@ pub(super) fn page(machine: &Machine, verified: &str, all: &[Printed]) -> String
         "# Performance\n\n\
          Written by `cargo xtask bench all` on {date}, on a machine of {cpus} CPUs ({processor}, \
          {memory} of memory) with Linux {kernel}. Figures of other machines differ, their ratios \
-         less so. Run it on a quiet machine; it takes some fifteen minutes.\n\n\
+         less so. Run it on a quiet machine; it takes some twenty minutes.\n\n\
          ## Bars\n\n\
          | Benchmark | What | Figure | Bar | |\n|---|---|---:|---|---|\n"
     );
