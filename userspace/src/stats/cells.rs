@@ -144,6 +144,8 @@ impl Cells {
             }
             at = (at + 1) & mask;
         }
+        // There are always lines, and free places in them.
+        self.uncounted += weight;
         Counted::Full
     }
 

@@ -205,6 +205,19 @@ mod tests {
         assert!(found.count() > 150_000);
     }
 
+    /// Neither drives the other out, however seldom a lookup brings one to the front.
+    #[test]
+    fn two_names_have_room_in_one_set() {
+        let mut names = KnownNames::new();
+        let hashes = [1, 2].map(|n| n * SMALLEST as u64);
+        for hash in hashes {
+            names.keep(Known::new(hash, hash, [0; TOLD]));
+        }
+        for hash in hashes.into_iter().cycle().take(4 * REORDER as usize + 1) {
+            assert_eq!(names.find(hash).map(|known| known.shape), Some(hash));
+        }
+    }
+
     #[test]
     fn names_are_forgotten_and_their_room_is_kept() {
         let mut names = KnownNames::new();

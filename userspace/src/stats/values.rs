@@ -202,6 +202,7 @@ impl Values {
             self.holding = (0, 0);
             self.message = 1;
         }
+        // Read for most messages, as every flat dataset has it.
         self.set(Indexer::Null, 0);
         self.name_known = false;
     }

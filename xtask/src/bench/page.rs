@@ -62,13 +62,12 @@ fn about(name: &str) -> &'static str {
              file, `all` every built-in one of which that holds, but for `client`, since clients \
              are shown as prefixes by default. `random` is a flood of queries as fast as they are \
              made, in which 262,144 clients and names take turns, so that no table holds them. The \
-             kernel takes some 25 ms to end a series of \
-             packets, so those at a rate come in bursts. \
-             What is sampled out at the full rate is what comes before a thread that slept has \
-             looked. Each load has a daemon of its own; lag \
-             and pause are the longest since its start, its warm-up of eight seconds included. It is attached as at a network card, by XDP in the \
-             driver. CPU time \
-             is the scheduler's account of the daemon's threads, per message that was read; dnscap (writing a capture) stands beside for comparison."
+             kernel takes some 25 ms to end a series of packets, so those at a rate come in \
+             bursts. What is sampled out at the full rate is what comes before a thread that slept \
+             has looked. Each load has a daemon of its own; lag and pause are the longest since its \
+             start, its warm-up of eight seconds included. It is attached as at a network card, by \
+             XDP in the driver. CPU time is the scheduler's account of the daemon's threads, per \
+             message that was read; dnscap (writing a capture) stands beside for comparison."
         }
         "impact" => {
             "NSD under dnsperf at saturation, both on this machine, with nobody watching, with \
@@ -209,11 +208,15 @@ const BARS: [Bar; 42] = [
     bar("cardinality", "error of the number of names, in stated deviations", |f| Some(f.get("names_error")? / f.get("names_error_stated")?), AtMost(3.0)),
 ];
 
-/// What the profiles say of bars that are missed on some machines: the bar by its name,
-/// and why, as far as the figures tell.
+/// What the figures say of a bar that was missed, by its name; what a profile said, where
+/// they do not tell.
 type Reason = (&'static str, fn(&Figures<'_>) -> Option<String>);
 
+#[rustfmt::skip]
 const REASONS: [Reason; 11] = [
+    ("delivered IPv4 query, ns above the empty program", |f| quiet(f, "quiet_ipv4_query_ns")),
+    ("counting only, ns above the empty program", |f| quiet(f, "quiet_counting_only_ns")),
+    ("UDP that is not DNS, ns above the empty program", |f| quiet(f, "quiet_non_dns_udp_ns")),
     ("the same, as a share of the kernel's ring buffer", |f| {
         let baseline = f.above_empty("ipv4_query_ringbuf_ns")?;
         let alike = ["part_port_test_ns", "part_counting_ns", "part_building_ns"];
@@ -229,98 +232,83 @@ const REASONS: [Reason; 11] = [
             shown(f.get("part_ringbuf_hand_over_ns")?)
         ))
     }),
-    ("full set, millions of messages per second and core", |f| {
-        Some(format!(
-            "Others use the machine, too: in the best turn it is {}, with everything in the caches {}.",
-            shown(f.get("full_mps_best")?),
-            shown(f.get("full_cached_mps")?)
-        ))
-    }),
+    ("full set, millions of messages per second and core", |f| best(f, "full")),
     ("default set, likewise", |f| {
         let ns = |key| Some(1e3 / f.get(key)?);
         Some(format!(
-            "Of {} ns per message {} are for holding and hashing it, {} more would be saved if memory \
-             cost nothing (`default_cached_mps`), and the rest are instructions: callgrind counts \
-             some 1,380 of them. A fifth asks for the 2.7 cells of each message that no joint \
-             counts, as they depend on whole names, second-level domains, ports, or networks and \
-             classes together; a seventh counts in them; a seventh each hashes the atoms of the \
-             message, and looks its joints and its name up; a tenth copies it; the rest computes \
-             values, is about what is new, and brings sums to cells in the end. The bar allows \
-             83 ns. In the best turn, with the machine left alone, it is {} M/s. `valgrind \
-             --tool=callgrind --toggle-collect='*Counting*count*' bench-engine --count default few \
-             4` shows it.",
+            "{} Of {} ns per message {} are for holding and hashing it, and {} would be saved if \
+             memory cost nothing; the rest are instructions. {PROFILE}",
+            best(f, "default")?,
             shown(ns("default_mps")?),
             shown(ns("none_mps")?),
-            shown(ns("default_mps")? - ns("default_cached_mps")?),
-            shown(f.get("default_mps_best")?),
+            shown(ns("default_mps")? - ns("default_cached_mps")?)
         ))
     }),
     ("time per message, as a multiple of the plain one's", |f| {
         let (plain, enriched) = (f.get("plain_ns")?, f.get("enriched_ns")?);
         Some(format!(
-            "Eleven datasets more take {} ns more, {} ns each; what they are a multiple of has become \
-             cheaper since the bar was set.",
+            "What is looked up and counted beside takes {} ns more than the {} ns of the plain \
+             datasets.",
             shown(enriched - plain),
-            shown((enriched - plain) / 11.0)
+            shown(plain)
         ))
     }),
     ("packets per second that were made", |f| {
         Some(format!(
-            "It is the generator's rate, on a CPU that it shares with the daemon's threads: the daemon \
-             needs {} of the two CPUs at it, lost {} records, and its totals are exact.",
+            "It is the generator's rate, on a CPU that it shares with the daemon's threads, which need \
+             {} of the two CPUs. Lost: {}; totals exact (1 or 0): {}.",
             shown(f.get("daemon_cores_default")?),
-            shown(f.get("lost_default")?)
+            shown(f.get("lost_default")?),
+            shown(f.get("totals_exact_default")?)
         ))
     }),
     ("records missing at 500,000 messages per second", |_| {
         Some(
-            "None is lost; they are sampled out where the drain thread was kept from running for \
-             longer than a ring has room, as on a machine whose CPUs others use, too."
+            "The table tells how many were sampled out and how many lost. Sampling begins when a ring is \
+             half full, as it is after its thread did not run for long."
                 .to_owned(),
         )
     }),
-    (
-        "us of a CPU per message at 100,000 per second, full set",
-        |f| {
-            Some(format!(
-                "The same daemon needs {} us at the full rate. At 100,000 messages per second it wakes \
-             up for a thousand of them, with other programs' memory in the caches: half of its time \
-             is the engine's, an eighth the pairing's, a tenth the collector's and the page's.",
-                shown(f.get("daemon_us_per_msg")?)
-            ))
-        },
-    ),
-    (
-        "share of the server's queries per second that is left",
-        |f| {
-            let (base, xdsc) = (f.get("base_qps")?, f.get("xdsc_us_per_msg")?);
-            // Two messages per query, and two CPUs that are both busy.
-            let query = 2e6 / base;
-            Some(format!(
-                "Of {} us of both CPUs per query the daemon takes {}, for two messages; the two programs \
-             take some 0.1 to 0.2. Runs differ by more than what is missing.",
-                shown(query),
-                shown(2.0 * xdsc)
-            ))
-        },
-    ),
-    ("UDP that is not DNS, ns above the empty program", |f| {
-        quiet(f, "quiet_non_dns_udp_ns")
+    ("us of a CPU per message at 100,000 per second, full set", |f| {
+        Some(format!(
+            "At the full rate it is {}. A profile of the daemon at 100,000 per second (`perf record`) had \
+             more than half of its time in the engine, an eighth in the pairing, and a thirteenth in \
+             what merges for scrapes and the page.",
+            shown(f.get("daemon_us_per_msg")?)
+        ))
     }),
-    ("counting only, ns above the empty program", |f| {
-        quiet(f, "quiet_counting_only_ns")
-    }),
-    ("delivered IPv4 query, ns above the empty program", |f| {
-        quiet(f, "quiet_ipv4_query_ns")
+    ("share of the server's queries per second that is left", |f| {
+        // Two messages per query, and two CPUs that are both busy.
+        let query = 2e6 / f.get("base_qps")?;
+        Some(format!(
+            "Of {} us of both CPUs per query the daemon takes {}, for two messages.",
+            shown(query),
+            shown(2.0 * f.get("xdsc_us_per_msg")?)
+        ))
     }),
 ];
+
+/// What the default set's instructions are for.
+const PROFILE: &str = "callgrind counts some 1,400 of them: a fifth asks for the cells that no \
+    joint counts, four of a query and two of a response, as they depend on whole names, \
+    second-level domains, ports, or networks and classes together; a seventh counts in them; a \
+    seventh hashes the message, an eighth looks its joints and its name up; the rest copies it, \
+    computes values, is about what is new, and brings sums to cells in the end (`valgrind \
+    --tool=callgrind --toggle-collect='*Counting*count*' target/release/bench-engine --count default \
+    few 1`, of four million messages). The bar leaves 83 ns.";
 
 /// The same where the machine was left alone, as far as it was.
 fn quiet(figures: &Figures<'_>, key: &str) -> Option<String> {
     let ns = shown(figures.get(key)?);
+    Some(format!("In the quietest tenth of the turns it is {ns}."))
+}
+
+/// Likewise of a set of datasets.
+fn best(figures: &Figures<'_>, set: &str) -> Option<String> {
+    let figure = |key| figures.get(&format!("{set}_{key}")).map(shown);
+    let (best, cached) = (figure("mps_best")?, figure("cached_mps")?);
     Some(format!(
-        "Others use the machine, too, and the medians follow them: in the quietest tenth of turns it is \
-         {ns} ns."
+        "In the best turn it is {best}, with all that is known of messages in the caches {cached}."
     ))
 }
 
@@ -504,7 +492,7 @@ mod tests {
             panic!("{} reasons", told.len());
         };
         assert_eq!(bar.bench, "enrich");
-        assert!(reason.contains("110 ns more, 10 ns each"), "{reason}");
+        assert!(reason.contains("110 ns more than the 200 ns"), "{reason}");
         let met = [("ratio", 1.2), ("plain_ns", 200.0), ("enriched_ns", 240.0)];
         assert_eq!(reasons(&[printed("enrich", &met)]).count(), 0);
     }
