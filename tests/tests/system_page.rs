@@ -93,13 +93,16 @@ fn the_api_says_what_the_metrics_say_and_what_its_description_promises() -> Resu
         history_is_what_was_sent(&daemon)?;
         event_is_the_summary_and_lists(network)?;
         let schema = format!("{URL}/api/v1/openapi.json");
-        let mut arguments = vec!["run", &schema, "--max-examples", "15", "--no-color"];
+        // It keeps notes where it runs.
+        let folder = network.directory().display().to_string();
+        let mut arguments = vec!["-C", &folder, &schemathesis, "run", &schema];
+        arguments.extend(["--max-examples", "15", "--no-color"]);
         // A dataset has dimensions of its own; the schema cannot name them.
         arguments.extend(["--exclude-checks", "positive_data_acceptance"]);
         for path in ENDLESS {
             arguments.extend(["--exclude-path", path]);
         }
-        network.output(Side::Server, &schemathesis, &arguments)?;
+        network.output(Side::Server, "env", &arguments)?;
         daemon.stop()?;
         Ok(())
     })

@@ -1,5 +1,7 @@
 //! A terminal of tmux in a namespace: what stands on it, and keys for it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Network, Side, eventually};
@@ -19,6 +21,9 @@ pub struct Screen<'a> {
 impl<'a> Screen<'a> {
     /// Starts a shell command in a terminal of this size.
     ///
+    /// Each has a server of its own: one that was told to end is there for a
+    /// moment yet, takes what comes to its socket, and drops it.
+    ///
     /// # Errors
     /// What tmux complains of.
     pub fn start(
@@ -27,8 +32,10 @@ impl<'a> Screen<'a> {
         (columns, rows): (u16, u16),
         command: &str,
     ) -> Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let config = network.file("tmux.conf", CONFIG)?;
-        let socket = network.directory().join("tmux.socket");
+        let socket = network.directory().join(format!("tmux-{number}.socket"));
         let socket = socket.to_str().context("a path that is text")?.to_owned();
         let screen = Self {
             network,
