@@ -77,7 +77,9 @@ fn about(name: &str) -> &'static str {
              of a second client that asks 1000 times per second; a query without an answer counts \
              with the two seconds that it was waited for. `seen_share` is what a watcher says that \
              it saw of the messages; dnstop, which shows it on its screen only, must have counted \
-             some. A turn in which xdsc saw fewer queries or responses than were answered fails."
+             some. `program_ns` is what the kernel measures a run of xdsc's programs to take, its \
+             timing included, where the server's work has emptied the caches. A turn in which xdsc \
+             saw fewer queries or responses than were answered fails."
         }
         "overload" => {
             "A flood over UDP while the daemon may take 3 % of a CPU only: by its own `ring.cpu_budget`, and, \
@@ -280,10 +282,16 @@ const REASONS: [Reason; 11] = [
     ("share of the server's queries per second that is left", |f| {
         // Two messages per query, and two CPUs that are both busy.
         let query = 2e6 / f.get("base_qps")?;
+        let daemon = 2.0 * f.get("xdsc_us_per_msg")?;
+        let programs = 2e-3 * f.get("xdsc_program_ns")?;
         Some(format!(
-            "Of {} us of both CPUs per query the daemon takes {}, for two messages.",
+            "On top of {} us of both CPUs per query the daemon takes {} for two messages, and the \
+             programs take {} as the kernel times them, the timing included: {} of the queries would \
+             be left by that alone.",
             shown(query),
-            shown(2.0 * f.get("xdsc_us_per_msg")?)
+            shown(daemon),
+            shown(programs),
+            shown(query / (query + daemon + programs))
         ))
     }),
 ];

@@ -11,7 +11,7 @@ use crate::{watched::Watched, watcher::Watcher};
 /// Tells of all; the first is the one that the others are compared with.
 pub(crate) fn tell(watched: &[Watched]) -> Result<()> {
     let mut out = io::stdout().lock();
-    let mut figures = Map::new();
+    let (mut figures, mut runs) = (Map::new(), String::new());
     let base = watched.first().context("a watcher")?.medians();
     writeln!(
         out,
@@ -55,7 +55,15 @@ pub(crate) fn tell(watched: &[Watched]) -> Result<()> {
         if !medians.seen.is_nan() {
             note("seen_share", rounded(medians.seen, 4));
         }
+        if !medians.program_ns.is_nan() {
+            note("program_ns", rounded(medians.program_ns, 0));
+            runs = format!(
+                "a run of the kernel programs of {name}: {:.0} ns, the kernel's timing included",
+                medians.program_ns
+            );
+        }
     }
+    writeln!(out, "{runs}")?;
     writeln!(out, "{}", json!({ "bench": "impact", "figures": figures }))?;
     Ok(())
 }

@@ -24,6 +24,8 @@ pub(crate) struct Watched {
     server: Vec<f64>,
     /// The share of the messages that it has seen, where it tells.
     seen: Vec<f64>,
+    /// Nanoseconds of a run of a kernel program, where it has some.
+    programs: Vec<f64>,
 }
 
 /// The medians of all turns.
@@ -34,6 +36,8 @@ pub(crate) struct Medians {
     pub(crate) server: f64,
     /// Not a number where it does not tell.
     pub(crate) seen: f64,
+    /// Likewise.
+    pub(crate) program_ns: f64,
 }
 
 impl Watched {
@@ -45,6 +49,7 @@ impl Watched {
             costs: Vec::new(),
             server: Vec::new(),
             seen: Vec::new(),
+            programs: Vec::new(),
         }
     }
 
@@ -62,7 +67,9 @@ impl Watched {
         let cost = presence.processor_time()?.saturating_sub(before);
         let served = server.processor_time()?.saturating_sub(server_before);
         let answers = answered.answers as f64;
-        self.seen.extend(presence.end(answered.answers)?);
+        let told = presence.end(answered.answers)?;
+        self.seen.extend(told.share);
+        self.programs.extend(told.program_ns);
         self.rates.push(answered.rate);
         self.latencies.push(answered.p99_us);
         self.costs.push(cost.as_secs_f64() * 1e6 / (2.0 * answers));
@@ -77,6 +84,7 @@ impl Watched {
             cost: median(&self.costs),
             server: median(&self.server),
             seen: median(&self.seen),
+            program_ns: median(&self.programs),
         }
     }
 }

@@ -185,17 +185,17 @@ impl<'a> Presence<'a> {
         [pid].into_iter().chain(children).collect()
     }
 
-    /// Ends it; the share of the messages that it has seen, where it tells.
+    /// Ends it; what it tells.
     ///
     /// # Errors
     /// When it has not watched.
-    pub(crate) fn end(self, answers: u64) -> Result<Option<f64>> {
+    pub(crate) fn end(self, answers: u64) -> Result<Told> {
         match self {
-            Self::Nobody => Ok(None),
+            Self::Nobody => Ok(Told::default()),
             Self::Xdsc(daemon) => {
-                let share = seen_by_xdsc(&daemon, answers)?;
+                let told = told_by_xdsc(&daemon, answers)?;
                 daemon.stop()?;
-                Ok(Some(share))
+                Ok(told)
             }
             Self::Other(watcher, mut process) => {
                 ensure!(
@@ -205,14 +205,26 @@ impl<'a> Presence<'a> {
                     process.log()?
                 );
                 process.end_by(watcher.end())?;
-                watcher.captured(&process.log()?, 2 * answers)
+                Ok(Told {
+                    share: watcher.captured(&process.log()?, 2 * answers)?,
+                    program_ns: None,
+                })
             }
         }
     }
 }
 
+/// What a watcher tells at its end, as far as it does.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// The share of the messages that it has seen.
+    pub(crate) share: Option<f64>,
+    /// Nanoseconds of a run of its kernel programs, as the kernel times them.
+    pub(crate) program_ns: Option<f64>,
+}
+
 /// It must have counted each answer and the query before it.
-fn seen_by_xdsc(daemon: &Daemon<'_>, answers: u64) -> Result<f64> {
+fn told_by_xdsc(daemon: &Daemon<'_>, answers: u64) -> Result<Told> {
     let samples = daemon.quiet()?;
     let count = |kind| {
         samples.count(
@@ -225,7 +237,12 @@ fn seen_by_xdsc(daemon: &Daemon<'_>, answers: u64) -> Result<f64> {
         queries >= answers && responses >= answers,
         "xdsc has seen {queries} queries and {responses} responses, but {answers} were answered"
     );
-    Ok((queries + responses) as f64 / (2 * answers) as f64)
+    let runs = samples.count("xdsc_probe_runs_total", &[])?;
+    let seconds = samples.sum("xdsc_probe_run_seconds_total", &[])?;
+    Ok(Told {
+        share: Some((queries + responses) as f64 / (2 * answers) as f64),
+        program_ns: (runs > 0).then(|| seconds * 1e9 / runs as f64),
+    })
 }
 
 #[cfg(test)]
