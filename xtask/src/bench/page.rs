@@ -78,7 +78,7 @@ fn about(name: &str) -> &'static str {
              with the two seconds that it was waited for. `seen_share` is what a watcher says that \
              it saw of the messages; dnstop, which shows it on its screen only, must have counted \
              some. `program_ns` is what the kernel measures a run of xdsc's programs to take, its \
-             timing included, where the server's work has emptied the caches. A turn in which xdsc \
+             timing included, while the server works beside them. A turn in which xdsc \
              saw fewer queries or responses than were answered fails."
         }
         "overload" => {
@@ -501,6 +501,15 @@ mod tests {
         };
         assert_eq!(bar.bench, "enrich");
         assert!(reason.contains("110 ns more than the 200 ns"), "{reason}");
+        let impact = [
+            ("xdsc_ratio", 0.9),
+            ("base_qps", 100_000.0),
+            ("xdsc_us_per_msg", 0.25),
+            ("xdsc_program_ns", 250.0),
+        ];
+        let told: Vec<_> = reasons(&[printed("impact", &impact)]).collect();
+        // 20 of 20 + 0.5 + 0.5 us.
+        assert!(told[0].1.contains("0.952 of the queries"), "{}", told[0].1);
         let met = [("ratio", 1.2), ("plain_ns", 200.0), ("enriched_ns", 240.0)];
         assert_eq!(reasons(&[printed("enrich", &met)]).count(), 0);
     }

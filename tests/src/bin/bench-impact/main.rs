@@ -24,7 +24,7 @@ use crate::{client::Client, watched::Watched, watcher::Watcher};
 
 /// Turns of every watcher: many, as the rates of a watcher's turns differ by a tenth.
 const ROUNDS: usize = 11;
-/// How long each turn lasts, in seconds; in one of them dnstop shows nothing yet.
+/// How long each turn lasts, in seconds: after one, dnstop shows nothing yet.
 const SECONDS: u64 = 2;
 
 fn main() -> Result<()> {

@@ -11,7 +11,7 @@ use crate::{watched::Watched, watcher::Watcher};
 /// Tells of all; the first is the one that the others are compared with.
 pub(crate) fn tell(watched: &[Watched]) -> Result<()> {
     let mut out = io::stdout().lock();
-    let (mut figures, mut runs) = (Map::new(), String::new());
+    let (mut figures, mut runs) = (Map::new(), None);
     let base = watched.first().context("a watcher")?.medians();
     writeln!(
         out,
@@ -57,13 +57,15 @@ pub(crate) fn tell(watched: &[Watched]) -> Result<()> {
         }
         if !medians.program_ns.is_nan() {
             note("program_ns", rounded(medians.program_ns, 0));
-            runs = format!(
-                "a run of the kernel programs of {name}: {:.0} ns, the kernel's timing included",
-                medians.program_ns
-            );
+            runs = Some((name, medians.program_ns));
         }
     }
-    writeln!(out, "{runs}")?;
+    if let Some((name, ns)) = runs {
+        writeln!(
+            out,
+            "a run of the kernel programs of {name}: {ns:.0} ns, the kernel's timing included"
+        )?;
+    }
     writeln!(out, "{}", json!({ "bench": "impact", "figures": figures }))?;
     Ok(())
 }

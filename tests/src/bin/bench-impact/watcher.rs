@@ -223,7 +223,8 @@ pub(crate) struct Told {
     pub(crate) program_ns: Option<f64>,
 }
 
-/// It must have counted each answer and the query before it.
+/// It must have counted each answer and the query before it. Its programs are timed in
+/// some moments of a turn only.
 fn told_by_xdsc(daemon: &Daemon<'_>, answers: u64) -> Result<Told> {
     let samples = daemon.quiet()?;
     let count = |kind| {
